@@ -1,0 +1,1 @@
+"""The three processes: gateway, auth and sms."""

@@ -1,0 +1,1 @@
+"""What the services really share: settings, logs, metrics, health, lifecycle, messages, connections."""

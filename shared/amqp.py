@@ -1,0 +1,153 @@
+"""The connection to RabbitMQ: kept up in the background, its topology in one place.
+
+Reconnection is ours and not aio-pika's robust one: a closed channel, a consumer that the broker
+cancels and a lost connection all take the same path here, which sets everything up anew.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue
+from aio_pika.exceptions import AMQPError
+from yarl import URL
+
+SMS_EXCHANGE = "sms"
+SEND_CODE_QUEUE = "sms.send_code"
+DEAD_QUEUE = "sms.dead"
+
+# What a caller can see when the broker is down, hangs or breaks off.
+AMQP_FAILURES = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError)
+
+_CONNECT_SECONDS = 3.0
+# The library gives a silent peer three of these, and three seconds.
+_HEARTBEAT_SECONDS = 5
+_FIRST_BACKOFF_SECONDS = 0.1
+_MAX_BACKOFF_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+
+async def declare_sms_topology(channel: AbstractChannel) -> tuple[AbstractExchange, AbstractQueue]:
+    """Declare the exchange and the queues of the SMS pipeline; harmless where they exist.
+
+    Both sides declare the same, so that messages wait for a worker that has never run. What a
+    worker rejects, and what crashes workers again and again, goes to the dead queue.
+
+    Returns:
+        the exchange to publish to and the queue to consume from.
+    """
+    exchange = await channel.declare_exchange(SMS_EXCHANGE, "direct", durable=True)
+    dead = await channel.declare_queue(DEAD_QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+    await dead.bind(exchange, DEAD_QUEUE)
+    queue = await channel.declare_queue(
+        SEND_CODE_QUEUE,
+        durable=True,
+        arguments={
+            "x-queue-type": "quorum",
+            "x-dead-letter-exchange": SMS_EXCHANGE,
+            "x-dead-letter-routing-key": DEAD_QUEUE,
+            # At-least-once dead-lettering needs the queue to refuse rather than drop.
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+            # Without it RabbitMQ before 4.0 redelivers a message that kills its worker for ever.
+            "x-delivery-limit": 20,
+        },
+    )
+    await queue.bind(exchange, SEND_CODE_QUEUE)
+    return exchange, queue
+
+
+class AmqpLink:
+    """Keeps one connection to the broker up and runs a set-up on each new one.
+
+    Args:
+        urls: the broker's nodes, tried in turn.
+        set_up: opens channels and consumers on a new connection; whatever it raises counts as a
+            failed attempt.
+        name: shown in the broker's list of connections.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        set_up: Callable[[AbstractConnection], Awaitable[None]],
+        name: str,
+    ) -> None:
+        self._urls = itertools.cycle(urls)
+        self._set_up = set_up
+        self._name = name
+        self._up = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to connect, in the background."""
+        self._task = asyncio.create_task(self._keep_up())
+
+    async def wait_up(self) -> None:
+        """Return once the link is up; the caller bounds the wait."""
+        await self._up.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether the link is up or being worked on; false would mean a defect."""
+        return self._task is not None and not self._task.done()
+
+    async def check(self) -> None:
+        """Health check: raises `ConnectionError` while the link is down."""
+        if not self._up.is_set():
+            raise ConnectionError("not connected to the broker")
+
+    def lost(self, *_: object) -> None:
+        """Report that a channel or consumer of the link has gone; everything is set up anew."""
+        self._up.clear()
+        self._lost.set()
+
+    async def close(self) -> None:
+        """Stop reconnecting and close the connection."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _keep_up(self) -> None:
+        backoff = _FIRST_BACKOFF_SECONDS
+        while True:
+            try:
+                await self._connect_and_wait()
+                backoff = _FIRST_BACKOFF_SECONDS
+            except Exception as error:  # noqa: BLE001 - the link must never stop trying
+                log.warning("broker_unreachable", error=type(error).__name__, retry_in=backoff)
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, _MAX_BACKOFF_SECONDS)
+
+    async def _connect_and_wait(self) -> None:
+        """Return when a connection that had come up is lost."""
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            connection = await aio_pika.connect(self._next_url())
+        try:
+            self._lost.clear()
+            connection.close_callbacks.add(self.lost)
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await self._set_up(connection)
+            self._up.set()
+            log.info("broker_connected")
+            await self._lost.wait()
+            log.warning("broker_connection_lost")
+        finally:
+            self._up.clear()
+            await _close(connection)
+
+    def _next_url(self) -> URL:
+        query = {"heartbeat": str(_HEARTBEAT_SECONDS), "name": self._name}
+        return URL(next(self._urls)).update_query(query)
+
+
+async def _close(connection: AbstractConnection) -> None:
+    with suppress(*AMQP_FAILURES):
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await connection.close()

@@ -1,0 +1,51 @@
+"""A Tornado HTTP server that can drain: new work goes elsewhere, work in flight is finished."""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerConnectionDelegate, HTTPServerRequest
+from tornado.netutil import bind_sockets
+
+_BACKLOG = 1024
+
+
+class DrainableServer:
+    """An HTTP server on one port.
+
+    Args:
+        application: a Tornado application, or a delegate for its lower interface.
+        port: TCP port; 0 lets the system choose.
+        options: further arguments of `tornado.httpserver.HTTPServer` (limits, time limits).
+
+    Raises:
+        OSError: the port is taken.
+    """
+
+    def __init__(
+        self,
+        application: HTTPServerConnectionDelegate | Callable[[HTTPServerRequest], None],
+        port: int,
+        **options: Any,  # noqa: ANN401 - passed through to Tornado
+    ) -> None:
+        self._server = HTTPServer(application, **options)
+        # One IPv4 socket where the port is the system's choice: two families would get two ports.
+        family = socket.AF_INET if port == 0 else socket.AF_UNSPEC
+        sockets = bind_sockets(port, family=family, backlog=_BACKLOG)
+        self.port: int = sockets[0].getsockname()[1]
+        self._server.add_sockets(sockets)
+
+    def begin_drain(self) -> None:
+        """Answer with `Connection: close` from now on, so that clients reconnect elsewhere."""
+        # The same parameter object serves all connections, the open ones included.
+        self._server.conn_params.no_keep_alive = True
+
+    async def stop_listening(self) -> None:
+        """Accept no more connections; the open ones go on."""
+        self._server.stop()
+
+    async def close(self) -> None:
+        """Close what is left, idle connections included."""
+        self._server.stop()
+        await self._server.close_all_connections()

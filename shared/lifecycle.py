@@ -1,0 +1,105 @@
+"""One lifecycle for the three processes: start, serve, drain on SIGTERM, close in reverse order."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+import uvloop
+
+from shared import logs
+from shared.health import Health
+from shared.settings import ServiceSettings
+
+EXIT_CUT_OFF = 1
+_POLL_SECONDS = 0.02
+_READY_POLL_SECONDS = 0.1
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the lifecycle needs to know of a process that has been built.
+
+    Attributes:
+        health: turned unready when draining begins.
+        begin_drain: sends new work elsewhere while it is still accepted.
+        stop_intake: accepts no more work.
+        in_flight: number of requests or messages being worked on.
+    """
+
+    health: Health
+    begin_drain: Callable[[], None]
+    stop_intake: Callable[[], Awaitable[None]]
+    in_flight: Callable[[], int]
+
+
+Build = Callable[[AsyncExitStack], Awaitable[Service]]
+
+
+def serve(name: str, settings: ServiceSettings, build: Build) -> int:
+    """Run a service until SIGTERM or SIGINT and return the process's exit status.
+
+    `build` enters every resource on the stack it is given and starts intake. It does not wait for
+    dependencies: connections are made and remade in the background, so starting without a
+    dependency and losing one later are the same state, visible at `/readyz`.
+
+    Returns:
+        0 after a clean drain, 1 where the deadline cut work off.
+    """
+    logs.configure(name, settings.log_format, settings.log_level)
+    return uvloop.run(_run(settings, build))
+
+
+async def _run(settings: ServiceSettings, build: Build) -> int:
+    started_at = time.monotonic()
+    stopping = _stop_on_signals()
+    async with AsyncExitStack() as stack:
+        service = await build(stack)
+        log.info("started", pid=os.getpid())
+        announcement = asyncio.create_task(_announce_ready(service.health, started_at))
+        await stopping.wait()
+        announcement.cancel()
+        cut_off = await _drain(service, settings)
+    log.info("stopped", cut_off=cut_off)
+    return EXIT_CUT_OFF if cut_off else 0
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+
+    def on_interrupt() -> None:
+        if stopping.is_set():  # a person pressed Ctrl-C twice: leave now
+            os._exit(EXIT_CUT_OFF)
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    loop.add_signal_handler(signal.SIGINT, on_interrupt)
+    return stopping
+
+
+async def _announce_ready(health: Health, started_at: float) -> None:
+    while not (state := await health.readiness()).ready:
+        log.debug("waiting_for_dependencies", checks=dict(state.checks))
+        await asyncio.sleep(_READY_POLL_SECONDS)
+    log.info("ready", seconds=round(time.monotonic() - started_at, 3))
+
+
+async def _drain(service: Service, settings: ServiceSettings) -> int:
+    """Finish what is in flight; returns how much of it the deadline cut off."""
+    log.info("draining", in_flight=service.in_flight())
+    service.health.draining = True
+    service.begin_drain()
+    await asyncio.sleep(settings.drain_delay)
+    await service.stop_intake()
+    for _ in range(int(settings.drain_timeout / _POLL_SECONDS)):
+        if not service.in_flight():
+            break
+        await asyncio.sleep(_POLL_SECONDS)
+    return service.in_flight()

@@ -1,0 +1,111 @@
+"""Structured logs: JSON or console, one line per request and per message, secrets masked."""
+
+import logging
+import re
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from shared.phone import mask_mobile
+
+# Members that hold secrets wherever they appear; a value under them is never written.
+_SECRET_MEMBERS = frozenset(
+    {
+        "password",
+        "old_password",
+        "code",
+        "token",
+        "refresh_token",
+        "authorization",
+        "apikey",
+        "text",
+    }
+)
+_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:\+?[1-9][0-9]{10,14})(?![0-9A-Za-z])", re.ASCII)
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+", re.ASCII)
+_URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@/\s]+@", re.ASCII)
+_SHORTEST_SENSITIVE = 11
+_CHATTY_LIBRARIES = ("tornado.access", "aio_pika", "aiormq", "asyncio", "aiomysql")
+
+
+def configure(service: str, form: Literal["json", "console"], level: str) -> None:
+    """Set up structlog and the standard library's logging to write to standard output.
+
+    Args:
+        service: name that every line carries.
+        form: JSON lines for machines or coloured text for people.
+        level: the least severe level that is written.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _Service(service),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    renderer = _renderer(form)
+    structlog.configure(
+        processors=[*before, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+    )
+    _route_library_logs(before, renderer, threshold)
+
+
+class _Service:
+    """Adds the service's name; a class because structlog calls processors with three arguments."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["service"] = self._name
+        return event
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Hide secrets: members known to hold them, and anything that looks like a number or a token.
+
+    The callers mask what they log; this is the net below them.
+    """
+    for member, value in event.items():
+        if member in _SECRET_MEMBERS:
+            event[member] = "[redacted]"
+        elif isinstance(value, str) and len(value) >= _SHORTEST_SENSITIVE:
+            event[member] = redact_text(value)
+    return event
+
+
+def redact_text(text: str) -> str:
+    """Return `text` with phone numbers masked, and JWTs and passwords in URLs removed."""
+    text = _NUMBER.sub(lambda match: mask_mobile(match.group()), text)
+    if "eyJ" in text:
+        text = _TOKEN.sub("[redacted]", text)
+    if "://" in text:
+        text = _URL_PASSWORD.sub(r"\1[redacted]@", text)
+    return text
+
+
+def _renderer(form: Literal["json", "console"]) -> Processor:
+    if form == "json":
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+
+
+def _route_library_logs(before: list[Processor], renderer: Processor, threshold: int) -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(threshold, logging.INFO))
+    for name in _CHATTY_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,144 @@
+"""Every metric of the system: names, labels and buckets in one place.
+
+Labels come from closed sets only (route templates, not paths; outcomes, not messages).
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+_HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_PROVIDER_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16)
+
+
+def new_registry() -> CollectorRegistry:
+    """Return a registry with the process's own metrics in it."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+class HttpMetrics:
+    """Rate, errors and duration of the HTTP requests that a process answers."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "dialpass_http_requests_total",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "dialpass_http_request_seconds",
+            "Time from the request's head to its answer.",
+            ("route",),
+            buckets=_HTTP_SECONDS,
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            "dialpass_http_requests_in_flight", "Requests being answered.", registry=registry
+        )
+        # labels() costs more than the increment itself; the label sets are few.
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request and its duration in seconds."""
+        key = (method, route, status)
+        children = self._children.get(key)
+        if children is None:
+            children = (
+                self._requests.labels(method, route, str(status)),
+                self._seconds.labels(route),
+            )
+            self._children[key] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def track_in_flight(self, count: int) -> None:
+        """Set the number of requests being answered."""
+        self._in_flight.set(count)
+
+
+class UpstreamMetrics:
+    """What the gateway sees of the services behind it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.failures = Counter(
+            "dialpass_upstream_failures_total",
+            "Forwarded requests without a usable answer.",
+            ("upstream", "reason"),
+            registry=registry,
+        )
+        self.connections = Counter(
+            "dialpass_upstream_connections_total",
+            "Connections opened to upstreams.",
+            ("upstream",),
+            registry=registry,
+        )
+
+
+class AuthMetrics:
+    """What the auth service decides."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.codes = Counter(
+            "dialpass_codes_total",
+            "Codes by what became of them: requested, refused, unsent, verified, wrong.",
+            ("purpose", "outcome"),
+            registry=registry,
+        )
+        self.registrations = Counter(
+            "dialpass_registrations_total",
+            "Registrations by outcome.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.sign_ins = Counter(
+            "dialpass_sign_ins_total", "Sign-ins by outcome.", ("outcome",), registry=registry
+        )
+        self.hashes = Counter(
+            "dialpass_password_hashes_total",
+            "bcrypt computations: done, or refused because the queue was full.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.hash_queue = Gauge(
+            "dialpass_password_hash_queue",
+            "bcrypt computations waiting or running.",
+            registry=registry,
+        )
+        self.dependency_failures = Counter(
+            "dialpass_dependency_failures_total",
+            "Requests that failed because a dependency did.",
+            ("dependency",),
+            registry=registry,
+        )
+
+
+class SmsMetrics:
+    """What the SMS worker does with each message."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.messages = Counter(
+            "dialpass_sms_messages_total",
+            "Send-code messages by outcome: sent, failed, limited, expired, duplicate, unreadable.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.provider_answers = Counter(
+            "dialpass_sms_provider_answers_total",
+            "Answers of the provider by its code, or by what happened where there was none.",
+            ("provider", "code", "class_"),
+            registry=registry,
+        )
+        self.provider_seconds = Histogram(
+            "dialpass_sms_provider_seconds",
+            "Duration of the provider's calls.",
+            ("provider",),
+            buckets=_PROVIDER_SECONDS,
+            registry=registry,
+        )
+        self.in_flight = Gauge("dialpass_sms_messages_in_flight", "Messages being sent.", registry=registry)

@@ -1,0 +1,55 @@
+"""Phone numbers: the canonical form that storage, messages and Yunpian share, and their masking."""
+
+import re
+from collections.abc import Collection
+
+import phonenumbers
+
+MAINLAND = re.compile(r"1[3-9][0-9]{9}", re.ASCII)
+_SEPARATORS = re.compile(r"[ \-]")
+_INTERNATIONAL = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+_VISIBLE_HEAD = 3
+_VISIBLE_TAIL = 4
+
+
+class InvalidMobile(ValueError):
+    """The text is no mobile number of an allowed region."""
+
+
+def parse_mobile(text: str, regions: Collection[str]) -> str:
+    """Return the canonical form of a mobile number.
+
+    Mainland numbers are 11 digits, all others E.164 with `+`, which is also what Yunpian takes.
+
+    Args:
+        text: as a person typed it; spaces, dashes and `+86` are normalised away.
+        regions: ISO 3166-1 codes of the regions that the operator allows.
+
+    Raises:
+        InvalidMobile: the number is malformed or of another region.
+    """
+    compact = _SEPARATORS.sub("", text)
+    if "CN" in regions and MAINLAND.fullmatch(compact.removeprefix("+86")):
+        return compact.removeprefix("+86")
+    if not _INTERNATIONAL.fullmatch(compact) or compact.startswith("+86"):
+        raise InvalidMobile
+    return _parse_international(compact, regions)
+
+
+def _parse_international(compact: str, regions: Collection[str]) -> str:
+    try:
+        number = phonenumbers.parse(compact)
+    except phonenumbers.NumberParseException as error:
+        raise InvalidMobile from error
+    if phonenumbers.region_code_for_number(number) not in regions:
+        raise InvalidMobile
+    if not phonenumbers.is_valid_number(number):
+        raise InvalidMobile
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def mask_mobile(mobile: str) -> str:
+    """Return the number with its middle hidden, as in `138****0000`, for logs."""
+    if len(mobile) <= _VISIBLE_HEAD + _VISIBLE_TAIL:
+        return "*" * len(mobile)
+    return f"{mobile[:_VISIBLE_HEAD]}****{mobile[-_VISIBLE_TAIL:]}"

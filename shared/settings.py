@@ -1,0 +1,113 @@
+"""Settings from the environment: typed, read once at the start, every problem reported at once."""
+
+import sys
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    HttpUrl,
+    MySQLDsn,
+    RedisDsn,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+EXIT_BAD_SETTINGS = 2
+
+
+def _secret_url(kind: Any) -> AfterValidator:  # noqa: ANN401 - pydantic's URL classes share no base
+    adapter = TypeAdapter(kind)
+
+    def check(value: SecretStr) -> SecretStr:
+        adapter.validate_python(value.get_secret_value())
+        return value
+
+    return AfterValidator(check)
+
+
+def _check_amqp_urls(value: SecretStr) -> SecretStr:
+    for url in value.get_secret_value().split(","):
+        if not url.strip().startswith(("amqp://", "amqps://")):
+            raise ValueError
+    return value
+
+
+def _without_slash(url: str) -> str:
+    TypeAdapter(HttpUrl).validate_python(url)
+    return url.rstrip("/")
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+BaseUrl = Annotated[str, AfterValidator(_without_slash)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+RedisUrl = Annotated[SecretStr, _secret_url(RedisDsn)]
+MysqlUrl = Annotated[SecretStr, _secret_url(MySQLDsn)]
+AmqpUrls = Annotated[SecretStr, AfterValidator(_check_amqp_urls)]
+
+
+def split_commas(value: object) -> object:
+    """Turn `a, b` into `("a", "b")`; anything but a string passes through."""
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+class ServiceSettings(BaseSettings):
+    """What every process takes: logging and the lifecycle's deadlines."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    log_format: Literal["json", "console"] = Field("json", description="json or console")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug, info, warning or error"
+    )
+    drain_delay: Annotated[float, Field(ge=0)] = Field(
+        5.0, description="seconds to keep serving after SIGTERM while load balancers take note"
+    )
+    drain_timeout: Seconds = Field(
+        20.0, description="seconds that work in flight gets to finish after intake has stopped"
+    )
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings from the environment, or end the process.
+
+        Exits with status 2 after one line on standard error for each missing or malformed
+        variable, naming it and what it takes. Values are never printed: some are secrets.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            _report(cls, error)
+
+
+class RedisSettings(BaseSettings):
+    """Where Redis is."""
+
+    redis_url: RedisUrl = Field(description="redis://[user:password@]host:port/database")
+
+
+class AmqpSettings(BaseSettings):
+    """Where RabbitMQ is."""
+
+    amqp_url: AmqpUrls = Field(
+        description="amqp://user:password@host:port/vhost, several nodes separated by commas"
+    )
+
+
+_Settings = TypeVar("_Settings", bound=ServiceSettings)
+
+
+def _report(settings: type[_Settings], error: ValidationError) -> NoReturn:
+    for problem in error.errors(include_input=False, include_context=False):
+        name = str(problem["loc"][0])
+        what = "is missing" if problem["type"] == "missing" else "is malformed"
+        takes = settings.model_fields[name].description
+        sys.stderr.write(f"{name.upper()} {what}; it takes {takes}\n")
+    raise SystemExit(EXIT_BAD_SETTINGS)

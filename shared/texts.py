@@ -1,0 +1,54 @@
+"""Messages to end users in English and Chinese, and the choice between them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Language = Literal["en", "zh"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One message in both languages; `{name}` marks a value that `fill` puts in."""
+
+    en: str
+    zh: str
+
+    def fill(self, **values: object) -> "Text":
+        """Return the text with its placeholders replaced by `values`."""
+        return Text(self.en.format(**values), self.zh.format(**values))
+
+    def in_language(self, language: Language) -> str:
+        """Return the message in `language`."""
+        return self.zh if language == "zh" else self.en
+
+
+def negotiate(accept_language: str) -> Language:
+    """Choose the language that an `Accept-Language` value prefers (RFC 9110 §12.5.4).
+
+    English where the value is empty, malformed or names neither language.
+    """
+    best: Language = "en"
+    best_quality = 0.0
+    for item in accept_language.split(",")[:20]:
+        tag, _, parameter = item.strip().partition(";")
+        language = _supported(tag.strip().lower())
+        quality = _quality(parameter.strip())
+        if language and quality > best_quality:
+            best, best_quality = language, quality
+    return best
+
+
+def _supported(tag: str) -> Language | None:
+    primary = tag.split("-", 1)[0]
+    if primary == "zh":
+        return "zh"
+    return "en" if primary in {"en", "*"} else None
+
+
+def _quality(parameter: str) -> float:
+    if not parameter.startswith("q="):
+        return 1.0
+    try:
+        return float(parameter[2:])
+    except ValueError:
+        return 0.0
