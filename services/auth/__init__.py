@@ -1,0 +1,1 @@
+"""Users, codes, tokens and sessions."""

@@ -1,0 +1,96 @@
+"""Commands of the auth service: `python -m services.auth --help`."""
+
+import asyncio
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from services.auth.settings import AuthSettings, KeySettings, MysqlSettings
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The auth service of Dialpass.")
+key_cli = typer.Typer(no_args_is_help=True, help="Signing keys.")
+user_cli = typer.Typer(no_args_is_help=True, help="Accounts.")
+cli.add_typer(key_cli, name="key")
+cli.add_typer(user_cli, name="user")
+
+Mobile = Annotated[str, typer.Argument(help="The account's mobile number.")]
+
+
+@cli.command()
+def serve() -> None:
+    """Serve HTTP on AUTH_PORT until SIGTERM."""
+    # Imported here: the other commands need none of it.
+    from services.auth import app  # noqa: PLC0415
+    from services.auth.keys import NoSigningKey  # noqa: PLC0415
+    from shared import lifecycle  # noqa: PLC0415
+
+    settings = AuthSettings.load()
+    try:
+        status = lifecycle.serve("auth", settings, partial(app.build, settings))
+    except NoSigningKey as error:
+        _fail(str(error))
+    sys.exit(status)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database's tables up to date; safe to run several at once."""
+    from services.auth.migrate import migrate as run  # noqa: PLC0415
+
+    done = run(MysqlSettings.load().mysql_url.get_secret_value())
+    typer.echo(f"applied: {', '.join(done)}" if done else "the database is up to date")
+
+
+@key_cli.command("create")
+def create_key(
+    folder: Annotated[Path | None, typer.Option(help="Instead of SIGNING_KEYS_DIR.")] = None,
+) -> None:
+    """Make a signing key; the newest one signs once the service is started again."""
+    from services.auth import keys  # noqa: PLC0415
+    from shared.message_status import now  # noqa: PLC0415
+
+    kid = keys.create_key(folder or KeySettings.load().signing_keys_dir, now())
+    typer.echo(kid)
+
+
+@user_cli.command("show")
+def show_user(mobile: Mobile) -> None:
+    """Show an account."""
+    from services.auth import admin  # noqa: PLC0415
+
+    _report(asyncio.run(admin.show(MysqlSettings.load(), mobile)))
+
+
+@user_cli.command("disable")
+def disable_user(mobile: Mobile) -> None:
+    """Disable an account: signing in and its tokens stop working."""
+    from services.auth import admin  # noqa: PLC0415
+
+    _report(asyncio.run(admin.set_disabled(MysqlSettings.load(), mobile, disabled=True)))
+
+
+@user_cli.command("enable")
+def enable_user(mobile: Mobile) -> None:
+    """Enable a disabled account again."""
+    from services.auth import admin  # noqa: PLC0415
+
+    _report(asyncio.run(admin.set_disabled(MysqlSettings.load(), mobile, disabled=False)))
+
+
+def _report(account: dict[str, str] | None) -> None:
+    if account is None:
+        _fail("no account has this number")
+    for name, value in account.items():
+        typer.echo(f"{name}: {value}")
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,107 @@
+"""The auth service, put together: settings, connections, repositories, endpoints."""
+
+from contextlib import AsyncExitStack
+
+import structlog
+
+from services.auth.code_requests import CodePolicy
+from services.auth.code_secrets import CodeSecrets
+from services.auth.codes import RedisCodes
+from services.auth.common_passwords import CommonPasswords
+from services.auth.database import Database
+from services.auth.handlers import make_application
+from services.auth.keys import KeyRing
+from services.auth.passwords import BcryptPasswords
+from services.auth.redis_errors import RedisStatuses
+from services.auth.schemas import InputRules
+from services.auth.sessions import MysqlSessions
+from services.auth.settings import AuthSettings
+from services.auth.sign_in import TokenLifetimes
+from services.auth.sms_queue import RabbitSmsQueue
+from services.auth.tokens import JwtTokens
+from services.auth.users import MysqlUsers
+from services.auth.wiring import Auth
+from shared import ops, redis_client
+from shared.health import Health
+from shared.http_server import DrainableServer
+from shared.lifecycle import Service
+from shared.message_status import MessageStatuses, now
+from shared.metrics import AuthMetrics, HttpMetrics, new_registry
+
+# The gateway forwards at most 64 KiB; this is the net below it.
+_MAX_BODY_BYTES = 128 * 1024
+_BODY_SECONDS = 10.0
+# Longer than the gateway keeps an idle connection, so that it is never the one surprised.
+_IDLE_SECONDS = 75.0
+
+log = structlog.get_logger()
+
+
+async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
+    """Construct everything, open the port, and return what the lifecycle drives.
+
+    Raises:
+        NoSigningKey: the folder of signing keys cannot be used.
+        OSError: the port is taken.
+    """
+    registry = new_registry()
+    metrics = AuthMetrics(registry)
+    keys = KeyRing(settings.signing_keys_dir)
+
+    database = Database(settings.mysql_url.get_secret_value(), settings.mysql_pool_size)
+    stack.push_async_callback(database.close)
+    redis = redis_client.connect(settings.redis_url.get_secret_value())
+    stack.push_async_callback(redis.aclose)
+    queue = RabbitSmsQueue(settings.amqp_url.get_secret_value().split(","), metrics)
+    stack.push_async_callback(queue.link.close)
+    queue.link.start()
+    passwords = BcryptPasswords(
+        rounds=settings.bcrypt_rounds,
+        workers=settings.bcrypt_workers,
+        max_wait=settings.bcrypt_max_wait,
+        metrics=metrics,
+    )
+    stack.callback(passwords.close)
+
+    auth = Auth(
+        users=MysqlUsers(database),
+        sessions=MysqlSessions(database),
+        codes=RedisCodes(
+            redis,
+            CodeSecrets(settings.code_secret.get_secret_value(), settings.code_length),
+            ttl=settings.code_ttl,
+            cooldown=settings.code_cooldown,
+            max_tries=settings.code_max_tries,
+            metrics=metrics,
+        ),
+        statuses=RedisStatuses(MessageStatuses(redis), metrics),
+        queue=queue,
+        passwords=passwords,
+        tokens=JwtTokens(
+            keys,
+            issuer=settings.token_issuer,
+            audience=settings.token_audience,
+            ttl=settings.access_token_ttl,
+        ),
+        keys=keys,
+        clock=now,
+        code_policy=CodePolicy(settings.code_ttl, settings.code_cooldown),
+        token_lifetimes=TokenLifetimes(settings.access_token_ttl, settings.refresh_token_ttl),
+        input_rules=InputRules(settings.sms_regions, CommonPasswords()),
+        metrics=metrics,
+        http_metrics=HttpMetrics(registry),
+    )
+    health = Health(
+        required={"mysql": database.check, "redis": redis_client.check(redis)},
+        # Signing in goes on without the broker; taking this process out of service would end that.
+        observed={"rabbitmq": queue.link.check},
+    )
+    server = DrainableServer(
+        make_application(auth, ops.routes(health, registry)),
+        settings.auth_port,
+        max_body_size=_MAX_BODY_BYTES,
+        body_timeout=_BODY_SECONDS,
+        idle_connection_timeout=_IDLE_SECONDS,
+    )
+    stack.push_async_callback(server.close)
+    return Service(health, server.begin_drain, server.stop_listening, auth.in_flight)

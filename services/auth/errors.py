@@ -1,0 +1,67 @@
+"""The auth service's own errors, below those of `shared.errors`.
+
+InvalidRequest
+├── InvalidCode          wrong, expired, used, dead, or of another number or purpose
+├── AlreadyRegistered    the number has an account
+└── WrongCredentials     unknown number, wrong password, disabled account: told apart by nobody
+Unavailable
+├── SmsUnavailable       the broker did not take the message
+└── Overloaded           more password checks are queued than can be served in time
+TooManyCodes             429, inside the cooldown
+"""
+
+from services.auth import texts
+from shared.errors import NON_FIELD, AppError, InvalidRequest, Unavailable
+from shared.texts import Text
+
+
+class InvalidCode(InvalidRequest):
+    """The code does not open anything."""
+
+    slug = "invalid-code"
+    title = Text("The code is wrong or has expired", "验证码错误或已过期")
+
+    def __init__(self) -> None:
+        super().__init__({"code": [texts.INVALID_CODE]})
+
+
+class AlreadyRegistered(InvalidRequest):
+    """The number has an account already."""
+
+    slug = "already-registered"
+    title = Text("The mobile number has an account already", "该手机号已注册")
+
+    def __init__(self) -> None:
+        super().__init__({"mobile": [texts.ALREADY_REGISTERED]})
+
+
+class WrongCredentials(InvalidRequest):
+    """The mobile and the password do not belong together."""
+
+    slug = "wrong-credentials"
+    title = Text("The mobile number or the password is wrong", "手机号或密码错误")
+
+    def __init__(self) -> None:
+        super().__init__({NON_FIELD: [texts.WRONG_CREDENTIALS]})
+
+
+class TooManyCodes(AppError):
+    """A code was sent to the number a moment ago."""
+
+    slug = "too-many-codes"
+    status = 429
+    title = Text("A code was sent a moment ago, please wait", "验证码发送过于频繁，请稍后再试")
+
+
+class SmsUnavailable(Unavailable):
+    """The message could not be stored by the broker; no cooldown was taken."""
+
+    slug = "sms-unavailable"
+    title = Text("Messages cannot be sent right now, please try again", "暂时无法发送短信，请稍后重试")
+
+
+class Overloaded(Unavailable):
+    """More work is queued than can be served in time."""
+
+    slug = "overloaded"
+    title = Text("Too many requests at once, please try again", "请求过多，请稍后重试")

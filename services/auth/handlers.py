@@ -1,0 +1,143 @@
+"""The endpoints: schema, use case, answer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prometheus_client import Counter
+from tornado.web import Application, RequestHandler
+
+from services.auth import schemas
+from services.auth.code_requests import message_status, request_code
+from services.auth.http import JsonHandler, NotFoundHandler
+from services.auth.profile import current_user
+from services.auth.registration import Registration, register
+from services.auth.sign_in import sign_in
+from services.auth.wiring import Auth
+from shared.errors import AppError
+
+_JWKS_SECONDS = 300
+
+
+class CodeHandler(JsonHandler):
+    """`POST /code/`."""
+
+    async def handle_post(self) -> schemas.CodeResponse:
+        """Send a code."""
+        body = self.body(schemas.CodeRequest)
+        requested = await request_code(
+            body.mobile,
+            body.purpose,
+            codes=self.auth.codes,
+            statuses=self.auth.statuses,
+            queue=self.auth.queue,
+            policy=self.auth.code_policy,
+            clock=self.auth.clock,
+        )
+        return schemas.CodeResponse(
+            message_id=requested.message_id,
+            expires_in=requested.expires_in,
+            resend_after=requested.resend_after,
+        )
+
+
+class CodeStatusHandler(JsonHandler):
+    """`GET /code/{message_id}/`."""
+
+    async def handle_get(self, message_id: str) -> schemas.CodeStatusResponse:
+        """Tell what became of a message."""
+        status = await message_status(message_id, statuses=self.auth.statuses)
+        # An attempt under way is still on its way, as far as a client is concerned.
+        state = "queued" if status.state == "attempting" else status.state
+        return schemas.CodeStatusResponse(message_id=message_id, status=state, updated_at=status.updated_at)
+
+
+class RegisterHandler(JsonHandler):
+    """`POST /register/`."""
+
+    async def handle_post(self) -> schemas.RegisterResponse:
+        """Create an account."""
+        body = self.body(schemas.RegisterRequest)
+        with _counted(self.auth.metrics.registrations):
+            user_id = await register(
+                Registration(**body.model_dump()),
+                codes=self.auth.codes,
+                passwords=self.auth.passwords,
+                users=self.auth.users,
+                clock=self.auth.clock,
+            )
+        return schemas.RegisterResponse(id=user_id)
+
+
+class LoginHandler(JsonHandler):
+    """`POST /login/`."""
+
+    async def handle_post(self) -> schemas.LoginResponse:
+        """Sign in."""
+        body = self.body(schemas.LoginRequest)
+        with _counted(self.auth.metrics.sign_ins):
+            signed_in = await sign_in(
+                body.mobile,
+                body.password,
+                self.client,
+                users=self.auth.users,
+                passwords=self.auth.passwords,
+                sessions=self.auth.sessions,
+                tokens=self.auth.tokens,
+                lifetimes=self.auth.token_lifetimes,
+                clock=self.auth.clock,
+            )
+        return schemas.LoginResponse.of(signed_in)
+
+
+class MeHandler(JsonHandler):
+    """`GET /me/`."""
+
+    async def handle_get(self) -> schemas.ProfileResponse:
+        """Show the caller's account."""
+        user = await current_user(self.bearer_token, tokens=self.auth.tokens, users=self.auth.users)
+        return schemas.ProfileResponse.of(user)
+
+
+class JwksHandler(JsonHandler):
+    """`GET /.well-known/jwks.json`."""
+
+    async def handle_get(self) -> schemas.JwksResponse:
+        """Publish the keys that verify access tokens."""
+        self.set_header("Cache-Control", f"public, max-age={_JWKS_SECONDS}")
+        return schemas.JwksResponse.model_validate(self.auth.keys.jwks())
+
+
+@contextmanager
+def _counted(outcomes: Counter) -> Iterator[None]:
+    """Count the block's outcome: done, or the slug of the problem."""
+    try:
+        yield
+    except AppError as error:
+        outcomes.labels(error.slug).inc()
+        raise
+    outcomes.labels("done").inc()
+
+
+# Route templates by path pattern; the templates are what metrics and logs show.
+_ROUTES: list[tuple[str, str, type[JsonHandler]]] = [
+    (r"/code/?", "/code/", CodeHandler),
+    (r"/code/([0-9a-f]{32})/?", "/code/{message_id}/", CodeStatusHandler),
+    (r"/register/?", "/register/", RegisterHandler),
+    (r"/login/?", "/login/", LoginHandler),
+    (r"/me/?", "/me/", MeHandler),
+    (r"/\.well-known/jwks\.json/?", "/.well-known/jwks.json", JwksHandler),
+]
+
+
+def make_application(
+    auth: Auth, ops_routes: list[tuple[str, type[RequestHandler], dict[str, Any]]]
+) -> Application:
+    """Return the Tornado application of the endpoints and, beside them, the operators' ones."""
+    routes = [(pattern, handler, {"auth": auth, "route": route}) for pattern, route, handler in _ROUTES]
+    return Application(
+        [*routes, *ops_routes],
+        default_handler_class=NotFoundHandler,
+        default_handler_args={"auth": auth, "route": "other"},
+        log_function=lambda _handler: None,  # each handler writes its own line
+    )

@@ -1,0 +1,159 @@
+"""The HTTP side of every endpoint: JSON in, JSON or a problem document out, one log line each."""
+
+import asyncio
+import time
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import structlog
+from pydantic import BaseModel
+from tornado.web import HTTPError, RequestHandler
+
+from services.auth.domain import Client
+from services.auth.request_body import check_content_type, parse
+from services.auth.wiring import Auth
+from shared import problems, request_ids
+from shared.errors import (
+    AppError,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Unavailable,
+)
+from shared.texts import negotiate
+
+# Below the gateway's time limit, so that a client gets our answer and not its 504.
+_HANDLER_SECONDS = 8.0
+_USER_AGENT_LENGTH = 255
+_METHODS = ("GET", "POST", "PATCH", "DELETE")
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+log = structlog.get_logger()
+
+
+class JsonHandler(RequestHandler):
+    """Base of the handlers. A verb's work goes into `handle_<verb>`, which returns the answer.
+
+    The route template (`route`) is what metrics and logs show instead of the path.
+    """
+
+    def initialize(self, auth: Auth, route: str) -> None:
+        """Take the wired service and the route's template."""
+        self.auth = auth
+        self.route = route
+        self._started = time.perf_counter()
+        self._problem = ""
+        auth.in_flight.enter()
+
+    def set_default_headers(self) -> None:
+        """Set what every answer carries; Tornado runs this again for errors."""
+        self.request_id = request_ids.accept_or_create(
+            getattr(self, "request_id", None) or self.request.headers.get(request_ids.HEADER)
+        )
+        self.set_header(request_ids.HEADER, self.request_id)
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.clear_header("Server")
+
+    def prepare(self) -> None:
+        """Bind the request id to everything that is logged for this request."""
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=self.request_id)
+
+    @property
+    def client(self) -> Client:
+        """Who asks; the gateway has put the address of its client into the header."""
+        agent = self.request.headers.get("User-Agent", "")[:_USER_AGENT_LENGTH]
+        return Client(self.request.headers.get("X-Forwarded-For", self.request.remote_ip or ""), agent)
+
+    @property
+    def bearer_token(self) -> str | None:
+        """The token of the Authorization header (RFC 6750 §2.1), or None."""
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+    def body(self, model: type[_Model]) -> _Model:
+        """Return the validated request body."""
+        check_content_type(self.request.headers.get("Content-Type", ""))
+        return parse(self.request.body, model, self.auth.input_rules)
+
+    async def get(self, *path: str) -> None:
+        """Answer GET."""
+        await self._answer("handle_get", *path)
+
+    async def post(self, *path: str) -> None:
+        """Answer POST."""
+        await self._answer("handle_post", *path)
+
+    async def _unsupported(self, *_path: str) -> None:
+        raise self._method_not_allowed()
+
+    head = delete = patch = put = options = _unsupported
+
+    async def _answer(self, handle: str, *path: str) -> None:
+        method = getattr(self, handle, None)
+        if method is None:
+            raise self._method_not_allowed()
+        try:
+            async with asyncio.timeout(_HANDLER_SECONDS):
+                answer: BaseModel = await method(*path)
+        except TimeoutError as error:
+            raise Unavailable from error
+        self.finish(answer.model_dump_json())
+
+    def _method_not_allowed(self) -> MethodNotAllowed:
+        handled = [verb for verb in _METHODS if hasattr(self, f"handle_{verb.lower()}")]
+        return MethodNotAllowed(handled)
+
+    def write_error(self, status_code: int, **details: Any) -> None:  # noqa: ANN401 - Tornado's
+        """Render whatever was raised as a problem document."""
+        error = self._as_app_error(details["exc_info"][1])
+        self._problem = error.slug
+        language = negotiate(self.request.headers.get("Accept-Language", ""))
+        headers, body = problems.render(error, self.request_id, language)
+        self.set_status(error.status)
+        for name, value in headers.items():
+            self.set_header(name, value)
+        self.finish(body)
+
+    def log_exception(self, _type: Any, value: Any, _traceback: Any) -> None:  # noqa: ANN401
+        """Log defects with their trace; expected errors show up in the request's line."""
+        if isinstance(self._as_app_error(value), InternalError):
+            log.error("unhandled_error", route=self.route, exc_info=value)
+
+    def _as_app_error(self, error: BaseException) -> AppError:
+        if isinstance(error, AppError):
+            return error
+        if isinstance(error, HTTPError) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            return self._method_not_allowed()
+        if isinstance(error, HTTPError) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return InvalidRequest()
+        return InternalError()
+
+    def on_finish(self) -> None:
+        """Count and log the request."""
+        self.auth.in_flight.leave()
+        seconds = time.perf_counter() - self._started
+        status = self.get_status()
+        self.auth.http_metrics.observe(self.request.method or "", self.route, status, seconds)
+        details = {"problem": self._problem} if self._problem else {}
+        log.info(
+            "request",
+            method=self.request.method,
+            route=self.route,
+            status=status,
+            ms=round(seconds * 1000, 2),
+            **details,
+        )
+
+
+class NotFoundHandler(JsonHandler):
+    """Answers every path that no route matches."""
+
+    def prepare(self) -> None:
+        """Refuse, whatever the method."""
+        super().prepare()
+        raise NotFound

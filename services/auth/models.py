@@ -1,0 +1,38 @@
+"""The tables, as peewee models. They know no database: `services.auth.database` runs the SQL."""
+
+import peewee
+
+
+class UserRow(peewee.Model):
+    """An account."""
+
+    id = peewee.BigAutoField()
+    mobile = peewee.CharField(max_length=16, unique=True)
+    password_hash = peewee.CharField(max_length=100)
+    nickname = peewee.CharField(max_length=64, null=True)
+    avatar = peewee.CharField(max_length=512, null=True)
+    disabled_at = peewee.DateTimeField(null=True)
+    created_at = peewee.DateTimeField()
+
+    class Meta:
+        """peewee's settings."""
+
+        table_name = "users"
+
+
+class SessionRow(peewee.Model):
+    """A sign-in on one device."""
+
+    id = peewee.CharField(max_length=32, primary_key=True)
+    user_id = peewee.BigIntegerField(index=True)
+    refresh_hash = peewee.CharField(max_length=64, unique=True)
+    ip = peewee.CharField(max_length=45)
+    user_agent = peewee.CharField(max_length=255)
+    created_at = peewee.DateTimeField()
+    last_used_at = peewee.DateTimeField()
+    expires_at = peewee.DateTimeField()
+
+    class Meta:
+        """peewee's settings."""
+
+        table_name = "sessions"

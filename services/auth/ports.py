@@ -1,0 +1,124 @@
+"""What the use cases need of the outside, each port with the errors that it raises.
+
+Every method that reaches a server raises `shared.errors.Unavailable` where that server is down or
+does not answer in time, and then has changed nothing that matters.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from services.auth.domain import NewSession, NewUser, User
+from shared.message_status import MessageStatus
+from shared.messages import Purpose, SendCodeV1
+
+Clock = Callable[[], datetime]
+
+
+class Users(Protocol):
+    """The accounts."""
+
+    async def add(self, user: NewUser) -> int:
+        """Store an account and return its id.
+
+        Raises:
+            AlreadyRegistered: the number has an account.
+        """
+
+    async def find_by_mobile(self, mobile: str) -> User | None:
+        """Return the account of a number."""
+
+    async def find_by_id(self, user_id: int) -> User | None:
+        """Return the account with an id."""
+
+
+class Sessions(Protocol):
+    """The sessions."""
+
+    async def add(self, session: NewSession) -> None:
+        """Store a session."""
+
+
+class Codes(Protocol):
+    """The codes that are valid now."""
+
+    async def issue(self, mobile: str, purpose: Purpose, request: str) -> str:
+        """Take the number's cooldown and return its code: the living one, else a new one.
+
+        Args:
+            mobile: canonical number.
+            purpose: what the code is good for.
+            request: names the request, so that its cooldown can be given back.
+
+        Raises:
+            TooManyCodes: inside the cooldown.
+        """
+
+    async def release_cooldown(self, mobile: str, request: str) -> None:
+        """Give back the cooldown that `request` took, for a message that was not sent.
+
+        Never raises: it runs where something has failed already.
+        """
+
+    def consuming(self, mobile: str, purpose: Purpose, code: str) -> AbstractAsyncContextManager[None]:
+        """Verify and consume a code atomically for the length of a block.
+
+        Where the block fails for a reason that is not the user's, the code works again.
+
+        Raises:
+            InvalidCode: on entering, and one of its tries is counted.
+        """
+
+
+class Passwords(Protocol):
+    """Slow hashing, off the event loop."""
+
+    async def hash(self, password: str) -> str:
+        """Return a hash to store.
+
+        Raises:
+            Overloaded: too many computations are queued.
+        """
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """Tell whether the password belongs to the hash; takes as long where there is none.
+
+        Raises:
+            Overloaded: too many computations are queued.
+        """
+
+
+class Tokens(Protocol):
+    """Access tokens."""
+
+    def issue(self, user: User, session_id: str, now: datetime) -> str:
+        """Return a signed access token."""
+
+    def verify(self, token: str) -> int:
+        """Return the user id that a token was made for.
+
+        Raises:
+            Unauthorized: the token is malformed, forged, expired or of another audience.
+        """
+
+
+class SmsQueue(Protocol):
+    """The way to the SMS worker."""
+
+    async def publish(self, message: SendCodeV1) -> None:
+        """Hand a message over; returns once the broker has stored it.
+
+        Raises:
+            SmsUnavailable: it was not stored, or nobody knows whether it was.
+        """
+
+
+class Statuses(Protocol):
+    """Where each message stands."""
+
+    async def put(self, message_id: str, status: MessageStatus) -> None:
+        """Write a message's state."""
+
+    async def get(self, message_id: str) -> MessageStatus | None:
+        """Return a message's state, or None for an unknown one."""

@@ -1,0 +1,207 @@
+"""The bodies of requests and answers: models that validate, and from which the API is described."""
+
+import unicodedata
+from collections.abc import Collection, Container
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from services.auth import texts
+from services.auth.domain import SignedIn, User
+from shared.messages import Purpose
+from shared.phone import InvalidMobile, parse_mobile
+from shared.texts import Text
+
+_AVATAR_LENGTH = 512
+_NICKNAME_LENGTH = 64
+_PASSWORD_LENGTHS = range(8, 129)
+
+
+@dataclass(frozen=True, slots=True)
+class InputRules:
+    """The settings that validation depends on; passed as pydantic's validation context."""
+
+    regions: Collection[str]
+    common_passwords: Container[str]
+
+
+def _fail(text: Text) -> PydanticCustomError:
+    return PydanticCustomError("invalid", "{en}", {"en": text.en, "text": text})
+
+
+def _no_nul(value: Any) -> Any:  # noqa: ANN401 - runs before the type is known
+    if isinstance(value, str) and "\0" in value:
+        raise _fail(texts.NUL_CHARACTER)
+    return value
+
+
+def _mobile(value: str, info: ValidationInfo[InputRules]) -> str:
+    try:
+        return parse_mobile(value, info.context.regions)
+    except InvalidMobile:
+        raise _fail(texts.INVALID_MOBILE) from None
+
+
+def _nickname(value: str) -> str:
+    value = value.strip()
+    printable = all(unicodedata.category(character)[0] != "C" or character == "\u200d" for character in value)
+    if not printable or not 1 <= len(value) <= _NICKNAME_LENGTH:
+        raise _fail(texts.INVALID_NICKNAME)
+    return value
+
+
+def _avatar(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise _fail(texts.INVALID_AVATAR) from None
+    usable = parts.scheme in {"http", "https"} and parts.hostname
+    if not usable or len(value) > _AVATAR_LENGTH or not value.isprintable() or " " in value:
+        raise _fail(texts.INVALID_AVATAR)
+    return value
+
+
+# Strict: a number is no string. Checked for NUL first, which MySQL and logs would take.
+Text_ = Annotated[str, Field(strict=True), BeforeValidator(_no_nul)]
+Mobile = Annotated[
+    Text_,
+    AfterValidator(_mobile),
+    Field(description="11 digits for mainland numbers, else E.164 with +", examples=["13800000000"]),
+]
+Nickname = Annotated[Text_, AfterValidator(_nickname)]
+Avatar = Annotated[Text_, AfterValidator(_avatar)]
+Timestamp = Annotated[
+    datetime, PlainSerializer(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}Z", return_type=str)
+]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class CodeRequest(_Request):
+    """`POST /code/`."""
+
+    mobile: Mobile
+    purpose: Purpose = "register"
+    channel: Literal["sms"] = "sms"
+
+
+class RegisterRequest(_Request):
+    """`POST /register/`."""
+
+    mobile: Mobile
+    code: Text_
+    nickname: Nickname | None = None
+    avatar: Avatar | None = None
+    # Last, because its check looks at the ones before.
+    password: Text_ = Field(description="8 to 128 characters of any script", repr=False)
+
+    @field_validator("password")
+    @classmethod
+    def _acceptable(cls, password: str, info: ValidationInfo[InputRules]) -> str:
+        if len(password) not in _PASSWORD_LENGTHS:
+            raise _fail(texts.PASSWORD_LENGTH)
+        personal = {info.data.get("mobile"), (info.data.get("nickname") or "").casefold()}
+        if password.casefold() in personal:
+            raise _fail(texts.PASSWORD_PERSONAL)
+        if password in info.context.common_passwords:
+            raise _fail(texts.PASSWORD_COMMON)
+        return password
+
+
+class LoginRequest(_Request):
+    """`POST /login/`; the password's rules are not repeated, a wrong one is simply wrong."""
+
+    mobile: Mobile
+    password: Text_ = Field(repr=False)
+
+
+class CodeResponse(BaseModel):
+    """The answer to `POST /code/`; times in seconds."""
+
+    message_id: str
+    expires_in: int
+    resend_after: int
+
+
+class CodeStatusResponse(BaseModel):
+    """The answer to `GET /code/{message_id}/`."""
+
+    message_id: str
+    status: Literal["queued", "sent", "delivered", "failed", "expired", "limited"]
+    updated_at: Timestamp
+
+
+class RegisterResponse(BaseModel):
+    """The answer to `POST /register/`."""
+
+    id: int
+
+
+class LoginResponse(BaseModel):
+    """The answer to `POST /login/`; lifetimes in seconds."""
+
+    id: int
+    nick: str
+    token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - not a secret
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+    session_id: str
+
+    @classmethod
+    def of(cls, signed_in: SignedIn) -> Self:
+        """Return the answer for an opened session."""
+        return cls(
+            id=signed_in.user.id,
+            nick=signed_in.user.nick,
+            token=signed_in.token,
+            expires_in=signed_in.expires_in,
+            refresh_token=signed_in.refresh_token,
+            refresh_expires_in=signed_in.refresh_expires_in,
+            session_id=signed_in.session_id,
+        )
+
+
+class ProfileResponse(BaseModel):
+    """The answer to `GET /me/`."""
+
+    id: int
+    mobile: str
+    nick: str
+    nickname: str | None
+    avatar: str | None
+    created_at: Timestamp
+
+    @classmethod
+    def of(cls, user: User) -> Self:
+        """Return the answer for an account."""
+        return cls(
+            id=user.id,
+            mobile=user.mobile,
+            nick=user.nick,
+            nickname=user.nickname,
+            avatar=user.avatar,
+            created_at=user.created_at,
+        )
+
+
+class JwksResponse(BaseModel):
+    """The answer to `GET /.well-known/jwks.json` (RFC 7517 §5)."""
+
+    keys: list[dict[str, str]]

@@ -1,0 +1,67 @@
+"""The way to the SMS worker: confirmed, mandatory, persistent publishing to RabbitMQ."""
+
+import asyncio
+
+import structlog
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+
+from services.auth.errors import SmsUnavailable
+from shared.amqp import AMQP_FAILURES, SEND_CODE_QUEUE, AmqpLink, declare_sms_topology
+from shared.messages import SendCodeV1
+from shared.metrics import AuthMetrics
+
+# Covers waiting for a reconnection, which the library's own timeout does not.
+_PUBLISH_SECONDS = 2.0
+_RETRY_AFTER_SECONDS = 5
+
+log = structlog.get_logger()
+
+
+class RabbitSmsQueue:
+    """Publishes send-code messages; `link` keeps the connection and is the health check."""
+
+    def __init__(self, urls: list[str], metrics: AuthMetrics) -> None:
+        self.link = AmqpLink(urls, self._set_up, "dialpass-auth")
+        self._metrics = metrics
+        # Referenced, because a channel that nobody holds is closed by the garbage collector.
+        self._channel: AbstractChannel | None = None
+        self._exchange: AbstractExchange | None = None
+
+    async def publish(self, message: SendCodeV1) -> None:
+        """Hand a message over; returns once the broker has stored it."""
+        try:
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                await self._publish(message)
+        except AMQP_FAILURES as error:
+            self._metrics.dependency_failures.labels("rabbitmq").inc()
+            self._metrics.codes.labels(message.purpose, "unsent").inc()
+            log.warning("publish_failed", message_id=message.message_id, error=type(error).__name__)
+            raise SmsUnavailable(retry_after=_RETRY_AFTER_SECONDS) from error
+
+    async def _publish(self, message: SendCodeV1) -> None:
+        await self.link.wait_up()
+        if self._exchange is None:  # the link runs the set-up before it is up
+            raise ConnectionError("the link is up without an exchange")
+        request_id = structlog.contextvars.get_contextvars().get("request_id", "")
+        await self._exchange.publish(
+            Message(
+                message.model_dump_json().encode(),
+                content_type="application/json",
+                delivery_mode=DeliveryMode.PERSISTENT,
+                message_id=message.message_id,
+                timestamp=message.created_at,
+                type=SendCodeV1.TYPE,
+                app_id="dialpass-auth",
+                headers={"request_id": request_id},
+            ),
+            routing_key=SEND_CODE_QUEUE,
+            mandatory=True,
+        )
+
+    async def _set_up(self, connection: AbstractConnection) -> None:
+        # Without on_return_raises an unroutable message would count as published.
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        channel.close_callbacks.add(self.link.lost)
+        self._exchange, _ = await declare_sms_topology(channel)
+        self._channel = channel

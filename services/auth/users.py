@@ -1,0 +1,75 @@
+"""The accounts in MySQL."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from services.auth.database import Database, DuplicateKey
+from services.auth.domain import NewUser, User
+from services.auth.errors import AlreadyRegistered
+from services.auth.models import UserRow
+
+
+class MysqlUsers:
+    """Accounts by number and by id. The unique index on the number decides races."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        columns = (
+            UserRow.id,
+            UserRow.mobile,
+            UserRow.password_hash,
+            UserRow.nickname,
+            UserRow.avatar,
+            UserRow.disabled_at,
+            UserRow.created_at,
+        )
+        self._by_mobile = database.compile(UserRow.select(*columns).where(UserRow.mobile == ""))
+        self._by_id = database.compile(UserRow.select(*columns).where(UserRow.id == 0))
+
+    async def add(self, user: NewUser) -> int:
+        """Store an account and return its id."""
+        query = UserRow.insert(
+            mobile=user.mobile,
+            password_hash=user.password_hash,
+            nickname=user.nickname,
+            avatar=user.avatar,
+            created_at=_naive(user.created_at),
+        )
+        try:
+            return await self._database.insert(query)
+        except DuplicateKey as error:
+            raise AlreadyRegistered from error
+
+    async def find_by_mobile(self, mobile: str) -> User | None:
+        """Return the account of a number."""
+        return _user(await self._database.fetch_one(self._by_mobile, (mobile,)))
+
+    async def find_by_id(self, user_id: int) -> User | None:
+        """Return the account with an id."""
+        return _user(await self._database.fetch_one(self._by_id, (user_id,)))
+
+    async def set_disabled(self, user_id: int, at: datetime | None) -> bool:
+        """Disable an account as of a time, or enable it with None; False where there is none."""
+        value = None if at is None else _naive(at)
+        query = UserRow.update(disabled_at=value).where(UserRow.id == user_id)
+        return await self._database.update(query) > 0
+
+
+def _user(row: tuple[Any, ...] | None) -> User | None:
+    if row is None:
+        return None
+    user_id, mobile, password_hash, nickname, avatar, disabled_at, created_at = row
+    return User(
+        id=user_id,
+        mobile=mobile,
+        password_hash=password_hash,
+        nickname=nickname,
+        avatar=avatar,
+        disabled_at=disabled_at and disabled_at.replace(tzinfo=UTC),
+        created_at=created_at.replace(tzinfo=UTC),
+    )
+
+
+def _naive(moment: datetime) -> datetime:
+    """DATETIME columns hold UTC without a zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None)

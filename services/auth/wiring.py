@@ -1,0 +1,32 @@
+"""What the handlers are given: the adapters behind their ports, and the rules from the settings."""
+
+from dataclasses import dataclass, field
+
+from services.auth.code_requests import CodePolicy
+from services.auth.keys import KeyRing
+from services.auth.ports import Clock, Codes, Passwords, Sessions, SmsQueue, Statuses, Tokens, Users
+from services.auth.schemas import InputRules
+from services.auth.sign_in import TokenLifetimes
+from shared.in_flight import InFlight
+from shared.metrics import AuthMetrics, HttpMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Everything that an endpoint may use."""
+
+    users: Users
+    sessions: Sessions
+    codes: Codes
+    statuses: Statuses
+    queue: SmsQueue
+    passwords: Passwords
+    tokens: Tokens
+    keys: KeyRing
+    clock: Clock
+    code_policy: CodePolicy
+    token_lifetimes: TokenLifetimes
+    input_rules: InputRules
+    metrics: AuthMetrics
+    http_metrics: HttpMetrics
+    in_flight: InFlight = field(default_factory=InFlight)
