@@ -1,0 +1,1 @@
+"""The public door: routing, CORS, edge limits, proxying."""

@@ -1,0 +1,69 @@
+"""What all requests share, and the way from Tornado's server to an exchange."""
+
+import asyncio
+from typing import cast
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerConnectionDelegate
+
+from services.gateway.client_address import ClientAddresses
+from services.gateway.cors import CorsPolicy
+from services.gateway.exchange import Exchange
+from services.gateway.routes import RouteTable
+from shared.in_flight import InFlight
+from shared.metrics import HttpMetrics, UpstreamMetrics
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class Edge(HTTPServerConnectionDelegate):
+    """The gateway's public side.
+
+    Args:
+        routes: where requests go.
+        cors: what browsers are told.
+        addresses: finds the client's address.
+        max_body: bytes that a body may have where no route says otherwise.
+        http_metrics: counts requests.
+        upstream_metrics: counts failures of upstreams.
+    """
+
+    methods = ", ".join(_METHODS)
+
+    def __init__(
+        self,
+        routes: RouteTable,
+        cors: CorsPolicy,
+        addresses: ClientAddresses,
+        *,
+        max_body: int,
+        http_metrics: HttpMetrics,
+        upstream_metrics: UpstreamMetrics,
+    ) -> None:
+        self.routes = routes
+        self.cors = cors
+        self.addresses = addresses
+        self.max_body = max_body
+        self.http_metrics = http_metrics
+        self.upstream_metrics = upstream_metrics
+        self.in_flight = InFlight()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Tornado: a request begins."""
+        return Exchange(self, cast("HTTP1Connection", request_conn))
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Hold a task until it is done; the event loop alone does not."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @staticmethod
+    def peer(connection: HTTP1Connection) -> str:
+        """Return the address at the other end of a client's connection."""
+        return str(getattr(connection.context, "remote_ip", ""))
+
+    @staticmethod
+    def known_method(method: str) -> str:
+        """Return the method as a metric's label, which must come from a closed set."""
+        return method if method in _METHODS else "other"

@@ -1,0 +1,51 @@
+"""The request as it goes to an upstream."""
+
+from tornado.httputil import HTTPHeaders
+
+from shared import request_ids
+
+# Hop-by-hop (RFC 9110 §7.6.1), and what the gateway itself says to upstreams.
+_NOT_FORWARDED = frozenset(
+    {
+        "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Te", "Trailer",
+        "Transfer-Encoding", "Upgrade", "Expect", "Host", "Content-Length", "Forwarded",
+        "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip",
+        request_ids.HEADER.title(),
+    }
+)  # fmt: skip
+
+
+def forwarded_request(
+    method: str,
+    target: str,
+    headers: HTTPHeaders,
+    body: bytes,
+    *,
+    host: str,
+    client: str,
+    request_id: str,
+) -> bytes:
+    """Return the bytes of a request for an upstream.
+
+    Args:
+        method: the client's method.
+        target: the client's path and query.
+        headers: the client's headers; those for this hop only, and any claim about the client's
+            address, are left out.
+        body: the whole body.
+        host: the upstream's own name.
+        client: the client's address, which the upstream may rely on.
+        request_id: the request's id.
+    """
+    dropped = _NOT_FORWARDED
+    if connection := headers.get("Connection"):
+        dropped = dropped | {token.strip().title() for token in connection.split(",")}
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
+    # Tornado normalises names to Title-Case.
+    lines += [f"{name}: {value}" for name, value in headers.get_all() if name not in dropped]
+    lines.append(f"X-Forwarded-For: {client}")
+    lines.append(f"{request_ids.HEADER}: {request_id}")
+    if body or method in {"POST", "PUT", "PATCH"}:
+        lines.append(f"Content-Length: {len(body)}")
+    lines.append("\r\n")
+    return "\r\n".join(lines).encode("latin1") + body

@@ -1,0 +1,53 @@
+"""The gateway's settings."""
+
+import ipaddress
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from services.gateway.cors import parse_origin_pattern
+from shared.settings import BaseUrl, CommaSeparated, Port, Seconds, ServiceSettings, split_commas
+
+
+class GatewaySettings(ServiceSettings):
+    """Everything the gateway takes."""
+
+    gateway_port: Port = Field(8888, description="the public TCP port, 1 to 65535")
+    gateway_ops_port: Port = Field(
+        8889, description="the TCP port of /healthz, /readyz and /metrics, 1 to 65535; never public"
+    )
+    auth_url: BaseUrl = Field("http://127.0.0.1:8001", description="the auth service's URL, http://host:port")
+    cors_origins: CommaSeparated = Field(
+        (),
+        description="origins allowed to call from a browser, separated by commas: "
+        "https://app.example.com, or https://*.example.com for every subdomain",
+    )
+    trusted_proxies: CommaSeparated = Field(
+        (),
+        description="addresses or networks, separated by commas, whose X-Forwarded-For is believed",
+    )
+    upstream_timeout: Seconds = Field(
+        10.0, description="seconds that a service behind the gateway gets to answer"
+    )
+    max_body_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024)] = Field(
+        64 * 1024, description="bytes that a request's body may have, 1024 to 1048576"
+    )
+
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return split_commas(value)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            parse_origin_pattern(pattern)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value
