@@ -7,7 +7,7 @@ import structlog
 from services.auth.code_requests import CodePolicy
 from services.auth.code_secrets import CodeSecrets
 from services.auth.codes import RedisCodes
-from services.auth.common_passwords import CommonPasswords
+from services.auth.common_passwords import load_common_passwords
 from services.auth.database import Database
 from services.auth.handlers import make_application
 from services.auth.keys import KeyRing
@@ -87,7 +87,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         clock=now,
         code_policy=CodePolicy(settings.code_ttl, settings.code_cooldown),
         token_lifetimes=TokenLifetimes(settings.access_token_ttl, settings.refresh_token_ttl),
-        input_rules=InputRules(settings.sms_regions, CommonPasswords()),
+        input_rules=InputRules(settings.sms_regions, load_common_passwords()),
         metrics=metrics,
         http_metrics=HttpMetrics(registry),
     )

@@ -7,19 +7,12 @@ from importlib.util import module_from_spec, spec_from_loader
 _SHORTEST_ALLOWED = 8
 
 
-class CommonPasswords:
-    """The 30,000 most common passwords, loaded at construction."""
-
-    def __init__(self) -> None:
-        # Shorter ones never get this far.
-        self._words = frozenset(word for word in _load() if len(word) >= _SHORTEST_ALLOWED)
-
-    def __contains__(self, password: str) -> bool:
-        """Tell whether the password is a common one, in any case of letters."""
-        return password.casefold() in self._words
+def load_common_passwords() -> frozenset[str]:
+    """Return those of the 30,000 most common passwords that are long enough, in lower case."""
+    return frozenset(word for word in _frequency_list() if len(word) >= _SHORTEST_ALLOWED)
 
 
-def _load() -> list[str]:
+def _frequency_list() -> list[str]:
     """Return the library's list without the library: importing that costs 12 MB for good."""
     with as_file(files("zxcvbn") / "frequency_lists.py") as path:
         loader = SourceFileLoader("frequency_lists", str(path))

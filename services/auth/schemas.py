@@ -1,7 +1,7 @@
 """The bodies of requests and answers: models that validate, and from which the API is described."""
 
 import unicodedata
-from collections.abc import Collection, Container
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -35,7 +35,7 @@ class InputRules:
     """The settings that validation depends on; passed as pydantic's validation context."""
 
     regions: Collection[str]
-    common_passwords: Container[str]
+    common_passwords: Collection[str]
 
 
 def _fail(text: Text) -> PydanticCustomError:
@@ -118,7 +118,7 @@ class RegisterRequest(_Request):
         personal = {info.data.get("mobile"), (info.data.get("nickname") or "").casefold()}
         if password.casefold() in personal:
             raise _fail(texts.PASSWORD_PERSONAL)
-        if password in info.context.common_passwords:
+        if password.casefold() in info.context.common_passwords:
             raise _fail(texts.PASSWORD_COMMON)
         return password
 

@@ -1,0 +1,1 @@
+"""The SMS worker: consumes send-code messages and calls Yunpian."""
