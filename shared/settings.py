@@ -87,13 +87,13 @@ class ServiceSettings(BaseSettings):
             _report(cls, error)
 
 
-class RedisSettings(BaseSettings):
+class RedisSettings(ServiceSettings):
     """Where Redis is."""
 
     redis_url: RedisUrl = Field(description="redis://[user:password@]host:port/database")
 
 
-class AmqpSettings(BaseSettings):
+class AmqpSettings(ServiceSettings):
     """Where RabbitMQ is."""
 
     amqp_url: AmqpUrls = Field(

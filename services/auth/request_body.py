@@ -18,7 +18,6 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _MESSAGES = {
     "missing": texts.REQUIRED,
     "string_type": texts.NOT_A_STRING,
-    "string_unicode": texts.NOT_UNICODE,
     "string_too_short": texts.TOO_SHORT,
     "string_too_long": texts.TOO_LONG,
     "literal_error": texts.NOT_A_CHOICE,

@@ -42,9 +42,14 @@ def _fail(text: Text) -> PydanticCustomError:
     return PydanticCustomError("invalid", "{en}", {"en": text.en, "text": text})
 
 
-def _no_nul(value: Any) -> Any:  # noqa: ANN401 - runs before the type is known
-    if isinstance(value, str) and "\0" in value:
+def _storable(value: Any) -> Any:  # noqa: ANN401 - runs before the type is known
+    """Refuse what JSON can carry but UTF-8 and MySQL cannot: lone surrogates and NUL."""
+    if not isinstance(value, str):
+        return value
+    if "\0" in value:
         raise _fail(texts.NUL_CHARACTER)
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise _fail(texts.NOT_UNICODE)
     return value
 
 
@@ -74,8 +79,8 @@ def _avatar(value: str) -> str:
     return value
 
 
-# Strict: a number is no string. Checked for NUL first, which MySQL and logs would take.
-Text_ = Annotated[str, Field(strict=True), BeforeValidator(_no_nul)]
+# Strict: a number is no string.
+Text_ = Annotated[str, Field(strict=True), BeforeValidator(_storable)]
 Mobile = Annotated[
     Text_,
     AfterValidator(_mobile),
