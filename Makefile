@@ -1,0 +1,41 @@
+PYTHON = .venv/bin/python
+LOCK = $(PYTHON) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q
+
+.PHONY: help setup run test lint types imports format lock bench clean
+.NOTPARALLEL:
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make .venv with the locked dependencies
+	@deploy/local/bootstrap.sh
+
+run: setup ## run the whole system on this machine until Ctrl-C
+	@$(PYTHON) -m deploy.local up
+
+test: setup lint types imports ## everything that a change has to pass
+	$(PYTHON) -m pytest
+
+lint: setup ## ruff: rules and format
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types: setup ## mypy, strict
+	$(PYTHON) -m mypy
+
+imports: setup ## import-linter: who may import whom
+	$(PYTHON) -c 'from importlinter.cli import lint_imports_command as main; main()'
+
+format: setup ## let ruff repair what it can
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+lock: setup ## resolve pyproject.toml into requirements/ again
+	$(LOCK) pyproject.toml -o requirements/runtime.txt
+	$(LOCK) --extra dev pyproject.toml -o requirements/dev.txt
+
+bench: setup ## measure
+	$(PYTHON) -m benchmarks
+
+clean: ## remove .run/: data, secrets and logs of earlier runs
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m deploy.local clean; else rm -rf .run; fi

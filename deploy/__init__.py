@@ -1,0 +1,1 @@
+"""Deploying Dialpass: images, manifests, and the one-machine run."""

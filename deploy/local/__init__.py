@@ -1,0 +1,1 @@
+"""The whole system on one machine: private servers, the services, one terminal."""

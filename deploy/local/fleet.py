@@ -1,0 +1,76 @@
+"""The three private servers together."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.mariadb import MariaDb
+from deploy.local.ports import free_ports
+from deploy.local.rabbitmq import RabbitMq, RabbitPorts
+from deploy.local.redis import Redis
+from deploy.local.server import Server
+
+PORT_NAMES = ("mariadb", "redis", "rabbitmq", "rabbitmq-epmd", "rabbitmq-distribution")
+MANAGEMENT = "rabbitmq-management"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """A private instance of each server."""
+
+    mariadb: MariaDb
+    redis: Redis
+    rabbitmq: RabbitMq
+
+    @property
+    def all(self) -> tuple[Server, ...]:
+        """The three of them."""
+        return self.mariadb, self.redis, self.rabbitmq
+
+
+def make_servers(folder: Path, ports: dict[str, int], *, durable: bool) -> Servers:
+    """Return the servers with their data under `folder`, not started yet."""
+    rabbit_ports = RabbitPorts(
+        amqp=ports["rabbitmq"],
+        epmd=ports["rabbitmq-epmd"],
+        distribution=ports["rabbitmq-distribution"],
+        management=ports.get(MANAGEMENT),
+    )
+    return Servers(
+        MariaDb(folder / "mariadb", ports["mariadb"], durable=durable),
+        Redis(folder / "redis", ports["redis"], durable=durable),
+        RabbitMq(folder / "rabbitmq", rabbit_ports),
+    )
+
+
+def throwaway(folder: Path) -> Servers:
+    """Return servers for tests: free ports, and no care for their data's life."""
+    return make_servers(folder, free_ports(PORT_NAMES), durable=False)
+
+
+def start_all(servers: Sequence[Server], report: Callable[[str], None] = print) -> None:
+    """Start the servers side by side; all are stopped again when one of them fails."""
+
+    def start(server: Server) -> None:
+        began = time.monotonic()
+        server.start()
+        report(f"{server.name} answers after {time.monotonic() - began:.1f} s")
+
+    with ThreadPoolExecutor(max(1, len(servers))) as threads:
+        try:
+            for started in [threads.submit(start, server) for server in servers]:
+                started.result()
+        except BaseException:
+            # Here, inside the block: leaving it waits for the threads, which this cuts short.
+            for server in servers:
+                server.stop()
+            raise
+
+
+def stop_all(servers: Iterable[Server]) -> None:
+    """Stop the servers side by side."""
+    with ThreadPoolExecutor() as threads:
+        for stopped in [threads.submit(server.stop) for server in servers]:
+            stopped.result()

@@ -1,0 +1,115 @@
+"""Runs the services side by side: one terminal, one end."""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from multiprocessing.queues import Queue
+
+from honcho.manager import Manager
+from honcho.printer import Message, Printer
+from honcho.process import Process
+
+from deploy.local.launch import die_with_parent
+
+GRACE = 20.0
+LAST_LINES = 10
+START_POLL = 0.1
+
+
+class TiedProcess(Process):  # type: ignore[misc]  # honcho has no types
+    """A service whose watching process dies with the supervisor, and takes the service along."""
+
+    def run(
+        self,
+        events: "Queue[Message] | None" = None,
+        ignore_signals: bool = False,  # noqa: FBT001, FBT002 - honcho's signature
+    ) -> None:
+        """Run the service and report what it writes."""
+        die_with_parent(os.getppid())
+        super().run(events, ignore_signals)
+
+
+class RecallingPrinter(Printer):  # type: ignore[misc]  # honcho has no types
+    """A printer that remembers the last lines of each service."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: dict[str, deque[str]] = {}
+
+    def write(self, message: Message) -> None:
+        """Print a line and remember it."""
+        text = message.data
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "replace")
+        self.last.setdefault(message.name, deque(maxlen=LAST_LINES)).extend(text.splitlines())
+        super().write(message)
+
+
+class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
+    """Starts the services, and stops all of them when one ends or the user asks for it."""
+
+    def __init__(self, watch: Callable[["Supervisor"], None], grace: float = GRACE) -> None:
+        self.printer = RecallingPrinter()
+        super().__init__(self.printer)
+        self._process_ctor = TiedProcess
+        self._watch = watch
+        self._grace = grace
+        self.failure: str | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the services are being stopped."""
+        return bool(self._terminating)
+
+    def terminate(self) -> None:
+        """Ask every service to stop, and kill what still runs after the grace."""
+        if self._terminating:
+            return
+        if not self._all_started():  # honcho knows no process ids to signal yet
+            self._after(START_POLL, self.terminate)
+            return
+        self.failure = self.failure or self._first_fallen()
+        self._after(self._grace, super().kill)
+        super().terminate()
+
+    def kill(self) -> None:
+        """Leave it to the grace period: honcho's own would cut a drain short."""
+
+    def fail(self, reason: str) -> None:
+        """Stop everything for a reason that no service told."""
+        self.failure = self.failure or reason
+        self.terminate()
+
+    def _start(self) -> None:
+        super()._start()
+        threading.Thread(target=self._watch, args=(self,), daemon=True).start()
+
+    @staticmethod
+    def _after(seconds: float, action: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, action)
+        timer.daemon = True
+        timer.start()
+
+    def _first_fallen(self) -> str | None:
+        for name, state in self._processes.items():
+            code = state.get("returncode")
+            if code is not None:
+                lines = "\n".join(f"  {line}" for line in self.printer.last.get(name, ()))
+                return f"{name} ended by itself (code {code}); its last lines:\n{lines}"
+        return None
+
+
+def supervise(
+    commands: Mapping[str, str],
+    environment: Mapping[str, str],
+    cwd: str,
+    watch: Callable[[Supervisor], None],
+    grace: float = GRACE,
+) -> str | None:
+    """Run `commands` until the user stops them; return why it ended where it was something else."""
+    supervisor = Supervisor(watch, grace)
+    for name, command in commands.items():
+        supervisor.add_process(name, command, env=dict(environment), cwd=cwd)
+    supervisor.loop()
+    return supervisor.failure
