@@ -1,0 +1,96 @@
+"""A client of the public API, and what it takes to be one: a phone."""
+
+import asyncio
+import itertools
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from tests.system import CODE_IN_TEXT
+
+_numbers = itertools.count(os.getpid() * 10_000 % 10**8)
+
+
+def new_mobile() -> str:
+    """Return a number that no other test uses."""
+    return f"139{next(_numbers) % 10**8:08d}"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer of the API."""
+
+    status: int
+    headers: Any
+    body: Any
+
+    def __getitem__(self, member: str) -> Any:
+        return self.body[member]
+
+
+class Api:
+    """Calls the gateway; bodies are exactly what is given."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self.session = session
+        self.url = url
+
+    async def call(self, method: str, path: str, json_body: Any = None, **options: Any) -> Reply:
+        if json_body is not None:
+            options["data"] = json.dumps(json_body)
+            options["headers"] = {"Content-Type": "application/json", **options.get("headers", {})}
+        async with self.session.request(method, self.url + path, **options) as response:
+            content = await response.read()
+            body = json.loads(content) if content else None
+            return Reply(response.status, response.headers, body)
+
+    async def post(self, path: str, body: Any, **options: Any) -> Reply:
+        return await self.call("POST", path, body, **options)
+
+    async def get(self, path: str, token: str | None = None, **options: Any) -> Reply:
+        if token is not None:
+            options["headers"] = {"Authorization": f"Bearer {token}", **options.get("headers", {})}
+        return await self.call("GET", path, **options)
+
+
+class Phone:
+    """The simulator's inbox."""
+
+    def __init__(self, session: aiohttp.ClientSession, simulator_url: str) -> None:
+        self.session = session
+        self.url = simulator_url
+
+    async def texts(self, mobile: str) -> list[str]:
+        async with self.session.get(f"{self.url}/_inbox", params={"mobile": mobile}) as response:
+            return [message["text"] for message in await response.json()]
+
+    async def code(self, mobile: str, *, messages: int = 1, seconds: float = 15) -> str:
+        """Return the code of the newest text, once there are `messages` of them."""
+        deadline = time.monotonic() + seconds
+        while len(texts := await self.texts(mobile)) < messages:
+            assert time.monotonic() < deadline, f"{len(texts)} of {messages} texts arrived"
+            await asyncio.sleep(0.02)
+        found = CODE_IN_TEXT.search(texts[-1])
+        assert found is not None, "the text holds no code"
+        return found.group()
+
+    async def fault(self, **rule: Any) -> None:
+        async with self.session.post(f"{self.url}/_faults", json=rule) as response:
+            assert response.status < 300, await response.text()
+
+    async def reset(self) -> None:
+        async with self.session.post(f"{self.url}/_reset") as response:
+            assert response.status < 300, await response.text()
+
+
+async def sign_up(api: Api, phone: Phone, mobile: str, password: str = "correct horse 电池") -> int:
+    """Register an account as the origin's client does and return its id."""
+    assert (await api.post("/code/", {"mobile": mobile})).status == 200
+    code = await phone.code(mobile)
+    reply = await api.post("/register/", {"mobile": mobile, "code": code, "password": password})
+    assert reply.status == 200, reply.body
+    return int(reply["id"])

@@ -1,0 +1,58 @@
+"""Real servers for the whole run, started when first asked for; fresh connections for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from deploy.local.fleet import Servers, start_all, stop_all, throwaway
+from deploy.local.programs import ensure_programs
+from tests.client import Api, Phone
+from tests.system import System, make_system, run
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Private MariaDB, Redis and RabbitMQ, thrown away afterwards."""
+    ensure_programs()
+    fleet = throwaway(tmp_path_factory.mktemp("servers"))
+    start_all(fleet.all)
+    yield fleet
+    stop_all(fleet.all)
+
+
+@pytest.fixture(scope="session")
+def mysql_url(servers: Servers) -> str:
+    """A migrated database."""
+    run("services.auth", "migrate", env={"MYSQL_URL": servers.mariadb.url})
+    return servers.mariadb.url
+
+
+@pytest.fixture(scope="session")
+def system(servers: Servers, mysql_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The whole system as processes, shared by the tests that leave it as it is."""
+    running = make_system(servers, mysql_url, tmp_path_factory.mktemp("system"))
+    running.start()
+    yield running
+    statuses = running.stop()
+    assert set(statuses.values()) == {0}, statuses
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """An HTTP client of the test's own."""
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield session
+
+
+@pytest.fixture
+def api(session: aiohttp.ClientSession, system: System) -> Api:
+    """The public API of the shared system."""
+    return Api(session, system.url)
+
+
+@pytest.fixture
+def phone(session: aiohttp.ClientSession, system: System) -> Phone:
+    """The phones that the shared system's texts reach."""
+    return Phone(session, system.simulator_url)

@@ -1,0 +1,147 @@
+"""In-memory stand-ins for the ports, one class each; no mock library."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from services.auth.domain import NewSession, NewUser, User
+from services.auth.errors import AlreadyRegistered, InvalidCode, SmsUnavailable
+from services.sms.ports import Answer, Verdict
+from shared.errors import InvalidRequest, Unavailable
+from shared.message_status import MessageStatus
+from shared.messages import Purpose, SendCodeV1
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def clock() -> datetime:
+    return NOW
+
+
+@dataclass
+class FakeUsers:
+    """Accounts in a list; `down` makes storing fail."""
+
+    rows: list[User] = field(default_factory=list)
+    down: bool = False
+
+    async def add(self, user: NewUser) -> int:
+        if self.down:
+            raise Unavailable
+        if await self.find_by_mobile(user.mobile):
+            raise AlreadyRegistered
+        user_id = len(self.rows) + 1
+        self.rows.append(
+            User(user_id, user.mobile, user.password_hash, user.nickname, user.avatar, None, user.created_at)
+        )
+        return user_id
+
+    async def find_by_mobile(self, mobile: str) -> User | None:
+        return next((row for row in self.rows if row.mobile == mobile), None)
+
+    async def find_by_id(self, user_id: int) -> User | None:
+        return next((row for row in self.rows if row.id == user_id), None)
+
+
+@dataclass
+class FakeSessions:
+    """Sessions in a list."""
+
+    rows: list[NewSession] = field(default_factory=list)
+
+    async def add(self, session: NewSession) -> None:
+        self.rows.append(session)
+
+
+@dataclass
+class FakePasswords:
+    """A hash is the password after a colon; every computation is counted."""
+
+    computations: int = 0
+
+    async def hash(self, password: str) -> str:
+        self.computations += 1
+        return f"hash:{password}"
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        self.computations += 1
+        return hashed == f"hash:{password}"
+
+
+class FakeTokens:
+    """A token is the user's id after a colon."""
+
+    def issue(self, user: User, session_id: str, now: datetime) -> str:
+        return f"token:{user.id}"
+
+    def verify(self, token: str) -> int:
+        return int(token.removeprefix("token:"))
+
+
+@dataclass
+class FakeCodes:
+    """One right code for every number; notes what was given back."""
+
+    right: str = "123456"
+    released: list[str] = field(default_factory=list)
+    given_back: list[str] = field(default_factory=list)
+
+    async def issue(self, mobile: str, purpose: Purpose, request: str) -> str:
+        return self.right
+
+    async def release_cooldown(self, mobile: str, request: str) -> None:
+        self.released.append(mobile)
+
+    @asynccontextmanager
+    async def consuming(self, mobile: str, purpose: Purpose, code: str) -> AsyncIterator[None]:
+        if code != self.right:
+            raise InvalidCode
+        try:
+            yield
+        except InvalidRequest:
+            raise
+        except BaseException:
+            self.given_back.append(mobile)
+            raise
+
+
+@dataclass
+class FakeStatuses:
+    """Message states in a dictionary, with the history of each."""
+
+    history: dict[str, list[MessageStatus]] = field(default_factory=dict)
+
+    async def put(self, message_id: str, status: MessageStatus) -> None:
+        self.history.setdefault(message_id, []).append(status)
+
+    async def get(self, message_id: str) -> MessageStatus | None:
+        return self.history.get(message_id, [None])[-1]
+
+    def states(self, message_id: str) -> list[str]:
+        return [status.state for status in self.history.get(message_id, [])]
+
+
+@dataclass
+class FakeSmsQueue:
+    """Keeps what is published; `down` refuses it."""
+
+    published: list[SendCodeV1] = field(default_factory=list)
+    down: bool = False
+
+    async def publish(self, message: SendCodeV1) -> None:
+        if self.down:
+            raise SmsUnavailable
+        self.published.append(message)
+
+
+@dataclass
+class FakeProvider:
+    """Gives its answers in turn and keeps what it was asked to send."""
+
+    answers: list[Answer] = field(default_factory=lambda: [Answer(Verdict.ACCEPTED, "1")])
+    sent: list[tuple[str, str]] = field(default_factory=list)
+
+    async def send(self, mobile: str, text: str) -> Answer:
+        self.sent.append((mobile, text))
+        return self.answers.pop(0)

@@ -1,0 +1,135 @@
+"""The accounts on a real MariaDB, and what the session there is really set to."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from deploy.local.fleet import Servers
+from services.auth.database import Database
+from services.auth.domain import Client, NewSession, NewUser
+from services.auth.errors import AlreadyRegistered
+from services.auth.migrate import migrate
+from services.auth.sessions import MysqlSessions
+from services.auth.users import MysqlUsers
+from shared.errors import Unavailable
+from tests.client import new_mobile
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+def new_user(mobile: str, nickname: str | None = None) -> NewUser:
+    return NewUser(mobile, "$2b$04$hash", nickname, None, NOW)
+
+
+async def test_the_strict_mode_is_in_force(database: Database) -> None:
+    row = await database.fetch_one("SELECT @@SESSION.sql_mode", ())
+    assert row is not None
+    assert {"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES", "TRADITIONAL"} <= set(row[0].split(","))
+
+
+async def test_the_connection_speaks_utf8mb4_and_utc(database: Database) -> None:
+    row = await database.fetch_one(
+        "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@time_zone", ()
+    )
+    assert row == ("utf8mb4", "utf8mb4", "utf8mb4", "+00:00")
+
+
+async def test_a_too_long_value_is_refused_and_not_cut(database: Database) -> None:
+    users, mobile = MysqlUsers(database), new_mobile()
+    with pytest.raises(Exception, match="Data too long"):
+        await users.add(new_user(mobile, nickname="x" * 65))
+    assert await users.find_by_mobile(mobile) is None
+
+
+async def test_the_pool_opens_no_more_connections_than_its_limit(mysql_url: str) -> None:
+    database = Database(mysql_url, pool_size=3)
+    mark = "/* pool test */"
+    sleeps = [database.fetch_one(f"SELECT SLEEP(0.2) {mark}", ()) for _ in range(9)]
+    waiting = asyncio.gather(*sleeps)
+    await asyncio.sleep(0.1)
+    watcher = Database(mysql_url, pool_size=1)
+    seen = await watcher.fetch_one(
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE %s AND id <> CONNECTION_ID()",
+        (f"%{mark}",),
+    )
+    await waiting
+    await database.close()
+    await watcher.close()
+    assert seen == (3,)
+
+
+@pytest.mark.parametrize("nickname", ["小明", "🐼🎉", 'O\'Brien \\ "x"', "Ünï", None])
+async def test_an_account_is_read_as_it_was_written(database: Database, nickname: str | None) -> None:
+    users, mobile = MysqlUsers(database), new_mobile()
+    user_id = await users.add(new_user(mobile, nickname))
+    user = await users.find_by_mobile(mobile)
+    assert user is not None
+    assert user == await users.find_by_id(user_id)
+    assert (user.id, user.mobile, user.nickname, user.created_at) == (user_id, mobile, nickname, NOW)
+
+
+async def test_of_50_concurrent_accounts_for_a_number_one_is_stored(database: Database) -> None:
+    users, mobile = MysqlUsers(database), new_mobile()
+    results = await asyncio.gather(*(users.add(new_user(mobile)) for _ in range(50)), return_exceptions=True)
+    assert sum(isinstance(result, int) for result in results) == 1
+    assert sum(isinstance(result, AlreadyRegistered) for result in results) == 49
+
+
+async def test_an_account_can_be_disabled_and_enabled(database: Database) -> None:
+    users, mobile = MysqlUsers(database), new_mobile()
+    user_id = await users.add(new_user(mobile))
+    assert await users.set_disabled(user_id, NOW)
+    disabled = await users.find_by_id(user_id)
+    assert await users.set_disabled(user_id, None)
+    enabled = await users.find_by_id(user_id)
+    assert disabled is not None
+    assert enabled is not None
+    assert (disabled.enabled, enabled.enabled) == (False, True)
+
+
+async def test_a_session_is_stored_for_its_user(database: Database) -> None:
+    user_id = await MysqlUsers(database).add(new_user(new_mobile()))
+    session_id = f"{user_id:032x}"
+    client = Client("2001:db8::1", "агент 🐼")
+    await MysqlSessions(database).add(
+        NewSession(session_id, user_id, "0" * 32 + session_id, client, NOW, NOW)
+    )
+    row = await database.fetch_one(
+        "SELECT user_id, ip, user_agent FROM sessions WHERE id = %s", (session_id,)
+    )
+    assert row == (user_id, "2001:db8::1", "агент 🐼")
+
+
+async def test_a_dead_idle_connection_is_not_noticed_by_a_reader(mysql_url: str) -> None:
+    database = Database(mysql_url, pool_size=1)
+    row = await database.fetch_one("SELECT CONNECTION_ID()", ())
+    assert row is not None
+    killer = Database(mysql_url, pool_size=1)
+    await killer.fetch_one(f"KILL {row[0]}", ())
+    assert await database.fetch_one("SELECT 1", ()) == (1,)
+    await database.close()
+    await killer.close()
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    database = Database("mysql://nobody:nothing@127.0.0.1:1/nowhere", pool_size=1)
+    with pytest.raises(Unavailable):
+        await database.check()
+
+
+async def test_a_statement_without_an_answer_in_time_is_unavailable(database: Database) -> None:
+    with pytest.raises(Unavailable):
+        await database.fetch_one("SELECT SLEEP(30)", ())
+    assert await database.fetch_one("SELECT 1", ()) == (1,)
+
+
+def test_migrating_again_changes_nothing(mysql_url: str) -> None:
+    assert migrate(mysql_url) == []
+
+
+async def test_migrations_at_once_take_turns(servers: Servers) -> None:
+    results = await asyncio.gather(
+        *(asyncio.to_thread(migrate, servers.mariadb.url) for _ in range(4)), return_exceptions=True
+    )
+    assert [result for result in results if isinstance(result, BaseException)] == []

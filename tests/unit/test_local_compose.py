@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from deploy.local.compose import Compose, url
+from deploy.local.errors import LocalError
+
+DOCKER = """#!/bin/sh
+case "$*" in
+    info | "compose version") ;;
+    "compose up --detach --wait redis rabbitmq") ;;
+    "compose config --format json") echo '{"services": {"redis": {}, "rabbitmq": {}}}' ;;
+    "compose port redis 6379") echo 0.0.0.0:6380 ;;
+    "compose port rabbitmq 5672") echo :0 ;;
+    *) echo "unexpected: $*" >&2; exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture(name="compose")
+def _compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
+    (tmp_path / "docker-compose.yml").touch()
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    compose = Compose.find(tmp_path)
+    assert compose
+    return compose
+
+
+def test_a_started_server_is_reached_at_its_published_port(compose: Compose) -> None:
+    compose.start(["redis", "rabbitmq"])
+    assert compose.urls(["redis"]) == {"redis": "redis://127.0.0.1:6380/0"}
+
+
+def test_a_server_without_a_published_port_is_named(compose: Compose) -> None:
+    with pytest.raises(LocalError, match="publishes no port of rabbitmq"):
+        compose.urls(["rabbitmq"])
+
+
+def test_a_failed_command_is_told_with_its_complaint(compose: Compose) -> None:
+    with pytest.raises(LocalError, match="unexpected: compose stop redis"):
+        compose.stop(["redis"])
+
+
+def test_a_checkout_without_a_compose_file_has_no_containers(tmp_path: Path) -> None:
+    assert Compose.find(tmp_path) is None
+
+
+@pytest.mark.parametrize("prefix", ["MARIADB", "MYSQL"])
+def test_the_database_address_has_the_containers_credentials(prefix: str) -> None:
+    given = {f"{prefix}_USER": "u", f"{prefix}_PASSWORD": "p", f"{prefix}_DATABASE": "d"}
+    assert url("mariadb", {"environment": given}, 3307) == "mysql://u:p@127.0.0.1:3307/d"
+
+
+def test_the_broker_address_has_the_containers_credentials() -> None:
+    given = {"RABBITMQ_DEFAULT_USER": "u", "RABBITMQ_DEFAULT_PASS": "p"}
+    assert url("rabbitmq", {"environment": given}, 5673) == "amqp://u:p@127.0.0.1:5673/"
+
+
+def test_a_broker_without_credentials_has_its_own_default_ones() -> None:
+    assert url("rabbitmq", {"environment": None}, 5672) == "amqp://guest:guest@127.0.0.1:5672/"
