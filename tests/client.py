@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,9 +83,17 @@ class Phone:
         async with self.session.post(f"{self.url}/_faults", json=rule) as response:
             assert response.status < 300, await response.text()
 
-    async def reset(self) -> None:
-        async with self.session.post(f"{self.url}/_reset") as response:
-            assert response.status < 300, await response.text()
+    async def end_faults(self) -> None:
+        async with self.session.delete(f"{self.url}/_faults") as response:
+            assert response.status == 204
+
+
+async def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        await asyncio.sleep(0.05)
 
 
 async def sign_up(api: Api, phone: Phone, mobile: str, password: str = "correct horse 电池") -> int:

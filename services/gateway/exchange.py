@@ -49,7 +49,6 @@ class Exchange(HTTPMessageDelegate):
     def __init__(self, edge: "Edge", connection: HTTP1Connection) -> None:
         self._edge = edge
         self._connection = connection
-        self._started = time.perf_counter()
         self._body: list[bytes] = []
         self._size = 0
         self._status = 0
@@ -57,14 +56,18 @@ class Exchange(HTTPMessageDelegate):
         self._route: Route | None = None
         self._call: UpstreamCall | None = None
         self._finished = False
-        edge.in_flight.enter()
 
     # Tornado's side: the request comes in.
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> None:
-        """Take the request's head."""
+        """Take the request's head.
+
+        Work begins here and not at construction, which Tornado does while a connection is idle.
+        """
+        self._started = time.perf_counter()
+        self._edge.in_flight.enter()
         start_line = cast("RequestStartLine", start_line)
         self._method = start_line.method
         self._target = start_line.path
