@@ -1,0 +1,40 @@
+"""A system of the test's own, because the test breaks it."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from deploy.local.fleet import Servers
+from tests.client import Api, Phone
+from tests.system import System, make_system
+
+
+@pytest.fixture
+def own_system(servers: Servers, mysql_url: str, tmp_path: Path) -> Iterator[System]:
+    """A started system on the shared servers, which are all running again afterwards."""
+    system = make_system(servers, mysql_url, tmp_path)
+    system.start()
+    yield system
+    for server in servers.all:
+        server.resume()
+        server.start()
+    system.stop()
+
+
+@pytest.fixture
+async def own_session() -> AsyncIterator[aiohttp.ClientSession]:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield session
+
+
+@pytest.fixture
+def own_api(own_session: aiohttp.ClientSession, own_system: System) -> Api:
+    return Api(own_session, own_system.url)
+
+
+@pytest.fixture
+def own_phone(own_session: aiohttp.ClientSession, own_system: System) -> Phone:
+    return Phone(own_session, own_system.simulator_url)
