@@ -1,0 +1,53 @@
+"""The machine that is measured on, and the versions of what is measured."""
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+LOAD_CORE, SERVER_CORE = 0, -1  # the first and the last
+LIBRARIES = ("tornado", "aiohttp", "uvloop", "httptools", "structlog", "bcrypt", "peewee-async", "aiomysql")
+
+
+def cores() -> list[int]:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def pinned(core: int, command: list[str]) -> list[str]:
+    """Return `command` tied to one of the cores, where there is a choice."""
+    taskset = shutil.which("taskset")
+    if taskset is None or len(cores()) == 1:
+        return command
+    return [taskset, "--cpu-list", str(cores()[core]), *command]
+
+
+def description() -> str:
+    """Return one line on the machine."""
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{_processor()}, {len(cores())} cores, {system}, Python {platform.python_version()}"
+
+
+def library_versions() -> str:
+    """Return the libraries that the figures depend on."""
+    return ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+
+
+def resident_megabytes(pid: int) -> float:
+    """Return the resident memory of a process."""
+    statistics = Path(f"/proc/{pid}/statm")
+    if statistics.exists():
+        return int(statistics.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    shown = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return int(shown.stdout) * 1024 / 1e6
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown processor"

@@ -1,0 +1,83 @@
+"""nginx as the fast upstream that is never the bottleneck, and as the fastest proxy there is."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.machine import pinned
+from benchmarks.processes import await_port, running
+from deploy.local.ports import LOOPBACK
+from deploy.local.programs import require
+
+MANY = 1_000_000_000
+
+CONFIGURATION = """
+daemon off;
+{user}
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    default_type application/json;
+    keepalive_requests {many};
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    {upstream}
+    server {{
+        listen {host}:{port} reuseport backlog=1024;
+        location / {{ {location} }}
+    }}
+}}
+"""
+UPSTREAM = "upstream stub {{ server {host}:{port}; keepalive 256; keepalive_requests {many}; }}"
+FORWARD = 'proxy_pass http://stub; proxy_http_version 1.1; proxy_set_header Connection "";'
+
+
+@contextmanager
+def answering(body: str, port: int, folder: Path, core: int) -> Iterator[None]:
+    """Serve the same JSON for every request."""
+    with _serving(f"stub-{port}", f"return 200 '{body}';", "", port, folder, core):
+        yield
+
+
+@contextmanager
+def forwarding(to: int, port: int, folder: Path, core: int) -> Iterator[None]:
+    """Forward every request over kept connections."""
+    upstream = UPSTREAM.format(host=LOOPBACK, port=to, many=MANY)
+    with _serving(f"proxy-{port}", FORWARD, upstream, port, folder, core):
+        yield
+
+
+@contextmanager
+def _serving(name: str, location: str, upstream: str, port: int, folder: Path, core: int) -> Iterator[None]:
+    own = folder / name
+    own.mkdir()
+    configuration = own / "nginx.conf"
+    configuration.write_text(
+        CONFIGURATION.format(
+            user="user root;" if os.geteuid() == 0 else "",
+            folder=own,
+            many=MANY,
+            host=LOOPBACK,
+            port=port,
+            location=location,
+            upstream=upstream,
+        )
+    )
+    command = [str(require("nginx")), "-c", str(configuration), "-p", str(own)]
+    with running(name, pinned(core, command), own) as process:
+        await_port(process, name, port)
+        yield
+
+
+def version() -> str:
+    """Return the installed nginx's version."""
+    shown = subprocess.run([str(require("nginx")), "-v"], capture_output=True, text=True, check=True)
+    return shown.stderr.strip().rpartition("/")[2]

@@ -1,0 +1,142 @@
+"""The whole system for a benchmark: private servers, migrated tables, accounts, the services."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from benchmarks import nginx
+from benchmarks.machine import LOAD_CORE
+from benchmarks.processes import PATIENCE, module, running
+from benchmarks.progress import Report
+from benchmarks.tools import ensure
+from deploy.local.errors import LocalError, tail
+from deploy.local.fleet import Servers, start_all, stop_all, throwaway
+from deploy.local.ports import LOOPBACK, free_ports
+from deploy.local.processes import OwnedProcess
+from services.auth.database import Database
+from services.auth.domain import NewUser
+from services.auth.keys import create_key
+from services.auth.migrate import migrate
+from services.auth.passwords import BcryptPasswords
+from services.auth.users import MysqlUsers
+from shared.metrics import AuthMetrics, new_registry
+
+ROUNDS = 12
+PASSWORD = "correct horse battery"
+ACCOUNTS = 400
+POLL = 0.005
+YUNPIAN = '{"code": 0, "msg": "OK", "count": 1, "fee": 0.05, "unit": "RMB", "sid": 1}'
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Servers that are up, and what the services need to be started."""
+
+    folder: Path
+    settings: Mapping[str, str]
+    ports: Mapping[str, int]
+    mobiles: Sequence[str]
+
+    @property
+    def url(self) -> str:
+        """The gateway."""
+        return f"http://{LOOPBACK}:{self.ports['gateway']}"
+
+    @contextmanager
+    def service(self, name: str) -> Iterator["Started"]:
+        """Run a service for the block's time, beginning when it is ready."""
+        began = time.perf_counter()
+        command = module(f"services.{name}", "serve")
+        with running(name, command, self.folder, self.settings) as process:
+            self._await_ready(name, process)
+            yield Started(process.pid, time.perf_counter() - began)
+
+    def operators_page(self, name: str, path: str) -> tuple[int, str]:
+        """Return status and text of a page of a service's operators' port."""
+        port = self.ports["gateway-ops" if name == "gateway" else name]
+        connection = HTTPConnection(LOOPBACK, port, timeout=2)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def _await_ready(self, name: str, process: OwnedProcess) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while process.running and time.monotonic() < deadline:
+            try:
+                if self.operators_page(name, "/readyz")[0] == 200:
+                    return
+            except (OSError, HTTPException):
+                pass
+            time.sleep(POLL)
+        raise LocalError(f"{name} does not become ready:\n{tail(self.folder / f'{name}.log')}")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A service that is ready, and the seconds that this took."""
+
+    pid: int
+    seconds: float
+
+
+@contextmanager
+def running_system(folder: Path, report: Report) -> Iterator[System]:
+    """Have the three servers, the tables, the accounts and a stand-in for Yunpian."""
+    ensure("nginx", "mariadb", "redis", "rabbitmq")
+    servers = throwaway(folder / "servers")
+    start_all(servers.all, report)
+    try:
+        ports = free_ports(("gateway", "gateway-ops", "auth", "sms", "provider"))
+        settings = _settings(folder, servers, ports)
+        create_key(folder / "keys", datetime.now(UTC))
+        migrate(servers.mariadb.url)
+        mobiles = [f"138{number:08}" for number in range(ACCOUNTS)]
+        asyncio.run(_add_accounts(servers.mariadb.url, mobiles))
+        with nginx.answering(YUNPIAN, ports["provider"], folder, LOAD_CORE):
+            yield System(folder, settings, ports, mobiles)
+    finally:
+        stop_all(servers.all)
+
+
+def _settings(folder: Path, servers: Servers, ports: Mapping[str, int]) -> dict[str, str]:
+    return {
+        "MYSQL_URL": servers.mariadb.url,
+        "REDIS_URL": servers.redis.url,
+        "AMQP_URL": servers.rabbitmq.url,
+        "GATEWAY_PORT": str(ports["gateway"]),
+        "GATEWAY_OPS_PORT": str(ports["gateway-ops"]),
+        "AUTH_PORT": str(ports["auth"]),
+        "AUTH_URL": f"http://{LOOPBACK}:{ports['auth']}",
+        "SMS_PORT": str(ports["sms"]),
+        "TRUSTED_PROXIES": LOOPBACK,
+        "CODE_SECRET": secrets.token_hex(32),
+        "SIGNING_KEYS_DIR": str(folder / "keys"),
+        "BCRYPT_ROUNDS": str(ROUNDS),
+        "YUNPIAN_BASE_URL": f"http://{LOOPBACK}:{ports['provider']}",
+        "YUNPIAN_API_KEY": secrets.token_hex(16),
+        "SMS_SIGNATURE": "Dialpass",
+        "LOG_FORMAT": "json",
+        "DRAIN_DELAY": "0",
+        "DRAIN_TIMEOUT": "2",
+    }
+
+
+async def _add_accounts(url: str, mobiles: Sequence[str]) -> None:
+    """Add accounts that share one password, and its hash, which would take long to compute for each."""
+    passwords = BcryptPasswords(rounds=ROUNDS, workers=1, max_wait=10, metrics=AuthMetrics(new_registry()))
+    database = Database(url, 1)
+    users = MysqlUsers(database)
+    hashed = await passwords.hash(PASSWORD)
+    for mobile in mobiles:
+        await users.add(NewUser(mobile, hashed, None, None, datetime.now(UTC)))
+    await database.close()
+    passwords.close()

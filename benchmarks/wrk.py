@@ -1,0 +1,40 @@
+"""Load by wrk: one thread, 32 kept connections, a POST on each at all times."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.machine import LOAD_CORE, pinned
+from deploy.local.errors import LocalError
+from deploy.local.programs import require
+
+SCRIPT = Path(__file__).with_name("post.lua")
+CONNECTIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One measurement; latencies in seconds."""
+
+    requests_per_second: float
+    p50: float
+    p99: float
+
+
+def post(url: str, body: str, headers: Mapping[str, str], seconds: int) -> Load:
+    """Send POST requests for some seconds; `LocalError` where an answer was anything but 2xx."""
+    given = [argument for name, value in headers.items() for argument in ("-H", f"{name}: {value}")]
+    options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "5s", "-s", str(SCRIPT)]
+    command = [str(require("wrk")), *options, *given, url, "--", body]
+    done = subprocess.run(
+        pinned(LOAD_CORE, command), capture_output=True, text=True, timeout=seconds + 30, check=False
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not lines:
+        raise LocalError(f"wrk failed: {done.stdout[-500:]}{done.stderr[-500:]}")
+    seen = json.loads(lines[-1])
+    if seen["errors"]:
+        raise LocalError(f"{url}: {seen['errors']} of {seen['requests']} answers were no success")
+    return Load(seen["requests"] / seen["us"] * 1e6, seen["p50"] / 1e6, seen["p99"] / 1e6)
