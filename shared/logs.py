@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:\+?[1-9][0-9]{10,14})(?![0-9A-Za-z])",
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+", re.ASCII)
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@/\s]+@", re.ASCII)
 _SHORTEST_SENSITIVE = 11
-_CHATTY_LIBRARIES = ("tornado.access", "aio_pika", "aiormq", "asyncio", "aiomysql")
+_CHATTY_LIBRARIES = ("aio_pika", "aiormq", "asyncio", "aiomysql")
 
 
 def configure(service: str, form: Literal["json", "console"], level: str) -> None:
@@ -109,3 +109,5 @@ def _route_library_logs(before: list[Processor], renderer: Processor, threshold:
     root.setLevel(max(threshold, logging.INFO))
     for name in _CHATTY_LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
+    # Each service writes its own line per request; probes would fill the log.
+    logging.getLogger("tornado.access").setLevel(logging.CRITICAL)

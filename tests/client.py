@@ -83,9 +83,15 @@ class Phone:
         async with self.session.post(f"{self.url}/_faults", json=rule) as response:
             assert response.status < 300, await response.text()
 
-    async def end_faults(self) -> None:
-        async with self.session.delete(f"{self.url}/_faults") as response:
-            assert response.status == 204
+    async def faults_taken(self, seconds: float = 10) -> None:
+        """Wait until every scripted fault has happened."""
+        deadline = time.monotonic() + seconds
+        while True:
+            async with self.session.get(f"{self.url}/_faults") as response:
+                if await response.json() == []:
+                    return
+            assert time.monotonic() < deadline, "a fault never happened"
+            await asyncio.sleep(0.02)
 
 
 async def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:

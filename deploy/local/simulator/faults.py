@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 Kind = Literal[
     "latency", "code", "drop", "reset", "accept_then_drop", "bad_gateway_html",
-    "accept_then_bad_gateway", "empty_503", "hang",
+    "accept_then_bad_gateway", "accept_then_hang", "empty_503", "hang",
 ]  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class SingleSend(RequestHandler):
     async def _fail(self, fault: Fault, form: Mapping[str, str]) -> None:
         if fault.fault.startswith("accept_then_"):
             self._send(form)
-        if fault.fault == "hang":
+        if fault.fault.endswith("hang"):
             await asyncio.sleep(_FOREVER_SECONDS)
         if fault.fault == "code":
             self._answer(400, Refused(fault.code).body)
