@@ -23,7 +23,9 @@ _SECRET_MEMBERS = frozenset(
         "text",
     }
 )
-_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:\+?[1-9][0-9]{10,14})(?![0-9A-Za-z])", re.ASCII)
+_NUMBER = re.compile(
+    r"(?<![0-9A-Za-z])(?:(?:\+?86)?1[3-9][0-9]{9}|\+[1-9][0-9]{6,14})(?![0-9A-Za-z])", re.ASCII
+)
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+", re.ASCII)
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@/\s]+@", re.ASCII)
 _SHORTEST_SENSITIVE = 11

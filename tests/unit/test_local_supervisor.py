@@ -70,7 +70,7 @@ def test_a_service_that_does_not_drain_in_time_is_killed() -> None:
 
 def test_services_die_with_a_killed_supervisor(tmp_path: Path) -> None:
     beat = tmp_path / "beat"
-    loop = f"echo up; while :; do echo >>{beat}; sleep 0.05; done"
+    loop = f"echo >>{beat}; echo up; while :; do echo >>{beat}; sleep 0.05; done"
     with start(one=tied_to_shells_parent(["sh", "-c", loop])) as process:
         read_until(process, "up")
         process.kill()
