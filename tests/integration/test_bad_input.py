@@ -107,6 +107,10 @@ async def test_a_body_over_64_kib_is_413(api: Api, path: str, size: int) -> None
     assert_problem(await api.call("POST", path, data=body, headers=JSON), 413)
 
 
+async def test_json_of_depth_100_000_is_413(api: Api) -> None:
+    assert_problem(await api.call("POST", "/code/", data=b"[" * 100_000, headers=JSON), 413)
+
+
 async def test_a_body_of_64_kib_is_read(api: Api) -> None:
     body = json.dumps({"mobile": "x" * 65_000}).encode().ljust(64 * 1024)
     assert_problem(await api.call("POST", "/code/", data=body, headers=JSON), 400)
