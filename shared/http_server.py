@@ -11,6 +11,10 @@ from tornado.netutil import bind_sockets
 _BACKLOG = 1024
 
 
+class CannotListen(Exception):
+    """The port is taken or may not be used; the message says which."""
+
+
 class DrainableServer:
     """An HTTP server on one port.
 
@@ -20,7 +24,7 @@ class DrainableServer:
         options: further arguments of `tornado.httpserver.HTTPServer` (limits, time limits).
 
     Raises:
-        OSError: the port is taken.
+        CannotListen: the port is taken or may not be used.
     """
 
     def __init__(
@@ -32,7 +36,10 @@ class DrainableServer:
         self._server = HTTPServer(application, **options)
         # One IPv4 socket where the port is the system's choice: two families would get two ports.
         family = socket.AF_INET if port == 0 else socket.AF_UNSPEC
-        sockets = bind_sockets(port, family=family, backlog=_BACKLOG)
+        try:
+            sockets = bind_sockets(port, family=family, backlog=_BACKLOG)
+        except OSError as error:
+            raise CannotListen(f"cannot listen on port {port}: {error.strerror}") from error
         self.port: int = sockets[0].getsockname()[1]
         self._server.add_sockets(sockets)
 

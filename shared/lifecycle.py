@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -13,9 +14,10 @@ import uvloop
 
 from shared import logs
 from shared.health import Health
+from shared.http_server import CannotListen
 from shared.settings import ServiceSettings
 
-EXIT_CUT_OFF = 1
+EXIT_FAILED = 1
 _POLL_SECONDS = 0.02
 _READY_POLL_SECONDS = 0.1
 
@@ -50,10 +52,14 @@ def serve(name: str, settings: ServiceSettings, build: Build) -> int:
     dependency and losing one later are the same state, visible at `/readyz`.
 
     Returns:
-        0 after a clean drain, 1 where the deadline cut work off.
+        0 after a clean drain, 1 where the deadline cut work off or a port is taken.
     """
     logs.configure(name, settings.log_format, settings.log_level)
-    return uvloop.run(_run(settings, build))
+    try:
+        return uvloop.run(_run(settings, build))
+    except CannotListen as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_FAILED
 
 
 async def _run(settings: ServiceSettings, build: Build) -> int:
@@ -67,7 +73,7 @@ async def _run(settings: ServiceSettings, build: Build) -> int:
         announcement.cancel()
         cut_off = await _drain(service, settings)
     log.info("stopped", cut_off=cut_off)
-    return EXIT_CUT_OFF if cut_off else 0
+    return EXIT_FAILED if cut_off else 0
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -75,7 +81,7 @@ def _stop_on_signals() -> asyncio.Event:
 
     def on_interrupt() -> None:
         if stopping.is_set():  # a person pressed Ctrl-C twice: leave now
-            os._exit(EXIT_CUT_OFF)
+            os._exit(EXIT_FAILED)
         stopping.set()
 
     loop = asyncio.get_running_loop()

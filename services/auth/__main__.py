@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -9,8 +10,15 @@ from typing import Annotated, NoReturn
 import typer
 
 from services.auth.settings import AuthSettings, KeySettings, MysqlSettings
+from shared.errors import Unavailable
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The auth service of Dialpass.")
+# Without typer's own tracebacks, which show local variables and so secrets.
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The auth service of Dialpass.",
+)
 key_cli = typer.Typer(no_args_is_help=True, help="Signing keys.")
 user_cli = typer.Typer(no_args_is_help=True, help="Accounts.")
 cli.add_typer(key_cli, name="key")
@@ -38,9 +46,12 @@ def serve() -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database's tables up to date; safe to run several at once."""
-    from services.auth.migrate import migrate as run  # noqa: PLC0415
+    from services.auth import migrate as migrations  # noqa: PLC0415
 
-    done = run(MysqlSettings.load().mysql_url.get_secret_value())
+    try:
+        done = migrations.migrate(MysqlSettings.load().mysql_url.get_secret_value())
+    except migrations.MigrationFailed as error:
+        _fail(str(error))
     typer.echo(f"applied: {', '.join(done)}" if done else "the database is up to date")
 
 
@@ -61,7 +72,7 @@ def show_user(mobile: Mobile) -> None:
     """Show an account."""
     from services.auth import admin  # noqa: PLC0415
 
-    _report(asyncio.run(admin.show(MysqlSettings.load(), mobile)))
+    _report(admin.show(MysqlSettings.load(), mobile))
 
 
 @user_cli.command("disable")
@@ -69,7 +80,7 @@ def disable_user(mobile: Mobile) -> None:
     """Disable an account: signing in and its tokens stop working."""
     from services.auth import admin  # noqa: PLC0415
 
-    _report(asyncio.run(admin.set_disabled(MysqlSettings.load(), mobile, disabled=True)))
+    _report(admin.set_disabled(MysqlSettings.load(), mobile, disabled=True))
 
 
 @user_cli.command("enable")
@@ -77,10 +88,14 @@ def enable_user(mobile: Mobile) -> None:
     """Enable a disabled account again."""
     from services.auth import admin  # noqa: PLC0415
 
-    _report(asyncio.run(admin.set_disabled(MysqlSettings.load(), mobile, disabled=False)))
+    _report(admin.set_disabled(MysqlSettings.load(), mobile, disabled=False))
 
 
-def _report(account: dict[str, str] | None) -> None:
+def _report(work: Coroutine[None, None, dict[str, str] | None]) -> None:
+    try:
+        account = asyncio.run(work)
+    except Unavailable:
+        _fail("the database cannot be reached")
     if account is None:
         _fail("no account has this number")
     for name, value in account.items():

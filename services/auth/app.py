@@ -42,7 +42,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
 
     Raises:
         NoSigningKey: the folder of signing keys cannot be used.
-        OSError: the port is taken.
+        CannotListen: the port is taken.
     """
     registry = new_registry()
     metrics = AuthMetrics(registry)

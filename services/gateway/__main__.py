@@ -9,7 +9,13 @@ from services.gateway import app
 from services.gateway.settings import GatewaySettings
 from shared import lifecycle
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The gateway of Dialpass.")
+# Without typer's own tracebacks, which show local variables and so secrets.
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The gateway of Dialpass.",
+)
 
 
 @cli.callback()

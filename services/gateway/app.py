@@ -26,7 +26,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
     """Construct everything, open both ports, and return what the lifecycle drives.
 
     Raises:
-        OSError: a port is taken.
+        CannotListen: a port is taken.
     """
     registry = new_registry()
     upstream_metrics = UpstreamMetrics(registry)

@@ -9,7 +9,13 @@ from services.sms import app
 from services.sms.settings import SmsSettings
 from shared import lifecycle
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The SMS worker of Dialpass.")
+# Without typer's own tracebacks, which show local variables and so secrets.
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The SMS worker of Dialpass.",
+)
 
 
 @cli.callback()

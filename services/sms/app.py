@@ -22,7 +22,7 @@ async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
     """Construct everything, begin to consume, and return what the lifecycle drives.
 
     Raises:
-        OSError: the port is taken.
+        CannotListen: the port is taken.
     """
     registry = new_registry()
     metrics = SmsMetrics(registry)
