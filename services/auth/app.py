@@ -1,8 +1,9 @@
 """The auth service, put together: settings, connections, repositories, endpoints."""
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
-import structlog
+from redis.asyncio import Redis
 
 from services.auth.code_requests import CodePolicy
 from services.auth.code_secrets import CodeSecrets
@@ -34,8 +35,6 @@ _BODY_SECONDS = 10.0
 # Longer than the gateway keeps an idle connection, so that it is never the one surprised.
 _IDLE_SECONDS = 75.0
 
-log = structlog.get_logger()
-
 
 async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     """Construct everything, open the port, and return what the lifecycle drives.
@@ -47,7 +46,35 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     registry = new_registry()
     metrics = AuthMetrics(registry)
     keys = KeyRing(settings.signing_keys_dir)
+    connections = _connect(settings, metrics, stack)
+    auth = _wire(settings, connections, keys, metrics, HttpMetrics(registry))
+    health = Health(
+        required={"mysql": connections.database.check, "redis": redis_client.check(connections.redis)},
+        # Signing in goes on without the broker; taking this process out of service would end that.
+        observed={"rabbitmq": connections.queue.link.check},
+    )
+    server = DrainableServer(
+        make_application(auth, ops.routes(health, registry)),
+        settings.auth_port,
+        max_body_size=_MAX_BODY_BYTES,
+        body_timeout=_BODY_SECONDS,
+        idle_connection_timeout=_IDLE_SECONDS,
+    )
+    stack.push_async_callback(server.close)
+    return Service(health, server.begin_drain, server.stop_listening, auth.in_flight)
 
+
+@dataclass(frozen=True, slots=True)
+class _Connections:
+    """What has to be closed again."""
+
+    database: Database
+    redis: Redis
+    queue: RabbitSmsQueue
+    passwords: BcryptPasswords
+
+
+def _connect(settings: AuthSettings, metrics: AuthMetrics, stack: AsyncExitStack) -> _Connections:
     database = Database(settings.mysql_url.get_secret_value(), settings.mysql_pool_size)
     stack.push_async_callback(database.close)
     redis = redis_client.connect(settings.redis_url.get_secret_value())
@@ -62,21 +89,23 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         metrics=metrics,
     )
     stack.callback(passwords.close)
+    return _Connections(database, redis, queue, passwords)
 
-    auth = Auth(
-        users=MysqlUsers(database),
-        sessions=MysqlSessions(database),
-        codes=RedisCodes(
-            redis,
-            CodeSecrets(settings.code_secret.get_secret_value(), settings.code_length),
-            ttl=settings.code_ttl,
-            cooldown=settings.code_cooldown,
-            max_tries=settings.code_max_tries,
-            metrics=metrics,
-        ),
-        statuses=RedisStatuses(MessageStatuses(redis), metrics),
-        queue=queue,
-        passwords=passwords,
+
+def _wire(
+    settings: AuthSettings,
+    connections: _Connections,
+    keys: KeyRing,
+    metrics: AuthMetrics,
+    http_metrics: HttpMetrics,
+) -> Auth:
+    return Auth(
+        users=MysqlUsers(connections.database),
+        sessions=MysqlSessions(connections.database),
+        codes=_codes(settings, connections.redis, metrics),
+        statuses=RedisStatuses(MessageStatuses(connections.redis), metrics),
+        queue=connections.queue,
+        passwords=connections.passwords,
         tokens=JwtTokens(
             keys,
             issuer=settings.token_issuer,
@@ -89,19 +118,16 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         token_lifetimes=TokenLifetimes(settings.access_token_ttl, settings.refresh_token_ttl),
         input_rules=InputRules(settings.sms_regions, load_common_passwords()),
         metrics=metrics,
-        http_metrics=HttpMetrics(registry),
+        http_metrics=http_metrics,
     )
-    health = Health(
-        required={"mysql": database.check, "redis": redis_client.check(redis)},
-        # Signing in goes on without the broker; taking this process out of service would end that.
-        observed={"rabbitmq": queue.link.check},
+
+
+def _codes(settings: AuthSettings, redis: Redis, metrics: AuthMetrics) -> RedisCodes:
+    return RedisCodes(
+        redis,
+        CodeSecrets(settings.code_secret.get_secret_value(), settings.code_length),
+        ttl=settings.code_ttl,
+        cooldown=settings.code_cooldown,
+        max_tries=settings.code_max_tries,
+        metrics=metrics,
     )
-    server = DrainableServer(
-        make_application(auth, ops.routes(health, registry)),
-        settings.auth_port,
-        max_body_size=_MAX_BODY_BYTES,
-        body_timeout=_BODY_SECONDS,
-        idle_connection_timeout=_IDLE_SECONDS,
-    )
-    stack.push_async_callback(server.close)
-    return Service(health, server.begin_drain, server.stop_listening, auth.in_flight)

@@ -17,7 +17,7 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from services.gateway.forwarding import forwarded_request
 from services.gateway.routes import Route
-from services.gateway.upstream_connection import Headers, UpstreamCall
+from services.gateway.upstream_call import Headers, UpstreamCall
 from shared import problems, request_ids
 from shared.errors import AppError, NotFound, PayloadTooLarge
 from shared.texts import negotiate

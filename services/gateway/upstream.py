@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from services.gateway.upstream_connection import UpstreamCall, UpstreamConnection
+from services.gateway.upstream_call import UpstreamCall
+from services.gateway.upstream_connection import UpstreamConnection
 from shared.errors import Unavailable
 from shared.metrics import UpstreamMetrics
 
