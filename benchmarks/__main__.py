@@ -11,10 +11,12 @@ from rich.console import Console
 
 from benchmarks import gateway, memory, plot, report, sign_in
 from benchmarks.figures import Section
+from benchmarks.machine import busy_percent
 from benchmarks.progress import Report
 from benchmarks.system import running_system
 from deploy.local.errors import LocalError
 
+QUIET_PERCENT = 5
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -46,6 +48,9 @@ def main(
     names = chosen or list(Benchmark)
     console = Console()
     sections: list[Section] = []
+    busy = busy_percent()
+    if busy is not None and busy > QUIET_PERCENT:
+        console.print(f"the machine is {busy:.0f} % busy with other things: figures suffer", style="yellow")
     try:
         with TemporaryDirectory(prefix="dialpass-bench-") as folder:
             say = _speaker(console)
@@ -57,7 +62,7 @@ def main(
         raise typer.Exit(1) from error
     report.show(console, sections)
     if set(names) == set(Benchmark):
-        report.write(RESULTS, sections)
+        report.write(RESULTS, sections, busy)
         plot.draw(RESULTS / report.PLOT, sections)
         console.print(f"written: {RESULTS / report.PAGE}")
 

@@ -4,10 +4,12 @@ import os
 import platform
 import shutil
 import subprocess
+import time
 from importlib.metadata import version
 from pathlib import Path
 
 LOAD_CORE, SERVER_CORE = 0, -1  # the first and the last
+STATISTICS = Path("/proc/stat")
 LIBRARIES = ("tornado", "aiohttp", "uvloop", "httptools", "structlog", "bcrypt", "peewee-async", "aiomysql")
 
 
@@ -44,6 +46,21 @@ def resident_megabytes(pid: int) -> float:
         return int(statistics.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     shown = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
     return int(shown.stdout) * 1024 / 1e6
+
+
+def busy_percent(seconds: float = 1.0) -> float | None:
+    """Return how busy all cores are now, with whatever; None where the system does not tell."""
+    if not STATISTICS.exists():
+        return None
+    idle, total = _cpu_ticks()
+    time.sleep(seconds)
+    idle_later, total_later = _cpu_ticks()
+    return 100 * (1 - (idle_later - idle) / max(1, total_later - total))
+
+
+def _cpu_ticks() -> tuple[int, int]:
+    ticks = [int(count) for count in STATISTICS.read_text().split("\n", 1)[0].split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
 
 
 def _processor() -> str:

@@ -20,12 +20,19 @@ def show(console: Console, sections: Sequence[Section]) -> None:
     console.print(_rich(_targets(sections)))
 
 
-def write(folder: Path, sections: Sequence[Section]) -> None:
-    """Write the page; the plot is drawn elsewhere."""
+def write(folder: Path, sections: Sequence[Section], busy: float | None) -> None:
+    """Write the page; the plot is drawn elsewhere.
+
+    Args:
+        folder: where to.
+        sections: the results.
+        busy: percent of the machine that other things took before.
+    """
+    before = "" if busy is None else f" It was {busy:.0f} % busy with other things before."
     parts = [
         "# Measured",
         "By `make bench`; the ratios carry over to other machines, absolute figures do not.",
-        f"Machine: {description()}. Libraries: {library_versions()}.",
+        f"Machine: {description()}.{before} Libraries: {library_versions()}.",
         f"![The figures as bars]({PLOT})",
         "## Asked and reached",
         _markdown(_targets(sections)),
