@@ -43,6 +43,11 @@ class DrainableServer:
         self.port: int = sockets[0].getsockname()[1]
         self._server.add_sockets(sockets)
 
+    def disable_timers(self) -> None:
+        """Leave the time limits for idle connections and slow requests to the application."""
+        self._server.conn_params.header_timeout = None
+        self._server.conn_params.body_timeout = None
+
     def begin_drain(self) -> None:
         """Answer with `Connection: close` from now on, so that clients reconnect elsewhere."""
         # The same parameter object serves all connections, the open ones included.

@@ -1,6 +1,7 @@
 """One lifecycle for the three processes: start, serve, drain on SIGTERM, close in reverse order."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -67,6 +68,10 @@ async def _run(settings: ServiceSettings, build: Build) -> int:
     stopping = _stop_on_signals()
     async with AsyncExitStack() as stack:
         service = await build(stack)
+        # What has been built stays: without it a full garbage collection takes a tenth of the time,
+        # which is what the slowest requests wait for.
+        gc.collect()
+        gc.freeze()
         log.info("started", pid=os.getpid())
         announcement = asyncio.create_task(_announce_ready(service.health, started_at))
         await stopping.wait()

@@ -11,6 +11,7 @@ from services.gateway.routes import RouteTable, auth_routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Upstream
 from shared import ops
+from shared.access_log import AccessLog
 from shared.health import Health
 from shared.http_server import DrainableServer
 from shared.lifecycle import Service
@@ -18,8 +19,6 @@ from shared.metrics import HttpMetrics, UpstreamMetrics, new_registry
 
 _MAX_HEADER_BYTES = 16 * 1024
 _MAX_DROPPED_BYTES = 1024 * 1024
-_BODY_SECONDS = 10.0
-_IDLE_SECONDS = 75.0
 
 
 async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
@@ -33,14 +32,18 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
     auth = Upstream("auth", settings.auth_url, upstream_metrics)
     stack.push_async_callback(auth.close)
 
+    access_log = AccessLog("gateway", settings.log_format)
+    stack.callback(access_log.flush)
     edge = Edge(
         RouteTable(auth_routes(auth, settings.upstream_timeout, settings.max_body_bytes)),
         CorsPolicy(settings.cors_origins),
         ClientAddresses(settings.trusted_proxies),
+        access_log,
         max_body=settings.max_body_bytes,
         http_metrics=HttpMetrics(registry),
         upstream_metrics=upstream_metrics,
     )
+    stack.callback(edge.close)
     # Reported only: a gateway out of service could not even tell clients what is wrong.
     health = Health(required={}, observed={"auth": auth.check})
     operators = DrainableServer(Application(list(ops.routes(health, registry))), settings.gateway_ops_port)
@@ -51,8 +54,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
         max_header_size=_MAX_HEADER_BYTES,
         # Above the routes' own limits, so that these can be answered in words.
         max_body_size=_MAX_DROPPED_BYTES,
-        body_timeout=_BODY_SECONDS,
-        idle_connection_timeout=_IDLE_SECONDS,
     )
+    public.disable_timers()
     stack.push_async_callback(public.close)
     return Service(health, public.begin_drain, public.stop_listening, edge.in_flight)

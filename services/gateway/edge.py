@@ -10,10 +10,12 @@ from services.gateway.client_address import ClientAddresses
 from services.gateway.cors import CorsPolicy
 from services.gateway.exchange import Exchange
 from services.gateway.routes import RouteTable
+from shared.access_log import AccessLog
 from shared.in_flight import InFlight
 from shared.metrics import HttpMetrics, UpstreamMetrics
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_SWEEP_SECONDS = 1.0
 
 
 class Edge(HTTPServerConnectionDelegate):
@@ -23,6 +25,7 @@ class Edge(HTTPServerConnectionDelegate):
         routes: where requests go.
         cors: what browsers are told.
         addresses: finds the client's address.
+        access_log: takes a line per request.
         max_body: bytes that a body may have where no route says otherwise.
         http_metrics: counts requests.
         upstream_metrics: counts failures of upstreams.
@@ -35,6 +38,7 @@ class Edge(HTTPServerConnectionDelegate):
         routes: RouteTable,
         cors: CorsPolicy,
         addresses: ClientAddresses,
+        access_log: AccessLog,
         *,
         max_body: int,
         http_metrics: HttpMetrics,
@@ -43,11 +47,35 @@ class Edge(HTTPServerConnectionDelegate):
         self.routes = routes
         self.cors = cors
         self.addresses = addresses
+        self.access_log = access_log
         self.max_body = max_body
         self.http_metrics = http_metrics
         self.upstream_metrics = upstream_metrics
         self.in_flight = InFlight()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._watched: set[Exchange] = set()
+        self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
+        self._sweep()
+
+    def close(self) -> None:
+        """Stop looking after the clients' time limits."""
+        self._sweep_timer.cancel()
+
+    def watch(self, exchange: Exchange) -> None:
+        """Look after an exchange's time limit."""
+        self._watched.add(exchange)
+
+    def forget(self, exchange: Exchange) -> None:
+        """Look after it no longer."""
+        self._watched.discard(exchange)
+
+    def _sweep(self) -> None:
+        now = self.now()
+        for exchange in [one for one in self._watched if one.overdue(now)]:
+            self._watched.discard(exchange)
+            exchange.abandon()
+        self._sweep_timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Tornado: a request begins."""

@@ -5,17 +5,17 @@ cost a third of the time of a forwarded request.
 """
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
-import structlog
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError
 
-from services.gateway.forwarding import forwarded_request
+from services.gateway.forwarding import encode_head, forwarded_request
 from services.gateway.routes import Route
 from services.gateway.upstream_call import Headers, UpstreamCall
 from shared import problems, request_ids
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from services.gateway.edge import Edge
 
 _NO_CONTENT = 204
+_BODILESS = frozenset({204, 304})
 _CLIENT_GONE = 499  # nginx's number for it, known to operators
 _LINGER_SECONDS = 2.0
+# Tornado's own limits cost a timer each per request; here one sweep a second looks at all.
+_IDLE_SECONDS = 75.0
+_BODY_SECONDS = 10.0
 _UNROUTED = "other"
-
-log = structlog.get_logger()
 
 
 class Exchange(HTTPMessageDelegate):
@@ -42,8 +44,8 @@ class Exchange(HTTPMessageDelegate):
     """
 
     __slots__ = (
-        "_body", "_call", "_connection", "_cors", "_edge", "_finished", "_headers", "_method",
-        "_problem", "_request_id", "_route", "_size", "_started", "_status", "_target",
+        "_body", "_call", "_connection", "_cors", "_deadline", "_edge", "_finished", "_headers", "_method",
+        "_plain", "_problem", "_request_id", "_route", "_size", "_started", "_status", "_target",
     )  # fmt: skip
 
     def __init__(self, edge: "Edge", connection: HTTP1Connection) -> None:
@@ -56,6 +58,17 @@ class Exchange(HTTPMessageDelegate):
         self._route: Route | None = None
         self._call: UpstreamCall | None = None
         self._finished = False
+        self._deadline = edge.now() + _IDLE_SECONDS
+        edge.watch(self)
+
+    def overdue(self, now: float) -> bool:
+        """Tell whether the client has taken too long to send a request, or its connection is gone."""
+        stream = self._connection.stream
+        return now > self._deadline or stream is None or stream.closed()
+
+    def abandon(self) -> None:
+        """Close the connection of a client that has taken too long."""
+        self._connection.close()
 
     # Tornado's side: the request comes in.
 
@@ -73,6 +86,14 @@ class Exchange(HTTPMessageDelegate):
         self._target = start_line.path
         self._headers = headers
         self._request_id = request_ids.accept_or_create(headers.get(request_ids.HEADER))
+        # Tornado decides at this point, too, whether the connection is kept.
+        self._plain = (
+            start_line.version == "HTTP/1.1"
+            and self._method != "HEAD"
+            and "Connection" not in headers
+            and not self._connection.params.no_keep_alive
+        )
+        self._deadline = self._edge.now() + _BODY_SECONDS
         self._cors = self._edge.cors.headers(headers.get("Origin"))
         self._route = self._edge.routes.match(self._target)
         length = headers.get("Content-Length", "")
@@ -87,6 +108,7 @@ class Exchange(HTTPMessageDelegate):
 
     def finish(self) -> None:
         """Answer, the whole request being there."""
+        self._deadline = math.inf
         self._connection.set_close_callback(self.on_connection_close)
         if self._method == "OPTIONS":
             self._answer_options()
@@ -108,7 +130,13 @@ class Exchange(HTTPMessageDelegate):
 
     def answered(self, status: int, reason: str, headers: Headers, body: bytes) -> None:
         """Pass on a whole response."""
-        self._write_head(status, reason, headers, body)
+        if self._plain and status not in _BODILESS:
+            self._status = status
+            headers = [pair for pair in headers if pair[0].lower() != "content-length"]
+            head = encode_head(status, reason, headers, self._cors, self._request_id, len(body))
+            self._connection.write(head + body)
+        else:
+            self._write_head(status, reason, headers, body)
         self._end()
 
     def began(self, status: int, reason: str, headers: Headers, chunk: bytes) -> None:
@@ -202,20 +230,14 @@ class Exchange(HTTPMessageDelegate):
         if self._finished:
             return
         self._finished = True
+        self._call = None  # it refers back to the exchange
         self._edge.in_flight.leave()
+        self._edge.forget(self)
         route = self._route.prefix if self._route else _UNROUTED
         seconds = time.perf_counter() - self._started
-        self._edge.http_metrics.observe(self._edge.known_method(self._method), route, self._status, seconds)
-        details = {"problem": self._problem} if self._problem else {}
-        log.info(
-            "request",
-            request_id=self._request_id,
-            method=self._method,
-            route=route,
-            status=self._status,
-            ms=round(seconds * 1000, 2),
-            **details,
-        )
+        method = self._edge.known_method(self._method)
+        self._edge.http_metrics.observe(method, route, self._status, seconds)
+        self._edge.access_log.write(self._request_id, method, route, self._status, seconds, self._problem)
 
 
 async def _linger(stream: IOStream) -> None:

@@ -56,7 +56,8 @@ class UpstreamCall:
         self.done = False
         self.retried = False
         self._timeout = timeout
-        self._timer = asyncio.get_running_loop().call_later(timeout, self._on_timeout)
+        self._timer: asyncio.TimerHandle | None = None
+        self.restart_timer()
 
     @property
     def may_retry(self) -> bool:
@@ -65,13 +66,16 @@ class UpstreamCall:
 
     def restart_timer(self) -> None:
         """Give the next part of the answer the full time again."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(self._timeout, self._on_timeout)
 
     def finish(self) -> None:
         """Note that the receiver has been told the end."""
         self.done = True
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None  # it refers back to the call
 
     def fail(self, error: AppError) -> None:
         """Tell the receiver that nothing (more) will come."""
