@@ -6,6 +6,7 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerConnectionDelegate, HTTPServerRequest
+from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 
 _BACKLOG = 1024
@@ -13,6 +14,22 @@ _BACKLOG = 1024
 
 class CannotListen(Exception):
     """The port is taken or may not be used; the message says which."""
+
+
+class _Server(HTTPServer):
+    """Tornado's server, with Nagle's algorithm off for the life of a connection.
+
+    Tornado switches it off and on again for every response, two system calls each time.
+    """
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        stream.set_nodelay(True)
+        stream.set_nodelay = _leave_nodelay  # type: ignore[method-assign]
+        super().handle_stream(stream, address)
+
+
+def _leave_nodelay(value: bool) -> None:  # noqa: FBT001 - stands in for Tornado's method
+    return
 
 
 class DrainableServer:
@@ -33,7 +50,7 @@ class DrainableServer:
         port: int,
         **options: Any,  # noqa: ANN401 - passed through to Tornado
     ) -> None:
-        self._server = HTTPServer(application, **options)
+        self._server = _Server(application, **options)
         # One IPv4 socket where the port is the system's choice: two families would get two ports.
         family = socket.AF_INET if port == 0 else socket.AF_UNSPEC
         try:
