@@ -20,16 +20,16 @@ from benchmarks.candidates import (
 from benchmarks.figures import Section, Table, Target, at_least
 from benchmarks.progress import Report
 from benchmarks.samples import ms
-from benchmarks.tools import ensure
 from deploy.local.errors import LocalError
 from deploy.local.ports import LOOPBACK
+from deploy.local.programs import ensure_programs
 
 WARM_UP_SECONDS = 1
 
 
 def measure(folder: Path, rounds: int, seconds: int, report: Report) -> Section:
     """Put every candidate under the same load, in turns."""
-    ensure("nginx", "wrk")
+    ensure_programs("nginx", "wrk")
     with all_running(folder) as candidates:
         for candidate in candidates:
             _check_answer(candidate)

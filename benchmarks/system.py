@@ -14,11 +14,11 @@ from benchmarks import nginx
 from benchmarks.machine import LOAD_CORE
 from benchmarks.processes import PATIENCE, module, running
 from benchmarks.progress import Report
-from benchmarks.tools import ensure
 from deploy.local.errors import LocalError, tail
 from deploy.local.fleet import Servers, start_all, stop_all, throwaway
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.processes import OwnedProcess
+from deploy.local.programs import ensure_programs
 from services.auth.database import Database
 from services.auth.domain import NewUser
 from services.auth.keys import create_key
@@ -91,7 +91,7 @@ class Started:
 @contextmanager
 def running_system(folder: Path, report: Report) -> Iterator[System]:
     """Have the three servers, the tables, the accounts and a stand-in for Yunpian."""
-    ensure("nginx", "mariadb", "redis", "rabbitmq")
+    ensure_programs("nginx", "mariadb", "redis", "rabbitmq")
     servers = throwaway(folder / "servers")
     start_all(servers.all, report)
     try:

@@ -24,12 +24,16 @@ NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
     "redis": (("redis-server", "valkey-server"),),
     "rabbitmq": (("erl",), ("epmd",)),
     "chromium": (("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),),
+    "nginx": (("nginx",),),
+    "wrk": (("wrk",),),
 }
 PACKAGES = {
     "mariadb": "mariadb-server",
     "redis": "redis-server",
     "rabbitmq": "rabbitmq-server",
     "chromium": "chromium",
+    "nginx": "nginx-light",
+    "wrk": "wrk",
 }
 SERVERS = ("mariadb", "redis", "rabbitmq")
 SERVICE_STARTERS = ("invoke-rc.d", "deb-systemd-invoke")
@@ -72,12 +76,12 @@ def can_install() -> bool:
     return os.geteuid() == 0 and Path("/etc/debian_version").exists() and bool(find("apt-get"))
 
 
-def ensure_programs(*also: str, report: Report = print) -> None:
-    """Have the three servers' programs on this machine, and those of `also` ("chromium").
+def ensure_programs(*names: str, report: Report = print) -> None:
+    """Have the programs of `names` on this machine, the three servers where none is given.
 
     Installs the missing ones on Debian as root; otherwise `LocalError` names what to install.
     """
-    missing = [name for name in (*SERVERS, *also) if not present(name)]
+    missing = [name for name in names or SERVERS if not present(name)]
     if missing and can_install():
         install(missing, report)
         missing = [name for name in missing if not present(name)]
