@@ -1,0 +1,257 @@
+"""The gateway alone: what it passes on, what it answers itself, and what it makes of bad upstreams."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.client import Api, Reply
+from tests.integration.gateway import OK, Gateway, Upstream, running_gateway
+
+ORIGIN = "https://app.example.com"
+SETTINGS: dict[str, Any] = {"cors_origins": (ORIGIN, "https://*.example.org"), "upstream_timeout": 0.5}
+
+
+@pytest.fixture(name="gateway")
+async def _gateway() -> AsyncIterator[Gateway]:
+    async with running_gateway(**SETTINGS) as gateway:
+        yield gateway
+
+
+@pytest.fixture(name="upstream")
+async def _upstream(gateway: Gateway) -> AsyncIterator[Upstream]:
+    upstream = Upstream()
+    async with upstream.listening(gateway.upstream_port):
+        yield upstream
+
+
+@pytest.fixture(name="edge")
+def _edge(session: aiohttp.ClientSession, gateway: Gateway) -> Api:
+    return Api(session, gateway.url)
+
+
+def assert_problem(reply: Reply, status: int, slug: str) -> None:
+    assert (reply.status, reply["status"]) == (status, status)
+    assert reply["type"] == f"/problems/{slug}"
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    assert reply["request_id"] == reply.headers["X-Request-ID"]
+
+
+async def test_an_absent_upstream_is_503_with_retry_after(edge: Api) -> None:
+    reply = await edge.post("/login/", {})
+    assert_problem(reply, 503, "service-unavailable")
+    assert int(reply.headers["Retry-After"]) == reply["retry_after"] >= 1
+
+
+async def test_a_slow_upstream_is_504(edge: Api, upstream: Upstream) -> None:
+    async def sleep(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    upstream.script = sleep
+    assert_problem(await edge.post("/login/", {}), 504, "gateway-timeout")
+
+
+async def test_an_upstream_that_dies_over_a_request_is_502_and_not_asked_twice(
+    edge: Api, upstream: Upstream
+) -> None:
+    async def die(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    upstream.script = die
+    assert_problem(await edge.post("/login/", {}), 502, "bad-gateway")
+    assert len(upstream.requests) == 1
+
+
+async def test_an_upstream_that_speaks_no_http_is_502(edge: Api, upstream: Upstream) -> None:
+    upstream.answer = b"220 smtp.example.com ESMTP\r\n"
+    assert_problem(await edge.post("/login/", {}), 502, "bad-gateway")
+
+
+async def test_a_response_that_breaks_off_is_never_passed_on_as_complete(
+    gateway: Gateway, upstream: Upstream
+) -> None:
+    async def begin(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+
+    upstream.script = begin
+    answer = await gateway.raw(b"GET /me/ HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"Content-Length: 100" in answer
+    assert answer.endswith(b"half")
+
+
+async def test_a_kept_connection_that_died_while_idle_is_replaced_for_safe_requests(
+    edge: Api, upstream: Upstream
+) -> None:
+    async def answer_once(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(upstream.requests) == 2:  # the first request after the idle time
+            writer.transport.abort()
+        else:
+            writer.write(OK)
+
+    upstream.script = answer_once
+    assert (await edge.get("/me/")).status == 200
+    assert (await edge.get("/me/")).status == 200
+    assert upstream.connections == 2
+
+
+async def test_connections_to_the_upstream_are_kept(edge: Api, upstream: Upstream) -> None:
+    for _ in range(5):
+        assert (await edge.post("/login/", {})).body == {"ok": True}
+    assert upstream.connections == 1
+
+
+async def test_an_answer_in_parts_arrives_whole(edge: Api, upstream: Upstream) -> None:
+    upstream.answer = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b'5\r\n{"a":\r\n3\r\n1} \r\n0\r\n\r\n'
+    )
+    assert (await edge.get("/me/")).body == {"a": 1}
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+async def test_an_answer_without_a_body_keeps_the_connection_in_step(
+    edge: Api, upstream: Upstream, status: bytes
+) -> None:
+    upstream.answer = b"HTTP/1.1 " + status + b"\r\n\r\n"
+    assert (await edge.get("/me/")).status == int(status[:3])
+    upstream.answer = OK
+    assert (await edge.get("/me/")).body == {"ok": True}
+
+
+async def test_the_upstream_hears_of_the_client_what_the_gateway_knows(edge: Api, upstream: Upstream) -> None:
+    claims = {"X-Forwarded-For": "6.6.6.6", "X-Real-IP": "6.6.6.6", "Connection": "X-Secret", "X-Secret": "1"}
+    reply = await edge.get("/me/?a=b", headers=claims | {"X-Request-ID": "mine", "X-Other": "2"})
+    (request,) = upstream.requests
+    assert request.startswith(b"GET /me/?a=b HTTP/1.1\r\n")
+    assert b"X-Forwarded-For: 127.0.0.1\r\n" in request
+    assert b"X-Request-ID: mine\r\n" in request
+    assert b"X-Other: 2\r\n" in request
+    assert b"6.6.6.6" not in request
+    assert b"X-Secret" not in request
+    assert reply.headers["X-Request-ID"] == "mine"
+
+
+@pytest.mark.parametrize("given", ["", "a" * 65, "spaces in it", "line{}"])
+async def test_a_request_id_that_is_no_sane_token_is_replaced(
+    edge: Api, upstream: Upstream, given: str
+) -> None:
+    reply = await edge.get("/nowhere/", headers={"X-Request-ID": given})
+    assert reply.headers["X-Request-ID"] not in {"", given}
+    assert len(reply.headers.getall("X-Request-ID")) == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/nowhere/", "/healthz", "/metrics", "/readyz", "/me/../metrics", "/me/%2e%2e/metrics", "/mexico/"],
+)
+async def test_what_is_not_in_the_route_table_reaches_no_upstream(
+    gateway: Gateway, upstream: Upstream, path: str
+) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answer = await gateway.raw(request.encode())
+    assert answer.startswith(b"HTTP/1.1 404")
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("length", [65_537, 2_000_000_000])
+async def test_a_body_over_the_limit_is_413_before_it_is_read(
+    gateway: Gateway, upstream: Upstream, length: int
+) -> None:
+    head = f"POST /code/ HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+    answer = await gateway.raw(head.encode())
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"/problems/payload-too-large" in answer
+    assert not upstream.requests
+
+
+async def test_a_chunked_body_over_the_limit_is_413(edge: Api, upstream: Upstream) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b"x" * 16_384
+
+    reply = await edge.call("POST", "/code/", data=parts())
+    assert_problem(reply, 413, "payload-too-large")
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, "https://a.example.org", "https://a.b.example.org"])
+async def test_a_preflight_is_answered_without_the_upstream(edge: Api, origin: str) -> None:
+    asking = {"Origin": origin, "Access-Control-Request-Method": "PATCH"}
+    reply = await edge.call("OPTIONS", "/me/", headers=asking)
+    assert reply.status == 204
+    assert reply.headers["Access-Control-Allow-Origin"] == origin
+    assert "PATCH" in reply.headers["Access-Control-Allow-Methods"]
+    assert "Authorization" in reply.headers["Access-Control-Allow-Headers"]
+    assert int(reply.headers["Access-Control-Max-Age"]) > 0
+    assert "Origin" in reply.headers["Vary"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.com", "https://example.org", "https://app.example.com.evil.com", "null"]
+)
+async def test_an_unlisted_origin_gets_no_cors_header(edge: Api, upstream: Upstream, origin: str) -> None:
+    upstream.answer = OK.replace(b"\r\n\r\n", b"\r\nAccess-Control-Allow-Origin: *\r\n\r\n", 1)
+    for method in ("GET", "OPTIONS"):
+        reply = await edge.call(method, "/me/", headers={"Origin": origin})
+        assert not [name for name in reply.headers if name.lower().startswith("access-control-")]
+        assert "Origin" in reply.headers["Vary"]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/login/", 503), ("/nowhere/", 404)])
+async def test_errors_of_the_gateway_carry_cors_headers(edge: Api, path: str, status: int) -> None:
+    reply = await edge.post(path, {}, headers={"Origin": ORIGIN})
+    assert reply.status == status
+    assert reply.headers["Access-Control-Allow-Origin"] == ORIGIN
+    exposed = {name.strip() for name in reply.headers["Access-Control-Expose-Headers"].split(",")}
+    assert exposed >= {"X-Request-ID", "Retry-After"}
+
+
+async def test_a_problem_speaks_chinese_where_asked(edge: Api) -> None:
+    reply = await edge.get("/nowhere/", headers={"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"})
+    assert reply["title"] == "未找到"
+    assert reply.headers["Content-Language"] == "zh"
+
+
+async def test_a_client_of_http_1_0_is_answered_and_closed(gateway: Gateway, upstream: Upstream) -> None:
+    answer = await gateway.raw(b"GET /me/ HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b'{"ok":true}')
+    assert len(upstream.requests) == 1
+
+
+async def test_pipelined_requests_are_answered_in_order(gateway: Gateway, upstream: Upstream) -> None:
+    one = b"GET /me/ HTTP/1.1\r\nHost: x\r\nX-Request-ID: %s\r\n\r\n"
+    last = b"GET /me/ HTTP/1.1\r\nHost: x\r\nX-Request-ID: c\r\nConnection: close\r\n\r\n"
+    answer = await gateway.raw(one % b"a" + one % b"b" + last)
+    assert re.findall(rb"x-request-id: (\w)", answer.lower()) == [b"a", b"b", b"c"]
+    assert len(upstream.requests) == 3
+
+
+async def test_a_head_request_gets_a_head(gateway: Gateway, upstream: Upstream) -> None:
+    upstream.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n"
+    answer = await gateway.raw(b"HEAD /me/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_a_client_that_leaves_ends_the_upstreams_call(gateway: Gateway, upstream: Upstream) -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def wait_for_the_end(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        left.set()
+
+    upstream.script = wait_for_the_end
+    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(b"POST /login/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+    async with asyncio.timeout(5):
+        await asked.wait()
+        writer.close()
+        await left.wait()
