@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from services.auth.domain import NewSession, NewUser, User
 from services.auth.errors import AlreadyRegistered, InvalidCode, SmsUnavailable
-from services.sms.ports import Answer, Verdict
+from services.sms.ports import UNKNOWN, Announce, Answer, Found, Outgoing, Verdict
 from shared.errors import InvalidRequest, Unavailable
 from shared.message_status import MessageStatus
 from shared.messages import Purpose, SendCodeV1
@@ -137,11 +137,21 @@ class FakeSmsQueue:
 
 @dataclass
 class FakeProvider:
-    """Gives its answers in turn and keeps what it was asked to send."""
+    """Gives its answers in turn; keeps what it was asked to send, and to whom it was bound."""
 
-    answers: list[Answer] = field(default_factory=lambda: [Answer(Verdict.ACCEPTED, "1")])
-    sent: list[tuple[str, str]] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=lambda: [Answer(Verdict.ACCEPTED, "0", "main", "1")])
+    found: Found = UNKNOWN
+    sent: list[Outgoing] = field(default_factory=list)
+    only_accounts: list[str | None] = field(default_factory=list)
+    searches: list[tuple[str, str, str, datetime]] = field(default_factory=list)
 
-    async def send(self, mobile: str, text: str) -> Answer:
-        self.sent.append((mobile, text))
+    accounts: tuple[str, ...] = ("main",)
+
+    async def send(self, message: Outgoing, announce: Announce, *, only_account: str | None = None) -> Answer:
+        self.sent.append(message)
+        self.only_accounts.append(only_account)
         return self.answers.pop(0)
+
+    async def find(self, account: str, mobile: str, text: str, since: datetime) -> Found:
+        self.searches.append((account, mobile, text, since))
+        return self.found

@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.sms.ports import Answer, Clock, Ledger, Provider, Verdict
+from services.sms.ports import Answer, Clock, Filtered, Ledger, Outgoing, Provider, Verdict
 from shared.message_status import FINAL, MessageStatus, State
 from shared.messages import SendCodeV1
 
 _OUTCOMES: dict[Verdict, State] = {
     Verdict.ACCEPTED: "sent",
     Verdict.LIMITED: "limited",
-    Verdict.REFUSED: "failed",
-    Verdict.UNREACHABLE: "failed",
+    Verdict.PERMANENT: "failed",
+    Verdict.RETRY: "failed",
+    Verdict.HALTED: "failed",
     Verdict.AMBIGUOUS: "failed",
 }
 DUPLICATE = "duplicate"
@@ -54,14 +55,25 @@ async def deliver(
         await ledger.put(message.message_id, MessageStatus("expired", clock(), attempts))
         return Delivery("expired", attempts)
     await ledger.put(message.message_id, MessageStatus("attempting", clock(), attempts + 1))
-    answer = await provider.send(message.mobile, compose(message))
+    answer = await provider.send(_outgoing(message, compose(message)), _announced_already)
     outcome = _outcome(answer, in_doubt=attempts > 0)
-    await ledger.put(message.message_id, MessageStatus(outcome, clock(), attempts + 1, answer.detail))
-    return Delivery(outcome, attempts + 1, answer.detail)
+    detail = answer.sid or answer.code
+    await ledger.put(message.message_id, MessageStatus(outcome, clock(), attempts + 1, detail))
+    return Delivery(outcome, attempts + 1, detail)
+
+
+async def _announced_already(_account: str) -> None:
+    """The only account needs no announcement."""
+
+
+def _outgoing(message: SendCodeV1, text: str) -> Outgoing:
+    return Outgoing(
+        message.message_id, message.mobile, text, message.code, message.channel, message.expires_at
+    )
 
 
 def _outcome(answer: Answer, *, in_doubt: bool) -> State:
-    if in_doubt and answer.verdict is Verdict.LIMITED:
+    if in_doubt and answer.filtered is not Filtered.NO:
         return "sent"
     return _OUTCOMES[answer.verdict]
 

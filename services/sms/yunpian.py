@@ -5,12 +5,13 @@ Source: yunpian.com/official/document/sms/en/domestic_single_send and returnvalu
 
 import json
 import time
+from datetime import datetime
 from typing import Any
 
 import aiohttp
 import structlog
 
-from services.sms.ports import Answer, Verdict
+from services.sms.ports import UNKNOWN, Announce, Answer, Filtered, Found, Outgoing, Verdict
 from shared.metrics import SmsMetrics
 
 _NAME = "yunpian"
@@ -20,6 +21,8 @@ _READ_SECONDS = 8.0
 _ACCEPTED = 0
 # Too often for the number or the text: 30 s, 5 min, an hour, a day (classes L of the code table).
 _LIMITS = frozenset({8, 9, 17, 22, 33, 43, 53})
+# Those that speak of the same text.
+_SAME_TEXT = frozenset({8, 9})
 
 log = structlog.get_logger()
 
@@ -42,12 +45,21 @@ class Yunpian:
         self._api_key = api_key
         self._metrics = metrics
 
-    async def send(self, mobile: str, text: str) -> Answer:
+    @property
+    def accounts(self) -> tuple[str]:
+        """The one account."""
+        return (_NAME,)
+
+    async def send(self, message: Outgoing, announce: Announce, *, only_account: str | None = None) -> Answer:
         """Send one message; every failure is an answer, none is raised."""
         started = time.perf_counter()
-        answer = await self._send(mobile, text)
+        answer = await self._send(message.mobile, message.text)
         self._metrics.provider_seconds.labels(_NAME).observe(time.perf_counter() - started)
         return answer
+
+    async def find(self, account: str, mobile: str, text: str, since: datetime) -> Found:
+        """Answer that nobody knows: this client does not look up."""
+        return UNKNOWN
 
     async def _send(self, mobile: str, text: str) -> Answer:
         form = {"apikey": self._api_key, "mobile": mobile, "text": text}
@@ -55,7 +67,7 @@ class Yunpian:
             async with self._session.post(self._url, data=form) as response:
                 return self._read(response.status, await response.read())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return self._failed(Verdict.UNREACHABLE, type(error).__name__)
+            return self._failed(Verdict.RETRY, type(error).__name__)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # A timeout does not mean failure: the message may have been accepted.
             return self._failed(Verdict.AMBIGUOUS, type(error).__name__)
@@ -69,12 +81,12 @@ class Yunpian:
         verdict = _verdict(code)
         self._metrics.provider_answers.labels(_NAME, str(code), verdict).inc()
         if verdict is Verdict.ACCEPTED:
-            return Answer(verdict, str(document.get("sid", "")))
-        return Answer(verdict, f"code {code}")
+            return Answer(verdict, str(code), _NAME, str(document.get("sid", "")))
+        return Answer(verdict, str(code), _NAME, filtered=_filtered(code))
 
     def _failed(self, verdict: Verdict, what: str) -> Answer:
         self._metrics.provider_answers.labels(_NAME, what, verdict).inc()
-        return Answer(verdict, what)
+        return Answer(verdict, what, _NAME)
 
 
 def new_session(concurrency: int) -> aiohttp.ClientSession:
@@ -97,4 +109,10 @@ def _json_object(body: bytes) -> dict[str, Any]:
 def _verdict(code: int) -> Verdict:
     if code == _ACCEPTED:
         return Verdict.ACCEPTED
-    return Verdict.LIMITED if code in _LIMITS else Verdict.REFUSED
+    return Verdict.LIMITED if code in _LIMITS else Verdict.PERMANENT
+
+
+def _filtered(code: int) -> Filtered:
+    if code in _SAME_TEXT:
+        return Filtered.STRONG
+    return Filtered.WEAK if code in _LIMITS else Filtered.NO

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.sms.delivery import Delivery, deliver, text_composer
-from services.sms.ports import Answer, Verdict
+from services.sms.ports import Answer, Filtered, Outgoing, Verdict
 from shared.message_status import MessageStatus, State
 from shared.messages import SendCodeV1
 from tests.fakes import NOW, FakeProvider, FakeStatuses, clock
@@ -19,6 +19,7 @@ MESSAGE = SendCodeV1(
     expires_at=NOW + timedelta(seconds=600),
 )
 TEXT = "【Dialpass】Your code is 123456."
+OUTGOING = Outgoing("m1", "13800000000", TEXT, "123456", "sms", MESSAGE.expires_at)
 
 
 async def try_delivering(
@@ -31,7 +32,7 @@ async def try_delivering(
 async def test_a_message_is_sent_and_its_attempt_recorded_before() -> None:
     provider, ledger = FakeProvider(), FakeStatuses()
     assert await try_delivering(provider, ledger) == Delivery("sent", 1, "1")
-    assert provider.sent == [("13800000000", TEXT)]
+    assert provider.sent == [OUTGOING]
     assert ledger.states("m1") == ["attempting", "sent"]
 
 
@@ -56,8 +57,9 @@ async def test_a_message_that_is_done_is_not_sent_again(state: State) -> None:
     [
         (Verdict.ACCEPTED, "sent"),
         (Verdict.LIMITED, "limited"),
-        (Verdict.REFUSED, "failed"),
-        (Verdict.UNREACHABLE, "failed"),
+        (Verdict.PERMANENT, "failed"),
+        (Verdict.RETRY, "failed"),
+        (Verdict.HALTED, "failed"),
         (Verdict.AMBIGUOUS, "failed"),
     ],
 )
@@ -70,10 +72,10 @@ async def test_the_answer_decides_the_outcome(verdict: Verdict, outcome: str) ->
 async def test_an_attempt_in_doubt_is_sent_again_with_the_same_text() -> None:
     provider, ledger = FakeProvider(), FakeStatuses({"m1": [MessageStatus("attempting", NOW, 1)]})
     assert await try_delivering(provider, ledger) == Delivery("sent", 2, "1")
-    assert provider.sent == [("13800000000", TEXT)]
+    assert provider.sent == [OUTGOING]
 
 
 async def test_an_attempt_in_doubt_that_the_filter_refuses_had_been_sent() -> None:
-    provider = FakeProvider([Answer(Verdict.LIMITED, "code 8")])
+    provider = FakeProvider([Answer(Verdict.LIMITED, "8", filtered=Filtered.STRONG)])
     ledger = FakeStatuses({"m1": [MessageStatus("attempting", NOW, 1)]})
     assert (await try_delivering(provider, ledger)).outcome == "sent"
