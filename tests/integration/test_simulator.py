@@ -1,6 +1,8 @@
 """The simulator on the wire."""
 
+import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -12,9 +14,11 @@ from deploy.local.simulator.app import make_app
 from deploy.local.simulator.settings import SimulatorSettings
 
 KEY = "0123456789abcdef0123456789abcdef"
+SECOND_KEY = "fedcba9876543210fedcba9876543210"
 MOBILE = "13800000000"
 TEXT = "【Dialpass】您的验证码是123456。如非本人操作，请忽略本短信"
 SEND = "/v2/sms/single_send.json"
+VOICE = "/v2/voice/send.json"
 
 
 @pytest.fixture
@@ -27,10 +31,13 @@ async def url() -> AsyncIterator[str]:
     await server.close_all_connections()
 
 
-async def send(session: aiohttp.ClientSession, url: str, **form: str) -> tuple[int, Any]:
-    data = {"apikey": KEY, "mobile": MOBILE, "text": TEXT, **form}
-    async with session.post(url + SEND, data=data) as response:
+async def post(session: aiohttp.ClientSession, url: str, **form: str) -> tuple[int, Any]:
+    async with session.post(url, data={"apikey": KEY, **form}) as response:
         return response.status, await response.json(content_type=None)
+
+
+async def send(session: aiohttp.ClientSession, url: str, **form: str) -> tuple[int, Any]:
+    return await post(session, url + SEND, **{"mobile": MOBILE, "text": TEXT, **form})
 
 
 async def inbox(session: aiohttp.ClientSession, url: str, mobile: str = MOBILE) -> list[dict[str, Any]]:
@@ -39,17 +46,26 @@ async def inbox(session: aiohttp.ClientSession, url: str, mobile: str = MOBILE) 
         return messages
 
 
+async def script(session: aiohttp.ClientSession, url: str, **rule: Any) -> None:
+    async with session.post(url, json=rule) as response:
+        assert response.status == 201, await response.text()
+
+
+async def change_account(session: aiohttp.ClientSession, url: str, name: str, **terms: Any) -> None:
+    async with session.put(f"{url}/_account", params={"account": name}, json=terms) as response:
+        assert response.status == 200, await response.text()
+
+
 async def fault(session: aiohttp.ClientSession, url: str, **rule: Any) -> None:
-    async with session.post(f"{url}/_faults", json=rule) as response:
-        assert response.status == 201
+    await script(session, f"{url}/_faults", **rule)
 
 
 async def test_an_accepted_text_is_in_the_inbox(session: aiohttp.ClientSession, url: str) -> None:
     status, body = await send(session, url)
     assert (status, body["code"], body["mobile"]) == (200, 0, MOBILE)
     (message,) = await inbox(session, url)
-    assert set(message) == {"mobile", "text", "sid", "at"}
-    assert (message["text"], message["sid"]) == (TEXT, body["sid"])
+    assert (message["mobile"], message["text"], message["sid"]) == (MOBILE, TEXT, body["sid"])
+    assert datetime.fromisoformat(message["at"]).tzinfo is not None
     assert await inbox(session, url, "13900000000") == []
 
 
@@ -79,7 +95,9 @@ async def test_get_is_not_supported(session: aiohttp.ClientSession, url: str) ->
         assert (await response.json(content_type=None))["code"] == 11
 
 
-@pytest.mark.parametrize(("kind", "accepted"), [("drop", 0), ("reset", 0), ("accept_then_drop", 1)])
+@pytest.mark.parametrize(
+    ("kind", "accepted"), [("drop", 0), ("reset", 0), ("accept_then_drop", 1), ("accept_then_reset", 1)]
+)
 async def test_a_lost_answer_tells_nothing_of_the_text(
     session: aiohttp.ClientSession, url: str, kind: str, accepted: int
 ) -> None:
@@ -113,6 +131,75 @@ async def test_a_fault_may_be_for_one_number_only(session: aiohttp.ClientSession
     assert (await send(session, url))[0] == 200
     assert (await send(session, url, mobile="13900000000"))[0] == 400
     assert (await send(session, url, mobile="13900000000"))[0] == 400
+
+
+async def test_a_code_may_be_answered_although_the_text_was_accepted(
+    session: aiohttp.ClientSession, url: str
+) -> None:
+    await fault(session, url, fault="accept_then_code", code=-50, times=1)
+    assert (await send(session, url))[1]["code"] == -50
+    assert len(await inbox(session, url)) == 1
+
+
+async def test_an_answer_may_come_byte_by_byte(session: aiohttp.ClientSession, url: str) -> None:
+    await fault(session, url, fault="slow_read", seconds=0.3, times=1)
+    async with session.post(url + SEND, data={"apikey": KEY, "mobile": MOBILE, "text": TEXT}) as response:
+        assert len(await inbox(session, url)) == 1
+        first = await response.content.readany()
+        assert len(first) < int(response.headers["Content-Length"])
+        assert json.loads(first + await response.content.read())["code"] == 0
+
+
+async def test_a_fault_may_be_for_one_account_or_endpoint_only(
+    session: aiohttp.ClientSession, url: str
+) -> None:
+    await fault(session, url, fault="code", code=-51, account="second")
+    await fault(session, url, fault="code", code=-2, endpoint="user_get")
+    assert (await send(session, url))[0] == 200
+    assert (await send(session, url, apikey=SECOND_KEY))[1]["code"] == -51
+    assert (await post(session, f"{url}/v2/user/get.json"))[1]["code"] == -2
+
+
+async def test_a_rule_that_cannot_be_read_is_refused(session: aiohttp.ClientSession, url: str) -> None:
+    for content in ('{"fault": "unheard of"}', "{", '{"fault": "drop", "phone": "13800000000"}'):
+        async with session.post(f"{url}/_faults", data=content) as response:
+            assert response.status == 400
+
+
+async def test_accounts_are_separate_and_named_in_the_inbox(session: aiohttp.ClientSession, url: str) -> None:
+    await change_account(session, url, "first", balance=0.0)
+    assert (await send(session, url))[1]["code"] == 3
+    assert (await send(session, url, apikey=SECOND_KEY))[0] == 200
+    assert [message["account"] for message in await inbox(session, url)] == ["second"]
+    async with session.get(f"{url}/_account") as response:
+        assert (await response.json())["answers"] == {"3": 1}
+    async with session.get(f"{url}/_account", params={"account": "third"}) as response:
+        assert response.status == 404
+
+
+async def test_an_account_may_be_limited_as_a_whole(session: aiohttp.ClientSession, url: str) -> None:
+    await change_account(session, url, "first", calls_per_second=0)
+    assert (await send(session, url))[1]["code"] == -5
+    await change_account(session, url, "first", calls_per_second=None)
+    assert (await send(session, url))[0] == 200
+
+
+async def test_a_call_reads_the_code_out(session: aiohttp.ClientSession, url: str) -> None:
+    status, body = await post(session, url + VOICE, mobile=MOBILE, code="123456")
+    assert (status, set(body), body["count"]) == (200, {"count", "fee", "sid"}, 1)
+    (message,) = await inbox(session, url)
+    assert (message["channel"], message["sid"]) == ("voice", body["sid"])
+    assert "123456" in message["text"]
+    assert (await post(session, url + VOICE, mobile=MOBILE, code="123456"))[1]["code"] == 8
+
+
+async def test_the_account_shows_its_balance_and_white_list(session: aiohttp.ClientSession, url: str) -> None:
+    await send(session, url)
+    await change_account(session, url, "first", ip_whitelist=["127.0.0.1", "192.0.2.1"])
+    status, body = await post(session, f"{url}/v2/user/get.json")
+    assert (status, body["balance"], body["ip_whitelist"]) == (200, 9999.95, "127.0.0.1,192.0.2.1")
+    await change_account(session, url, "first", ip_whitelist=["192.0.2.1"])
+    assert (await post(session, f"{url}/v2/user/get.json"))[1]["code"] == -3
 
 
 async def test_the_page_is_served_whole(session: aiohttp.ClientSession, url: str) -> None:

@@ -1,157 +1,128 @@
-"""The simulated account: what it accepts, what it costs, and how often a number may be texted."""
+"""One simulated account: what it accepts, what it costs, what it remembers."""
 
-import math
-import re
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from deploy.local.simulator import approval
 from deploy.local.simulator.codes import Refused
+from deploy.local.simulator.limits import CallRate, NumberWindows
+from deploy.local.simulator.messages import Channel, Sent
 from deploy.local.simulator.settings import SimulatorSettings
 
-_DOMESTIC = re.compile(r"1[3-9][0-9]{9}", re.ASCII)
-_INTERNATIONAL = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
-_SIGNATURE = re.compile(r"【([^】]*)】")
-_LONGEST_TEXT = 500
-_ONE_PART, _PER_PART = 70, 67
 _PRICE = 0.05
-_FIRST_SID = 10_000_000_001
-_DAY = 86_400.0
-_INBOX_SIZE = 10_000
+_KEPT = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A text that the account accepted."""
+class Terms(BaseModel):
+    """What `PUT /_account` may change.
 
-    mobile: str
-    text: str
-    sid: int
-    at: datetime
-    parts: int
+    Attributes:
+        limits: whether the windows of a number count.
+        balance: RMB.
+        ip_whitelist: the only addresses that may call, unless it is empty.
+        blacklist: numbers that get nothing.
+        keywords: words that no text may contain.
+        calls_per_second: sending calls; the next one is refused with -5.
+        calls_per_day: sending calls; the next one is refused with -4.
+        record_lag: seconds until `get_record` knows a message.
+    """
 
-    def as_json(self) -> dict[str, object]:
-        """Return the inbox's form of it."""
-        at = self.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return {"mobile": self.mobile, "text": self.text, "sid": self.sid, "at": at}
+    model_config = ConfigDict(extra="forbid")
+
+    limits: bool = True
+    balance: float = 0.0
+    ip_whitelist: list[str] = Field(default_factory=list)
+    blacklist: list[str] = Field(default_factory=list)
+    keywords: list[str] = Field(default_factory=list)
+    calls_per_second: int | None = Field(None, ge=0)
+    calls_per_day: int | None = Field(None, ge=0)
+    record_lag: float = Field(0.0, ge=0)
 
 
 @dataclass(slots=True)
 class Account:
-    """Checks each text as Yunpian does and keeps what it accepts.
+    """Checks each message as Yunpian does and keeps what it accepts.
 
     Args:
-        settings: key, signature, template, balance.
+        name: what the inbox and the rules call it.
+        settings: signature, template, balance.
         clock: seconds since the epoch; tests move it.
+        sids: numbers the messages of all accounts.
     """
 
+    name: str
     settings: SimulatorSettings
     clock: Callable[[], float]
-    limits: bool = True
-    balance: float = 0.0
-    ip_whitelist: list[str] = field(default_factory=list)
-    blacklist: list[str] = field(default_factory=list)
-    inbox: deque[Sent] = field(default_factory=lambda: deque(maxlen=_INBOX_SIZE))
+    sids: Iterator[int]
+    terms: Terms = field(default_factory=Terms)
     answers: Counter[str] = field(default_factory=Counter)
-    _history: dict[str, deque[tuple[float, str]]] = field(default_factory=dict)
-    _next_sid: int = _FIRST_SID
+    records: deque[Sent] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    _windows: dict[Channel, NumberWindows] = field(
+        default_factory=lambda: {"sms": NumberWindows(), "voice": NumberWindows()}
+    )
+    _rate: CallRate = field(default_factory=CallRate)
 
     def __post_init__(self) -> None:
-        self.balance = self.settings.simulator_balance
+        self.terms.balance = self.settings.simulator_balance
 
-    def accept(self, api_key: str, mobile: str, text: str, ip: str) -> Sent:
+    @property
+    def now(self) -> datetime:
+        """The account's time."""
+        return datetime.fromtimestamp(self.clock(), UTC)
+
+    def send_text(self, mobile: str, text: str, uid: str | None = None) -> Sent:
         """Accept a text or raise what refuses it.
 
         Raises:
             Refused: with Yunpian's code.
         """
-        self._check_caller(api_key, ip)
-        for name, value in (("mobile", mobile), ("text", text)):
-            if not value:
-                raise Refused(1, name)
-        if not (_DOMESTIC.fullmatch(mobile) or _INTERNATIONAL.fullmatch(mobile)):
-            raise Refused(2, mobile)
-        self._check_text(text)
-        if mobile in self.blacklist:
-            raise Refused(10)
-        if self.limits:
-            self._check_windows(mobile, text)
-        return self._take(mobile, text)
+        self._count_call()
+        approval.check_given(mobile=mobile, text=text)
+        mobile = approval.normalised_mobile(mobile)
+        approval.check_text(text, self.settings)
+        for word in self.terms.keywords:
+            if word in text:
+                raise Refused(4, word)
+        return self._accept("sms", mobile, text, uid)
 
-    def empty_inbox(self) -> None:
-        """Forget the texts; the windows stay."""
-        self.inbox.clear()
+    def send_voice(self, mobile: str, code: str, uid: str | None = None) -> Sent:
+        """Accept a call that reads a code out, or raise what refuses it.
 
-    def texts(self, mobile: str | None) -> list[Sent]:
-        """Return the accepted texts of a number, or all, newest last."""
-        return [sent for sent in self.inbox if mobile is None or sent.mobile == mobile]
+        Raises:
+            Refused: with Yunpian's code.
+        """
+        self._count_call()
+        approval.check_given(mobile=mobile, code=code)
+        mobile = approval.normalised_mobile(mobile)
+        approval.check_voice_code(code)
+        return self._accept("voice", mobile, f"语音验证码：{code}", uid)
 
-    def _check_caller(self, api_key: str, ip: str) -> None:
-        if not api_key:
-            raise Refused(1, "apikey")
-        if api_key != self.settings.yunpian_api_key:
-            raise Refused(-1)
-        if self.ip_whitelist and ip not in self.ip_whitelist:
+    def check_address(self, ip: str) -> None:
+        """Refuse an address that is not on the white list."""
+        if self.terms.ip_whitelist and ip not in self.terms.ip_whitelist:
             raise Refused(-3, ip)
 
-    def _check_text(self, text: str) -> None:
-        if len(text) > _LONGEST_TEXT:
-            raise Refused(48, "text")
-        signatures = _SIGNATURE.findall(text)
-        if len(signatures) > 1:
-            raise Refused(16)
-        if signatures and signatures[0] != self.settings.sms_signature:
-            raise Refused(15, signatures[0])
-        if not re.fullmatch(self._approved(), text):
-            raise Refused(5)
+    def _count_call(self) -> None:
+        self._rate.count(self.clock(), self.terms.calls_per_second, self.terms.calls_per_day)
 
-    def _approved(self) -> str:
-        pieces = re.split(r"\{\w+\}", self.settings.sms_template)
-        template = ".{1,20}".join(re.escape(piece) for piece in pieces)
-        return re.escape(f"【{self.settings.sms_signature}】") + template
-
-    def _check_windows(self, mobile: str, text: str) -> None:
-        now = self.clock()
-        history = self._history.get(mobile, deque())
-        while history and history[0][0] <= now - _DAY:
-            history.popleft()
-
-        def count(seconds: float, same: str | None = None) -> int:
-            return sum(at > now - seconds and same in {None, sent} for at, sent in history)
-
-        for refusing, code in (
-            (count(30, text) >= 1, 8),
-            (count(300, text) >= 3, 9),  # noqa: PLR2004 - Yunpian: three in five minutes
-            (count(30) >= 1, 33),
-            (count(3600) >= 3, 22),  # noqa: PLR2004 - Yunpian: three in an hour
-            (count(_DAY) >= 10, 17),  # noqa: PLR2004 - ten in a day
-        ):
-            if refusing:
-                raise Refused(code, mobile)
-
-    def _take(self, mobile: str, text: str) -> Sent:
-        parts = 1 if len(text) <= _ONE_PART else math.ceil(len(text) / _PER_PART)
-        cost = parts * _PRICE
-        if self.balance < cost:
+    def _accept(self, channel: Channel, mobile: str, text: str, uid: str | None) -> Sent:
+        if mobile in self.terms.blacklist:
+            raise Refused(10)
+        windows = self._windows[channel]
+        if self.terms.limits:
+            windows.check(self.clock(), mobile, text)
+        parts = approval.count_parts(text)
+        fee = round(parts * _PRICE, 2)
+        if self.terms.balance < fee:
             raise Refused(3)
-        self.balance -= cost
-        now = self.clock()
-        sent = Sent(mobile, text, self._next_sid, datetime.fromtimestamp(now, UTC), parts)
-        self._next_sid += 1
-        self._history.setdefault(mobile, deque()).append((now, text))
-        self.inbox.append(sent)
+        self.terms.balance = round(self.terms.balance - fee, 2)
+        windows.add(self.clock(), mobile, text)
+        number = next(self.sids)
+        sid = number if channel == "sms" else f"{number:032x}"
+        sent = Sent(self.name, channel, mobile, text, sid, self.now, parts, fee, uid)
+        self.records.append(sent)
         return sent
-
-
-def success(sent: Sent) -> dict[str, object]:
-    """Return the answer of an accepted `single_send`."""
-    return {
-        "code": 0,
-        "msg": "发送成功",
-        "count": sent.parts,
-        "fee": round(sent.parts * _PRICE, 2),
-        "unit": "RMB",
-        "mobile": sent.mobile,
-        "sid": sent.sid,
-    }

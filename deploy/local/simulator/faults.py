@@ -1,60 +1,51 @@
 """Faults that tests and people script over HTTP."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from deploy.local.simulator.rules import Rule, Rules
 
 Kind = Literal[
-    "latency", "code", "drop", "reset", "accept_then_drop", "bad_gateway_html",
-    "accept_then_bad_gateway", "accept_then_hang", "empty_503", "hang",
+    "latency", "code", "drop", "reset", "hang", "bad_gateway_html", "empty_503", "slow_read",
+    "accept_then_code", "accept_then_drop", "accept_then_reset", "accept_then_hang",
+    "accept_then_bad_gateway",
 ]  # fmt: skip
+# What a fault may be for; `send` stands for the first two.
+Endpoint = Literal["single_send", "voice_send", "get_record", "pull_status", "user_get", "send"]
+_SENDING = ("single_send", "voice_send")
 
 
-class Fault(BaseModel):
-    """One rule.
+class Fault(Rule):
+    """What goes wrong with a request.
 
     Attributes:
-        fault: what goes wrong; `accept_then_…` accepts the text and loses the answer.
-        mobile: only for this number.
-        seconds: of latency.
+        fault: the kind; `accept_then_…` accepts the message and loses the answer, `slow_read` accepts it and
+            answers byte by byte.
+        endpoint: only there.
+        seconds: of latency, or of a slow answer.
         code: Yunpian's code, for `code`.
-        times: how often; None for ever.
+        detail: what the code's text names; the number where nothing is given.
     """
 
     fault: Kind
-    mobile: str | None = None
+    endpoint: Endpoint = "send"
     seconds: float = Field(0, ge=0, le=600)
     code: int = -50
-    times: int | None = Field(None, ge=1)
+    detail: str = ""
+
+    def strikes(self, endpoint: Endpoint, account: str, mobile: str) -> bool:
+        """Tell whether the rule is for such a request."""
+        there = endpoint in _SENDING if self.endpoint == "send" else endpoint == self.endpoint
+        return there and self.concerns(account, mobile)
 
 
-@dataclass(slots=True)
-class Faults:
-    """The rules in force, in the order in which they were given."""
+def take_delay(faults: Rules[Fault], endpoint: Endpoint, account: str, mobile: str) -> float:
+    """Return the seconds that the answer to a request is delayed."""
+    rule = faults.take(lambda rule: rule.fault == "latency" and rule.strikes(endpoint, account, mobile))
+    return rule.seconds if rule else 0.0
 
-    rules: list[Fault]
 
-    def delay(self, mobile: str) -> float:
-        """Return the seconds that an answer to a number is delayed."""
-        rule = self._take(mobile, lambda kind: kind == "latency")
-        return rule.seconds if rule else 0.0
-
-    def take(self, mobile: str) -> Fault | None:
-        """Return what else goes wrong with a request for a number, using up one of its times."""
-        return self._take(mobile, lambda kind: kind != "latency")
-
-    def _take(self, mobile: str, wanted: Callable[[str], bool]) -> Fault | None:
-        for rule in self.rules:
-            if wanted(rule.fault) and rule.mobile in {None, mobile}:
-                self._use(rule)
-                return rule
-        return None
-
-    def _use(self, rule: Fault) -> None:
-        if rule.times is None:
-            return
-        rule.times -= 1
-        if rule.times == 0:
-            self.rules.remove(rule)
+def take_fault(faults: Rules[Fault], endpoint: Endpoint, account: str, mobile: str) -> Fault | None:
+    """Return what else goes wrong with a request."""
+    return faults.take(lambda rule: rule.fault != "latency" and rule.strikes(endpoint, account, mobile))

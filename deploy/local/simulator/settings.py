@@ -1,19 +1,40 @@
 """The simulator's settings."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+FIRST_ACCOUNT = "first"
 
 
 class SimulatorSettings(BaseSettings):
-    """What the simulated account looks like; the services' own variables where they mean the same."""
+    """What the simulated accounts look like; the services' own variables where they mean the same."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     simulator_host: str = Field("127.0.0.1", description="the address to listen on")
     simulator_port: int = Field(8899, ge=1, le=65535, description="a TCP port, 1 to 65535")
-    yunpian_api_key: str = Field("0123456789abcdef" * 2, description="the account's API key")
+    yunpian_api_key: str = Field("0123456789abcdef" * 2, description="the first account's API key")
+    simulator_more_accounts: str = Field(
+        "second=" + "fedcba9876543210" * 2, description="more accounts: name=key pairs, separated by commas"
+    )
     sms_signature: str = Field("Dialpass", description="the registered signature")
     sms_template: str = Field(
         "您的验证码是{code}。如非本人操作，请忽略本短信", description="the approved template"
     )
-    simulator_balance: float = Field(10_000.0, description="money on the account, RMB")
+    simulator_balance: float = Field(10_000.0, description="money on each account, RMB")
+    simulator_report_delay: float = Field(
+        1.0, ge=0, description="seconds from a message to its status report"
+    )
+
+    @field_validator("simulator_more_accounts")
+    @classmethod
+    def _pairs(cls, value: str) -> str:
+        if any(pair.count("=") != 1 for pair in value.split(",") if pair):
+            raise ValueError("takes name=key pairs, separated by commas")
+        return value
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The API key of each account, by the account's name."""
+        more = (pair.split("=") for pair in self.simulator_more_accounts.split(",") if pair)
+        return {FIRST_ACCOUNT: self.yunpian_api_key} | {name.strip(): key.strip() for name, key in more}
