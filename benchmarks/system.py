@@ -21,9 +21,9 @@ from deploy.local.processes import OwnedProcess
 from deploy.local.programs import ensure_programs
 from services.auth.database import Database
 from services.auth.domain import NewUser
-from services.auth.keys import create_key
 from services.auth.migrate import migrate
 from services.auth.passwords import BcryptPasswords
+from services.auth.signing_keys import create_key
 from services.auth.users import MysqlUsers
 from shared.metrics import AuthMetrics, new_registry
 
@@ -97,7 +97,7 @@ def running_system(folder: Path, report: Report) -> Iterator[System]:
     try:
         ports = free_ports(("gateway", "gateway-ops", "auth", "sms", "provider"))
         settings = _settings(folder, servers, ports)
-        create_key(folder / "keys", datetime.now(UTC))
+        create_key(folder / "keys", "ES256", datetime.now(UTC))
         migrate(servers.mariadb.url)
         mobiles = [f"138{number:08}" for number in range(ACCOUNTS)]
         asyncio.run(_add_accounts(servers.mariadb.url, mobiles))

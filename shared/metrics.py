@@ -110,6 +110,11 @@ class AuthMetrics:
             "bcrypt computations waiting or running.",
             registry=registry,
         )
+        self.key_failures = Counter(
+            "dialpass_signing_key_failures_total",
+            "Changes of the folder of signing keys that could not be used; the keys before stay in force.",
+            registry=registry,
+        )
         self.dependency_failures = Counter(
             "dialpass_dependency_failures_total",
             "Requests that failed because a dependency did.",

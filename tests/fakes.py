@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from services.auth.domain import NewSession, NewUser, User
 from services.auth.errors import AlreadyRegistered, InvalidCode, SmsUnavailable
 from services.sms.ports import UNKNOWN, Announce, Answer, Found, Outgoing, Verdict
+from shared.access_tokens import AccessToken
 from shared.errors import InvalidRequest, Unavailable
 from shared.message_status import MessageStatus
 from shared.messages import Purpose, SendCodeV1
@@ -70,13 +71,13 @@ class FakePasswords:
 
 
 class FakeTokens:
-    """A token is the user's id after a colon."""
+    """A token is the user's id after a colon; its session is always the same."""
 
     def issue(self, user: User, session_id: str, now: datetime) -> str:
         return f"token:{user.id}"
 
-    def verify(self, token: str) -> int:
-        return int(token.removeprefix("token:"))
+    def verify(self, token: str) -> AccessToken:
+        return AccessToken(int(token.removeprefix("token:")), "session", 0)
 
 
 @dataclass

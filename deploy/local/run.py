@@ -85,19 +85,18 @@ def prepare(root: Path, settings: Settings, report: Report) -> None:
     """Bring the database up to date and have a key to sign with."""
     began = time.monotonic()
     _auth(root, settings, "migrate")
-    keys = Path(root, settings["SIGNING_KEYS_DIR"])
-    if not keys.is_dir() or not any(keys.iterdir()):
-        _auth(root, settings, "key", "create")
-        report(f"signing key made in {keys}")
+    if _auth(root, settings, "key", "create", "--if-none"):
+        report(f"signing key made in {settings['SIGNING_KEYS_DIR']}")
     report(f"database migrated, {time.monotonic() - began:.1f} s")
 
 
-def _auth(root: Path, settings: Settings, *arguments: str) -> None:
+def _auth(root: Path, settings: Settings, *arguments: str) -> str:
     command = [sys.executable, "-m", "services.auth", *arguments]
     done = subprocess.run(command, cwd=root, env=settings, capture_output=True, text=True, check=False)
     if done.returncode:
         last = "\n".join(f"  {line}" for line in (done.stdout + done.stderr).splitlines()[-10:])
         raise LocalError(f"services.auth {' '.join(arguments)} failed:\n{last}")
+    return done.stdout
 
 
 def watch(supervisor: Supervisor, console: Console, ports: Settings, supply: Supply, run: Path) -> None:

@@ -4,12 +4,12 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from functools import partial
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from services.auth.settings import AuthSettings, KeySettings, MysqlSettings
+from services.auth.key_commands import key_cli
+from services.auth.settings import AuthSettings, MysqlSettings
 from shared.errors import Unavailable
 
 # Without typer's own tracebacks, which show local variables and so secrets.
@@ -19,7 +19,6 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="The auth service of Dialpass.",
 )
-key_cli = typer.Typer(no_args_is_help=True, help="Signing keys.")
 user_cli = typer.Typer(no_args_is_help=True, help="Accounts.")
 cli.add_typer(key_cli, name="key")
 cli.add_typer(user_cli, name="user")
@@ -53,18 +52,6 @@ def migrate() -> None:
     except migrations.MigrationFailed as error:
         _fail(str(error))
     typer.echo(f"applied: {', '.join(done)}" if done else "the database is up to date")
-
-
-@key_cli.command("create")
-def create_key(
-    folder: Annotated[Path | None, typer.Option(help="Instead of SIGNING_KEYS_DIR.")] = None,
-) -> None:
-    """Make a signing key; the newest one signs once the service is started again."""
-    from services.auth import keys  # noqa: PLC0415
-    from shared.message_status import now  # noqa: PLC0415
-
-    kid = keys.create_key(folder or KeySettings.load().signing_keys_dir, now())
-    typer.echo(kid)
 
 
 @user_cli.command("show")

@@ -1,7 +1,9 @@
 """The auth service, put together: settings, connections, repositories, endpoints."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 
 from redis.asyncio import Redis
 
@@ -11,7 +13,7 @@ from services.auth.codes import RedisCodes
 from services.auth.common_passwords import load_common_passwords
 from services.auth.database import Database
 from services.auth.handlers import make_application
-from services.auth.keys import KeyRing
+from services.auth.keys import KeyPolicy, KeyRing
 from services.auth.passwords import BcryptPasswords
 from services.auth.redis_errors import RedisStatuses
 from services.auth.schemas import InputRules
@@ -45,7 +47,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     """
     registry = new_registry()
     metrics = AuthMetrics(registry)
-    keys = KeyRing(settings.signing_keys_dir)
+    keys = _key_ring(settings, metrics, stack)
     connections = _connect(settings, metrics, stack)
     auth = _wire(settings, connections, keys, metrics, HttpMetrics(registry))
     health = Health(
@@ -62,6 +64,14 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     )
     stack.push_async_callback(server.close)
     return Service(health, server.begin_drain, server.stop_listening, auth.in_flight)
+
+
+def _key_ring(settings: AuthSettings, metrics: AuthMetrics, stack: AsyncExitStack) -> KeyRing:
+    policy = KeyPolicy(settings.token_algorithm, timedelta(seconds=settings.signing_key_delay))
+    keys = KeyRing(settings.signing_keys_dir, policy, metrics)
+    watching = asyncio.create_task(keys.watch())
+    stack.callback(watching.cancel)
+    return keys
 
 
 @dataclass(frozen=True, slots=True)

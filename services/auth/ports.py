@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from services.auth.domain import NewSession, NewUser, User
+from shared.access_tokens import AccessToken
 from shared.message_status import MessageStatus
 from shared.messages import Purpose, SendCodeV1
 
@@ -95,8 +96,8 @@ class Tokens(Protocol):
     def issue(self, user: User, session_id: str, now: datetime) -> str:
         """Return a signed access token."""
 
-    def verify(self, token: str) -> int:
-        """Return the user id that a token was made for.
+    def verify(self, token: str) -> AccessToken:
+        """Return what a valid token says.
 
         Raises:
             Unauthorized: the token is malformed, forged, expired or of another audience.

@@ -14,7 +14,7 @@ async def current_user(token: str | None, *, tokens: Tokens, users: Users) -> Us
     """
     if not token:
         raise Unauthorized(token_given=False)
-    user = await users.find_by_id(tokens.verify(token))
+    user = await users.find_by_id(tokens.verify(token).user_id)
     if user is None or not user.enabled:
         raise Unauthorized(token_given=True)
     return user

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -28,7 +28,23 @@ class MysqlSettings(ServiceSettings):
     )
 
 
-class KeySettings(ServiceSettings):
+class TokenSettings(ServiceSettings):
+    """What decides how access tokens are signed, and how long they live."""
+
+    token_algorithm: Literal["ES256", "RS256", "EdDSA", "HS256"] = Field(
+        "ES256", description="what signs access tokens: ES256, RS256, EdDSA or HS256"
+    )
+    access_token_ttl: Annotated[int, Field(ge=10, le=31 * 86400)] = Field(
+        900, description="seconds that an access token is valid, 10 to 2678400"
+    )
+    signing_key_delay: Annotated[int, Field(ge=0, le=7 * 86400)] = Field(
+        600,
+        description="seconds that a new signing key is only published before it signs, 0 to 604800; "
+        "longer than it takes to reach every replica",
+    )
+
+
+class KeySettings(TokenSettings):
     """What the commands that touch nothing but the signing keys need."""
 
     signing_keys_dir: Path = Field(
@@ -72,9 +88,6 @@ class AuthSettings(MysqlSettings, KeySettings, RedisSettings, AmqpSettings):
 
     token_issuer: str = Field("dialpass", description="the tokens' iss claim")
     token_audience: str = Field("dialpass", description="the tokens' aud claim")
-    access_token_ttl: Annotated[int, Field(ge=10, le=31 * 86400)] = Field(
-        900, description="seconds that an access token is valid, 10 to 2678400"
-    )
     refresh_token_ttl: Annotated[int, Field(ge=60, le=90 * 86400)] = Field(
         604800, description="seconds that a refresh token is valid, 60 to 7776000"
     )

@@ -67,7 +67,7 @@ def test_a_folder_without_keys_ends_the_start_with_a_line(tmp_path: Path) -> Non
         CODE_SECRET=CODE_SECRET, SIGNING_KEYS_DIR=str(tmp_path),
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.startswith("SIGNING_KEYS_DIR holds no *.pem file")
+    assert done.stderr.startswith("SIGNING_KEYS_DIR holds no key for ES256")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -7,23 +7,30 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from services.auth.domain import User
-from services.auth.keys import KeyRing, NoSigningKey, create_key
+from services.auth.keys import KeyPolicy, KeyRing
+from services.auth.signing_keys import Algorithm, create_key
 from services.auth.tokens import JwtTokens
+from shared.access_tokens import UnknownKey
 from shared.errors import Unauthorized
 from shared.message_status import now
+from shared.metrics import AuthMetrics, new_registry
 from tests.fakes import NOW
 
 USER = User(42, "13800000000", "hash", "小明", None, None, NOW)
 
 
+def ring(folder: Path, algorithm: Algorithm = "ES256") -> KeyRing:
+    return KeyRing(folder, KeyPolicy(algorithm, timedelta(seconds=600)), AuthMetrics(new_registry()))
+
+
 @pytest.fixture
 def keys(tmp_path: Path) -> KeyRing:
-    create_key(tmp_path, NOW)
-    return KeyRing(tmp_path)
+    create_key(tmp_path, "ES256", NOW)
+    return ring(tmp_path)
 
 
-def make(keys: KeyRing, audience: str = "dialpass", issuer: str = "dialpass") -> JwtTokens:
-    return JwtTokens(keys, issuer=issuer, audience=audience, ttl=900)
+def make(keys: KeyRing, audience: str = "dialpass", issuer: str = "dialpass", ttl: int = 900) -> JwtTokens:
+    return JwtTokens(keys, issuer=issuer, audience=audience, ttl=ttl)
 
 
 def claims_of(token: str, keys: KeyRing) -> dict[str, Any]:
@@ -44,12 +51,38 @@ def test_a_token_has_the_contracts_claims_and_the_origins(keys: KeyRing) -> None
 
 def test_a_token_says_which_key_and_algorithm(keys: KeyRing) -> None:
     header = jwt.get_unverified_header(make(keys).issue(USER, "session", now()))
-    assert (header["alg"], header["kid"], header["typ"]) == ("ES256", keys.signing_kid, "JWT")
+    assert (header["alg"], header["kid"], header["typ"]) == ("ES256", keys.signing_key(NOW).kid, "JWT")
 
 
-def test_a_token_verifies_to_its_user(keys: KeyRing) -> None:
-    tokens = make(keys)
-    assert tokens.verify(tokens.issue(USER, "session", now())) == 42
+def test_a_token_verifies_to_its_user_session_and_end(keys: KeyRing) -> None:
+    tokens, at = make(keys), now()
+    token = tokens.verify(tokens.issue(USER, "session", at))
+    assert (token.user_id, token.session_id, token.expires_at) == (42, "session", int(at.timestamp()) + 900)
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA", "HS256"])
+def test_every_algorithm_signs_what_it_verifies(tmp_path: Path, algorithm: Algorithm) -> None:
+    create_key(tmp_path, algorithm, NOW)
+    tokens = make(ring(tmp_path, algorithm))
+    token = tokens.issue(USER, "session", now())
+    assert jwt.get_unverified_header(token)["alg"] == algorithm
+    assert tokens.verify(token).user_id == 42
+
+
+def test_the_origins_token_of_7_days_is_two_settings_away(tmp_path: Path) -> None:
+    """`TOKEN_ALGORITHM=HS256` and `ACCESS_TOKEN_TTL=604800`, read as the origin's code reads it."""
+    secret = create_key(tmp_path, "HS256", NOW).private
+    token = make(ring(tmp_path, "HS256"), ttl=604800).issue(USER, "session", now())
+    claims = jwt.decode(token, secret, algorithms=["HS256"], options={"verify_aud": False})
+    assert (claims["uid"], claims["nick"]) == (42, "小明")
+    assert claims["exp"] - claims["iat"] == 7 * 24 * 3600
+
+
+def test_a_token_of_an_unknown_key_is_told_apart(keys: KeyRing, tmp_path: Path) -> None:
+    create_key(tmp_path / "other", "ES256", NOW)
+    token = make(ring(tmp_path / "other")).issue(USER, "session", now())
+    with pytest.raises(UnknownKey):
+        make(keys).verify(token)
 
 
 def test_no_two_tokens_have_the_same_id(keys: KeyRing) -> None:
@@ -65,7 +98,7 @@ def forged(keys: KeyRing, key: Any, algorithm: str, **changes: Any) -> str:
         "iat": at, "exp": at + timedelta(seconds=900), **changes,
     }  # fmt: skip
     kept = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(kept, key, algorithm, headers={"kid": keys.signing_kid})
+    return jwt.encode(kept, key, algorithm, headers={"kid": keys.signing_key(NOW).kid})
 
 
 @pytest.mark.parametrize(
@@ -78,7 +111,7 @@ def forged(keys: KeyRing, key: Any, algorithm: str, **changes: Any) -> str:
 )  # fmt: skip
 def test_wrong_or_missing_claims_are_refused(keys: KeyRing, changes: dict[str, Any]) -> None:
     with pytest.raises(Unauthorized):
-        make(keys).verify(forged(keys, keys.signing_key, "ES256", **changes))
+        make(keys).verify(forged(keys, keys.signing_key(NOW).private, "ES256", **changes))
 
 
 def test_a_token_of_a_foreign_key_is_refused(keys: KeyRing) -> None:
@@ -101,31 +134,3 @@ def test_the_public_key_is_no_hmac_secret(keys: KeyRing) -> None:
 def test_garbage_is_refused(keys: KeyRing, token: str) -> None:
     with pytest.raises(Unauthorized):
         make(keys).verify(token)
-
-
-def test_the_newest_key_signs_and_the_older_still_verify(tmp_path: Path) -> None:
-    create_key(tmp_path, NOW)
-    old = make(KeyRing(tmp_path)).issue(USER, "session", now())
-    kid = create_key(tmp_path, NOW + timedelta(days=1))
-    keys = KeyRing(tmp_path)
-    assert keys.signing_kid == kid
-    assert make(keys).verify(old) == 42
-    assert len(keys.jwks()["keys"]) == 2
-
-
-def test_the_key_set_shows_no_private_member(keys: KeyRing) -> None:
-    assert set(keys.jwks()["keys"][0]) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
-
-
-def test_a_key_file_is_its_owners_alone(tmp_path: Path) -> None:
-    kid = create_key(tmp_path / "keys", NOW)
-    assert (tmp_path / "keys" / f"{kid}.pem").stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
-
-
-@pytest.mark.parametrize("content", [None, b"", b"not a key"], ids=["none", "empty", "garbage"])
-def test_a_folder_without_a_usable_key_is_refused(tmp_path: Path, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / "key.pem").write_bytes(content)
-    with pytest.raises(NoSigningKey, match="SIGNING_KEYS_DIR"):
-        KeyRing(tmp_path)
