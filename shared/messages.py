@@ -5,13 +5,20 @@ is a new class with the next version: consumers learn it first, keep accepting t
 release, then the producer switches.
 """
 
+import json
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.sealing import CannotOpen, Sealer
+
 Purpose = Literal["register", "login", "reset", "change_mobile", "delete"]
 Channel = Literal["sms", "voice"]
+
+_MODEL = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+_Model = TypeVar("_Model", bound=BaseModel)
+_SEALED = {"mobile", "code"}
 
 
 class UnreadableMessage(ValueError):
@@ -22,16 +29,16 @@ class UnreadableMessage(ValueError):
         self.reason = reason
 
 
-class SendCodeV1(BaseModel):
-    """A request to send a code to a phone number."""
+class SendCode(BaseModel):
+    """A request to send a code to a phone number, as the services hold it, readable."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-    TYPE: ClassVar[str] = "sms.send_code.v1"
+    model_config = _MODEL
 
     message_id: str = Field(min_length=1, max_length=64)
     mobile: str = Field(
         pattern=r"^(1[3-9][0-9]{9}|\+[1-9][0-9]{6,14})$",
         description="11 digits for mainland numbers, else E.164 with +",
+        repr=False,
     )
     code: str = Field(pattern=r"^[0-9]{4,8}$", repr=False)
     purpose: Purpose
@@ -40,18 +47,77 @@ class SendCodeV1(BaseModel):
     expires_at: datetime = Field(description="when the code stops working, UTC; not sent after that")
 
 
-_READABLE: dict[str, type[SendCodeV1]] = {SendCodeV1.TYPE: SendCodeV1}
+class SendCodeV1(SendCode):
+    """A request to send a code to a phone number."""
+
+    TYPE: ClassVar[str] = "sms.send_code.v1"
 
 
-def decode_send_code(message_type: str | None, body: bytes) -> SendCodeV1:
-    """Return the message in `body`.
+class SendCodeV2(BaseModel):
+    """A request to send a code to a phone number; number and code are sealed.
+
+    Neither the broker's disk nor its management page nor the dead queue shows them.
+    """
+
+    model_config = _MODEL
+    TYPE: ClassVar[str] = "sms.send_code.v2"
+
+    message_id: str = Field(min_length=1, max_length=64)
+    sealed: str = Field(
+        description="nonce and AES-256-GCM of the JSON object of mobile and code, base64url;"
+        " bound to the type and the message_id",
+        repr=False,
+    )
+    purpose: Purpose
+    channel: Channel = "sms"
+    created_at: datetime = Field(description="when the code was asked for, UTC")
+    expires_at: datetime = Field(description="when the code stops working, UTC; not sent after that")
+
+
+def encode_send_code(message: SendCode, sealer: Sealer) -> bytes:
+    """Return the body of a message of the newest version, `SendCodeV2`."""
+    secret = message.model_dump_json(include=_SEALED).encode()
+    return (
+        SendCodeV2(
+            sealed=sealer.seal(secret, _context(message.message_id)),
+            **message.model_dump(exclude=_SEALED),
+        )
+        .model_dump_json()
+        .encode()
+    )
+
+
+def decode_send_code(message_type: str | None, body: bytes, sealer: Sealer) -> SendCode:
+    """Return the message in `body`, of this version or the one before.
 
     Raises:
-        UnreadableMessage: the type is unknown or the body does not fit its schema.
+        UnreadableMessage: the type is unknown, the body does not fit its schema, or it was sealed
+            with a secret that this process does not have.
     """
-    model = _READABLE.get(message_type or "")
-    if model is None:
-        raise UnreadableMessage("unknown message type")
+    if message_type == SendCodeV1.TYPE:
+        return _parse(SendCodeV1, message_type, body)
+    if message_type == SendCodeV2.TYPE:
+        return _open(_parse(SendCodeV2, message_type, body), sealer)
+    raise UnreadableMessage("unknown message type")
+
+
+def _open(wire: SendCodeV2, sealer: Sealer) -> SendCode:
+    try:
+        secret = sealer.open(wire.sealed, _context(wire.message_id))
+    except CannotOpen as error:
+        raise UnreadableMessage(f"sealed {SendCodeV2.TYPE}: no secret opens it") from error
+    try:
+        whole = wire.model_dump(mode="json", exclude={"sealed"}) | json.loads(secret)
+    except (ValueError, TypeError) as error:
+        raise UnreadableMessage(f"malformed {SendCodeV2.TYPE}: sealed") from error
+    return _parse(SendCode, SendCodeV2.TYPE, json.dumps(whole).encode())
+
+
+def _context(message_id: str) -> str:
+    return f"{SendCodeV2.TYPE} {message_id}"
+
+
+def _parse(model: type[_Model], message_type: str, body: bytes) -> _Model:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

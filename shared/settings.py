@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 EXIT_BAD_SETTINGS = 2
+_SHORTEST_SECRET = 32
 
 
 def _secret_url(kind: Any) -> AfterValidator:  # noqa: ANN401 - pydantic's URL classes share no base
@@ -40,6 +41,12 @@ def _without_slash(url: str) -> str:
     return url.rstrip("/")
 
 
+def _check_secrets(value: SecretStr) -> SecretStr:
+    if any(len(secret) < _SHORTEST_SECRET for secret in value.get_secret_value().split(",")):
+        raise ValueError
+    return value
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 BaseUrl = Annotated[str, AfterValidator(_without_slash)]
@@ -47,6 +54,7 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 RedisUrl = Annotated[SecretStr, _secret_url(RedisDsn)]
 MysqlUrl = Annotated[SecretStr, _secret_url(MySQLDsn)]
 AmqpUrls = Annotated[SecretStr, AfterValidator(_check_amqp_urls)]
+Secrets = Annotated[SecretStr, AfterValidator(_check_secrets)]
 
 
 def split_commas(value: object) -> object:
@@ -98,6 +106,15 @@ class AmqpSettings(ServiceSettings):
 
     amqp_url: AmqpUrls = Field(
         description="amqp://user:password@host:port/vhost, several nodes separated by commas"
+    )
+
+
+class SealingSettings(ServiceSettings):
+    """What seals the messages that pass through RabbitMQ."""
+
+    message_secret: Secrets = Field(
+        description="at least 32 random characters, the same for auth and the SMS worker; several separated"
+        " by commas: the first seals the messages between them, all open them"
     )
 
 

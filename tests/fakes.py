@@ -11,7 +11,7 @@ from services.sms.ports import UNKNOWN, Announce, Answer, Found, Outgoing, Verdi
 from shared.access_tokens import AccessToken
 from shared.errors import InvalidRequest, Unavailable
 from shared.message_status import MessageStatus
-from shared.messages import Purpose, SendCodeV1
+from shared.messages import Purpose, SendCode
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -127,10 +127,10 @@ class FakeStatuses:
 class FakeSmsQueue:
     """Keeps what is published; `down` refuses it."""
 
-    published: list[SendCodeV1] = field(default_factory=list)
+    published: list[SendCode] = field(default_factory=list)
     down: bool = False
 
-    async def publish(self, message: SendCodeV1) -> None:
+    async def publish(self, message: SendCode) -> None:
         if self.down:
             raise SmsUnavailable
         self.published.append(message)

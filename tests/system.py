@@ -18,6 +18,7 @@ from deploy.local.ports import free_port, free_ports
 ROOT = Path(__file__).parents[1]
 API_KEY = "0123456789abcdef0123456789abcdef"
 CODE_SECRET = "a secret for tests, and for nothing else"
+MESSAGE_SECRET = "another secret for tests and for nothing else"
 ORIGIN = "http://localhost:3000"
 BROWSER_ORIGIN = f"http://localhost:{free_port()}"
 CODE_IN_TEXT = re.compile(r"[0-9]{6}")
@@ -122,6 +123,7 @@ def make_system(servers: Servers, mysql_url: str, folder: Path, **settings: str)
         "YUNPIAN_API_KEY": API_KEY,
         "SMS_SIGNATURE": "Dialpass",
         "CODE_SECRET": CODE_SECRET,
+        "MESSAGE_SECRET": MESSAGE_SECRET,
         "SIGNING_KEYS_DIR": str(folder / "keys"),
         "CORS_ORIGINS": f"{ORIGIN},{BROWSER_ORIGIN}",
         "BCRYPT_ROUNDS": "4",

@@ -73,6 +73,7 @@ def complete(settings: Settings, ports: Settings, urls: Settings, run: Path) -> 
     """Return the environment of the services: `settings` with a default for all that is unset."""
     defaults = {
         "CODE_SECRET": read_or_create(run / "code_secret", lambda: secrets.token_hex(32)),
+        "MESSAGE_SECRET": read_or_create(run / "message_secret", lambda: secrets.token_hex(32)),
         "SIGNING_KEYS_DIR": str(run / "keys"),
         "AUTH_URL": f"http://127.0.0.1:{ports['AUTH_PORT']}",
         "YUNPIAN_API_KEY": "0123456789abcdef" * 2,  # any will do for the simulator

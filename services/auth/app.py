@@ -30,6 +30,7 @@ from shared.http_server import DrainableServer
 from shared.lifecycle import Service
 from shared.message_status import MessageStatuses, now
 from shared.metrics import AuthMetrics, HttpMetrics, new_registry
+from shared.sealing import Sealer
 
 # The gateway forwards at most 64 KiB; this is the net below it.
 _MAX_BODY_BYTES = 128 * 1024
@@ -89,7 +90,8 @@ def _connect(settings: AuthSettings, metrics: AuthMetrics, stack: AsyncExitStack
     stack.push_async_callback(database.close)
     redis = redis_client.connect(settings.redis_url.get_secret_value())
     stack.push_async_callback(redis.aclose)
-    queue = RabbitSmsQueue(settings.amqp_url.get_secret_value().split(","), metrics)
+    sealer = Sealer(settings.message_secret.get_secret_value().split(","))
+    queue = RabbitSmsQueue(settings.amqp_url.get_secret_value().split(","), sealer, metrics)
     stack.push_async_callback(queue.link.close)
     queue.link.start()
     passwords = BcryptPasswords(

@@ -8,7 +8,7 @@ from services.auth.domain import CodeRequested
 from services.auth.ports import Clock, Codes, SmsQueue, Statuses
 from shared.errors import NotFound, Unavailable
 from shared.message_status import MessageStatus
-from shared.messages import Purpose, SendCodeV1
+from shared.messages import Purpose, SendCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ async def request_code(
     message_id = secrets.token_hex(16)
     code = await codes.issue(mobile, purpose, message_id)
     now = clock()
-    message = SendCodeV1(
+    message = SendCode(
         message_id=message_id,
         mobile=mobile,
         code=code,

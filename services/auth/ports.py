@@ -12,7 +12,7 @@ from typing import Protocol
 from services.auth.domain import NewSession, NewUser, User
 from shared.access_tokens import AccessToken
 from shared.message_status import MessageStatus
-from shared.messages import Purpose, SendCodeV1
+from shared.messages import Purpose, SendCode
 
 Clock = Callable[[], datetime]
 
@@ -107,7 +107,7 @@ class Tokens(Protocol):
 class SmsQueue(Protocol):
     """The way to the SMS worker."""
 
-    async def publish(self, message: SendCodeV1) -> None:
+    async def publish(self, message: SendCode) -> None:
         """Hand a message over; returns once the broker has stored it.
 
         Raises:

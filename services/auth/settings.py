@@ -12,6 +12,7 @@ from shared.settings import (
     MysqlUrl,
     Port,
     RedisSettings,
+    SealingSettings,
     Seconds,
     ServiceSettings,
     split_commas,
@@ -52,7 +53,7 @@ class KeySettings(TokenSettings):
     )
 
 
-class AuthSettings(MysqlSettings, KeySettings, RedisSettings, AmqpSettings):
+class AuthSettings(MysqlSettings, KeySettings, RedisSettings, AmqpSettings, SealingSettings):
     """Everything `serve` needs."""
 
     auth_port: Port = Field(8001, description="a TCP port, 1 to 65535")

@@ -8,8 +8,9 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 
 from services.auth.errors import SmsUnavailable
 from shared.amqp import AMQP_FAILURES, SEND_CODE_QUEUE, AmqpLink, declare_sms_topology
-from shared.messages import SendCodeV1
+from shared.messages import SendCode, SendCodeV2, encode_send_code
 from shared.metrics import AuthMetrics
+from shared.sealing import Sealer
 
 # Covers waiting for a reconnection, which the library's own timeout does not.
 _PUBLISH_SECONDS = 2.0
@@ -19,16 +20,17 @@ log = structlog.get_logger()
 
 
 class RabbitSmsQueue:
-    """Publishes send-code messages; `link` keeps the connection and is the health check."""
+    """Publishes send-code messages, sealed; `link` keeps the connection and is the health check."""
 
-    def __init__(self, urls: list[str], metrics: AuthMetrics) -> None:
+    def __init__(self, urls: list[str], sealer: Sealer, metrics: AuthMetrics) -> None:
+        self._sealer = sealer
         self.link = AmqpLink(urls, self._set_up, "dialpass-auth")
         self._metrics = metrics
         # Referenced, because a channel that nobody holds is closed by the garbage collector.
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
 
-    async def publish(self, message: SendCodeV1) -> None:
+    async def publish(self, message: SendCode) -> None:
         """Hand a message over; returns once the broker has stored it."""
         try:
             async with asyncio.timeout(_PUBLISH_SECONDS):
@@ -39,19 +41,19 @@ class RabbitSmsQueue:
             log.warning("publish_failed", message_id=message.message_id, error=type(error).__name__)
             raise SmsUnavailable(retry_after=_RETRY_AFTER_SECONDS) from error
 
-    async def _publish(self, message: SendCodeV1) -> None:
+    async def _publish(self, message: SendCode) -> None:
         await self.link.wait_up()
         if self._exchange is None:  # the link runs the set-up before it is up
             raise ConnectionError("the link is up without an exchange")
         request_id = structlog.contextvars.get_contextvars().get("request_id", "")
         await self._exchange.publish(
             Message(
-                message.model_dump_json().encode(),
+                encode_send_code(message, self._sealer),
                 content_type="application/json",
                 delivery_mode=DeliveryMode.PERSISTENT,
                 message_id=message.message_id,
                 timestamp=message.created_at,
-                type=SendCodeV1.TYPE,
+                type=SendCodeV2.TYPE,
                 app_id="dialpass-auth",
                 headers={"request_id": request_id},
             ),

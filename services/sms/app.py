@@ -16,6 +16,7 @@ from shared.http_server import DrainableServer
 from shared.lifecycle import Service
 from shared.message_status import MessageStatuses, now
 from shared.metrics import SmsMetrics, new_registry
+from shared.sealing import Sealer
 
 
 async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
@@ -42,6 +43,7 @@ async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
             clock=now,
         ),
         settings.sms_concurrency,
+        Sealer(settings.message_secret.get_secret_value().split(",")),
         metrics,
     )
     health = Health(

@@ -11,9 +11,10 @@ from services.sms.delivery import Delivery
 from shared import request_ids
 from shared.amqp import AMQP_FAILURES, AmqpLink, declare_sms_topology
 from shared.in_flight import InFlight
-from shared.messages import SendCodeV1, UnreadableMessage, decode_send_code
+from shared.messages import SendCode, UnreadableMessage, decode_send_code
 from shared.metrics import SmsMetrics
 from shared.phone import mask_mobile
+from shared.sealing import Sealer
 
 log = structlog.get_logger()
 
@@ -28,20 +29,23 @@ class SendCodeConsumer:
         urls: the broker's nodes.
         deliver: sends one message and tells what became of it.
         concurrency: messages in work at once; the same number is fetched ahead.
+        sealer: opens the messages.
         metrics: counts outcomes.
     """
 
     def __init__(
         self,
         urls: list[str],
-        deliver: Callable[[SendCodeV1], Awaitable[Delivery]],
+        deliver: Callable[[SendCode], Awaitable[Delivery]],
         concurrency: int,
+        sealer: Sealer,
         metrics: SmsMetrics,
     ) -> None:
         self.link = AmqpLink(urls, self._set_up, "dialpass-sms")
         self.in_flight = InFlight()
         self._deliver = deliver
         self._concurrency = concurrency
+        self._sealer = sealer
         self._metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
         # Referenced, because a channel that nobody holds is closed by the garbage collector.
@@ -101,7 +105,7 @@ class SendCodeConsumer:
             message_id=incoming.message_id,
         )
         try:
-            message = decode_send_code(incoming.type, incoming.body)
+            message = decode_send_code(incoming.type, incoming.body, self._sealer)
         except UnreadableMessage as error:
             self._note("unreadable", reason=error.reason)
             await _settle(incoming.reject(requeue=False))  # to the dead queue

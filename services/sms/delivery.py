@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.sms.ports import Answer, Clock, Filtered, Ledger, Outgoing, Provider, Verdict
 from shared.message_status import FINAL, MessageStatus, State
-from shared.messages import SendCodeV1
+from shared.messages import SendCode
 
 _OUTCOMES: dict[Verdict, State] = {
     Verdict.ACCEPTED: "sent",
@@ -34,11 +34,11 @@ class Delivery:
 
 
 async def deliver(
-    message: SendCodeV1,
+    message: SendCode,
     *,
     provider: Provider,
     ledger: Ledger,
-    compose: Callable[[SendCodeV1], str],
+    compose: Callable[[SendCode], str],
     clock: Clock,
 ) -> Delivery:
     """Send a message unless it is done or expired, and return what became of it.
@@ -66,7 +66,7 @@ async def _announced_already(_account: str) -> None:
     """The only account needs no announcement."""
 
 
-def _outgoing(message: SendCodeV1, text: str) -> Outgoing:
+def _outgoing(message: SendCode, text: str) -> Outgoing:
     return Outgoing(
         message.message_id, message.mobile, text, message.code, message.channel, message.expires_at
     )
@@ -78,10 +78,10 @@ def _outcome(answer: Answer, *, in_doubt: bool) -> State:
     return _OUTCOMES[answer.verdict]
 
 
-def text_composer(signature: str, template: str) -> Callable[[SendCodeV1], str]:
+def text_composer(signature: str, template: str) -> Callable[[SendCode], str]:
     """Return what makes a message's text; the same message always gets the same text."""
 
-    def compose(message: SendCodeV1) -> str:
+    def compose(message: SendCode) -> str:
         return f"【{signature}】{template.format(code=message.code)}"
 
     return compose

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 
-from shared.settings import AmqpSettings, BaseUrl, Port, RedisSettings
+from shared.settings import AmqpSettings, BaseUrl, Port, RedisSettings, SealingSettings
 
 
-class SmsSettings(RedisSettings, AmqpSettings):
+class SmsSettings(RedisSettings, AmqpSettings, SealingSettings):
     """Everything the worker takes."""
 
     sms_port: Port = Field(8002, description="the TCP port of /healthz, /readyz and /metrics, 1 to 65535")

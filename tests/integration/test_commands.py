@@ -14,7 +14,7 @@ from services.auth.domain import NewUser
 from services.auth.users import MysqlUsers
 from tests.client import new_mobile
 from tests.fakes import NOW
-from tests.system import API_KEY, CODE_SECRET, ROOT, run
+from tests.system import API_KEY, CODE_SECRET, MESSAGE_SECRET, ROOT, run
 
 NOWHERE = "mysql://user:hunter2@127.0.0.1:1/nowhere"
 
@@ -37,8 +37,8 @@ def test_help_names_the_commands(service: str) -> None:
 @pytest.mark.parametrize(
     ("service", "missing"),
     [
-        ("auth", {"MYSQL_URL", "REDIS_URL", "AMQP_URL", "CODE_SECRET", "SIGNING_KEYS_DIR"}),
-        ("sms", {"REDIS_URL", "AMQP_URL", "YUNPIAN_API_KEY", "SMS_SIGNATURE"}),
+        ("auth", {"MYSQL_URL", "REDIS_URL", "AMQP_URL", "CODE_SECRET", "MESSAGE_SECRET", "SIGNING_KEYS_DIR"}),
+        ("sms", {"REDIS_URL", "AMQP_URL", "MESSAGE_SECRET", "YUNPIAN_API_KEY", "SMS_SIGNATURE"}),
     ],
 )
 def test_a_start_without_settings_names_each_in_a_line(service: str, missing: set[str]) -> None:
@@ -54,7 +54,8 @@ def test_a_port_in_use_ends_the_start_with_a_line(service: str, variable: str) -
         done = attempt(
             f"services.{service}", "serve",
             REDIS_URL="redis://127.0.0.1:1/0", AMQP_URL="amqp://u:p@127.0.0.1:1/", YUNPIAN_API_KEY=API_KEY,
-            SMS_SIGNATURE="Dialpass", GATEWAY_OPS_PORT=str(free_port()), **{variable: str(port)},
+            SMS_SIGNATURE="Dialpass", MESSAGE_SECRET=MESSAGE_SECRET, GATEWAY_OPS_PORT=str(free_port()),
+            **{variable: str(port)},
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == f"cannot listen on port {port}: Address already in use\n"
@@ -64,7 +65,7 @@ def test_a_folder_without_keys_ends_the_start_with_a_line(tmp_path: Path) -> Non
     done = attempt(
         "services.auth", "serve",
         MYSQL_URL=NOWHERE, REDIS_URL="redis://127.0.0.1:1/0", AMQP_URL="amqp://u:p@127.0.0.1:1/",
-        CODE_SECRET=CODE_SECRET, SIGNING_KEYS_DIR=str(tmp_path),
+        CODE_SECRET=CODE_SECRET, MESSAGE_SECRET=MESSAGE_SECRET, SIGNING_KEYS_DIR=str(tmp_path),
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.startswith("SIGNING_KEYS_DIR holds no key for ES256")

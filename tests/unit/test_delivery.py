@@ -7,10 +7,10 @@ import pytest
 from services.sms.delivery import Delivery, deliver, text_composer
 from services.sms.ports import Answer, Filtered, Outgoing, Verdict
 from shared.message_status import MessageStatus, State
-from shared.messages import SendCodeV1
+from shared.messages import SendCode
 from tests.fakes import NOW, FakeProvider, FakeStatuses, clock
 
-MESSAGE = SendCodeV1(
+MESSAGE = SendCode(
     message_id="m1",
     mobile="13800000000",
     code="123456",
@@ -23,7 +23,7 @@ OUTGOING = Outgoing("m1", "13800000000", TEXT, "123456", "sms", MESSAGE.expires_
 
 
 async def try_delivering(
-    provider: FakeProvider, ledger: FakeStatuses, message: SendCodeV1 = MESSAGE
+    provider: FakeProvider, ledger: FakeStatuses, message: SendCode = MESSAGE
 ) -> Delivery:
     compose = text_composer("Dialpass", "Your code is {code}.")
     return await deliver(message, provider=provider, ledger=ledger, compose=compose, clock=clock)

@@ -85,9 +85,10 @@ def test_addresses_follow_the_chosen_ports(tmp_path: Path) -> None:
     assert settings["REDIS_URL"] == "redis://here"
 
 
-def test_the_code_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["code_secret", "message_secret"])
+def test_a_secret_is_made_once_and_for_its_owner_only(name: str, tmp_path: Path) -> None:
     ports = choose_ports({}, everything_free)
-    first = complete({}, ports, {}, tmp_path)["CODE_SECRET"]
-    assert complete({}, ports, {}, tmp_path)["CODE_SECRET"] == first
+    first = complete({}, ports, {}, tmp_path)[name.upper()]
+    assert complete({}, ports, {}, tmp_path)[name.upper()] == first
     assert len(bytes.fromhex(first)) == 32
-    assert (tmp_path / "code_secret").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / name).stat().st_mode & 0o777 == 0o600

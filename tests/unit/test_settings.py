@@ -10,6 +10,7 @@ GOOD = {
     "REDIS_URL": "redis://127.0.0.1:6379/0",
     "AMQP_URL": "amqp://user:password@one:5672/,amqp://user:password@two:5672/",
     "CODE_SECRET": "x" * 32,
+    "MESSAGE_SECRET": "x" * 32 + "," + "y" * 32,
     "SIGNING_KEYS_DIR": "/keys",
     "YUNPIAN_API_KEY": "0123456789abcdef0123456789abcdef",
     "SMS_SIGNATURE": "Dialpass",
@@ -44,6 +45,8 @@ def test_lists_are_separated_by_commas() -> None:
         (AuthSettings, "REDIS_URL"),
         (AuthSettings, "AMQP_URL"),
         (AuthSettings, "CODE_SECRET"),
+        (AuthSettings, "MESSAGE_SECRET"),
+        (SmsSettings, "MESSAGE_SECRET"),
         (AuthSettings, "SIGNING_KEYS_DIR"),
         (SmsSettings, "YUNPIAN_API_KEY"),
         (SmsSettings, "SMS_SIGNATURE"),
@@ -71,6 +74,8 @@ def test_a_missing_variable_ends_the_start_with_a_line(
         (AuthSettings, "REDIS_URL", "hunter2"),
         (AuthSettings, "AMQP_URL", "amqp://good:hunter2@one/,http://bad:hunter2@two/"),
         (AuthSettings, "CODE_SECRET", "hunter2"),
+        (AuthSettings, "MESSAGE_SECRET", "hunter2"),
+        (SmsSettings, "MESSAGE_SECRET", "x" * 32 + ",hunter2"),
         (AuthSettings, "BCRYPT_ROUNDS", "3"),
         (AuthSettings, "CODE_LENGTH", "9"),
         (AuthSettings, "CODE_TTL", "ten minutes"),
@@ -119,6 +124,7 @@ def test_secrets_are_not_in_the_repr(settings: type[ServiceSettings]) -> None:
     shown = repr(settings.load())
     assert "password@" not in shown
     assert GOOD["CODE_SECRET"] not in shown
+    assert GOOD["MESSAGE_SECRET"] not in shown
     assert GOOD["YUNPIAN_API_KEY"] not in shown
 
 
