@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from services.auth.domain import NewSession, NewUser, User
+from services.auth.domain import AuditEntry, NewSession, NewUser, User
 from services.auth.errors import AlreadyRegistered, InvalidCode, SmsUnavailable
+from services.auth.ports import Journal
 from services.sms.ports import UNKNOWN, Announce, Answer, Found, Outgoing, Verdict
 from shared.access_tokens import AccessToken
 from shared.errors import InvalidRequest, Unavailable
+from shared.events import DomainEvent
 from shared.message_status import MessageStatus
 from shared.messages import Purpose, SendCode
 
@@ -18,6 +20,47 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 def clock() -> datetime:
     return NOW
+
+
+@dataclass
+class FakeRecords:
+    """Events and audit entries in two lists; a transaction that fails takes back what it added."""
+
+    events: list[DomainEvent] = field(default_factory=list)
+    entries: list[AuditEntry] = field(default_factory=list)
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.transaction, FakeEvents(self.events), FakeAudit(self.entries))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        before = len(self.events), len(self.entries)
+        try:
+            yield
+        except BaseException:
+            del self.events[before[0] :], self.entries[before[1] :]
+            raise
+
+
+@dataclass
+class FakeEvents:
+    """Appends to a list."""
+
+    rows: list[DomainEvent]
+
+    async def record(self, event: DomainEvent) -> None:
+        self.rows.append(event)
+
+
+@dataclass
+class FakeAudit:
+    """Appends to a list."""
+
+    rows: list[AuditEntry]
+
+    async def record(self, entry: AuditEntry) -> None:
+        self.rows.append(entry)
 
 
 @dataclass

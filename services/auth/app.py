@@ -7,14 +7,18 @@ from datetime import timedelta
 
 from redis.asyncio import Redis
 
+from services.auth.audit import MysqlAudit
 from services.auth.code_requests import CodePolicy
 from services.auth.code_secrets import CodeSecrets
 from services.auth.codes import RedisCodes
 from services.auth.common_passwords import load_common_passwords
 from services.auth.database import Database
+from services.auth.events import MysqlEvents
 from services.auth.handlers import make_application
 from services.auth.keys import KeyPolicy, KeyRing
 from services.auth.passwords import BcryptPasswords
+from services.auth.ports import Journal
+from services.auth.pseudonyms import Pseudonyms
 from services.auth.redis_errors import RedisStatuses
 from services.auth.schemas import InputRules
 from services.auth.sessions import MysqlSessions
@@ -124,6 +128,7 @@ def _wire(
             audience=settings.token_audience,
             ttl=settings.access_token_ttl,
         ),
+        journal=_journal(settings, connections.database),
         keys=keys,
         clock=now,
         code_policy=CodePolicy(settings.code_ttl, settings.code_cooldown),
@@ -132,6 +137,11 @@ def _wire(
         metrics=metrics,
         http_metrics=http_metrics,
     )
+
+
+def _journal(settings: AuthSettings, database: Database) -> Journal:
+    pseudonyms = Pseudonyms(settings.code_secret.get_secret_value())
+    return Journal(database.transaction, MysqlEvents(database), MysqlAudit(database, pseudonyms))
 
 
 def _codes(settings: AuthSettings, redis: Redis, metrics: AuthMetrics) -> RedisCodes:

@@ -1,31 +1,30 @@
-"""The connection to MySQL or MariaDB: pool, session settings, time limits, error translation."""
+"""The connection to MySQL or MariaDB: pool, session settings, transactions, time limits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import peewee
-import pymysql
-import structlog
 from peewee_async import MySQLDatabase
-from peewee_async.databases import FetchResults, fetchone
+from peewee_async.databases import FetchResults, fetchall, fetchone
+from peewee_async.transactions import Transaction
 from peewee_async.utils import CursorProtocol
 
-from shared.errors import Unavailable
+from services.auth.database_errors import DRIVER_ERRORS, ConnectionLost, translated
 
 _CONNECT_SECONDS = 2.0
 _QUERY_SECONDS = 2.5
+_TRANSACTION_SECONDS = 5.0
+_ROLLBACK_SECONDS = 1.0
 _RECYCLE_SECONDS = 600
-_DUPLICATE_KEY = 1062
-_LOST_CONNECTION = frozenset({2006, 2013})
+# Below the statement's time limit, so that waiting for a lock ends as that and not as a lost connection.
+_LOCK_WAIT_SECONDS = 1
 
-log = structlog.get_logger()
-
-
-class DuplicateKey(Exception):
-    """A row with the same unique key exists."""
+# The task whose transaction is open. A task that it starts inherits the value and is not that task.
+_transaction_task: ContextVar[asyncio.Task[Any] | None] = ContextVar("transaction_task", default=None)
 
 
 def connection_parameters(url: str) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def connection_parameters(url: str) -> dict[str, Any]:
         "charset": "utf8mb4",
         # One word: aiomysql puts it into SET sql_mode unquoted. It contains strict mode.
         "sql_mode": "TRADITIONAL",
-        "init_command": "SET time_zone = '+00:00'",
+        "init_command": f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {_LOCK_WAIT_SECONDS}",
         "connect_timeout": _CONNECT_SECONDS,
     }
 
@@ -53,7 +52,7 @@ def database_name(url: str) -> str:
 
 
 class Database:
-    """A pool of connections on which single statements run, each within a time limit.
+    """A pool of connections on which statements and transactions run, each within a time limit.
 
     peewee builds the SQL, once per statement and not per request; peewee-async runs it.
 
@@ -73,14 +72,42 @@ class Database:
         sql, _ = self._db.get_sql_context().sql(query).query()
         return str(sql)
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Commit what the block writes as one, or nothing of it where it raises.
+
+        Only SQL belongs into the block, and no second task: its statements share one connection. Inside
+        an open transaction the block becomes part of that.
+
+        Raises:
+            LostRace: a deadlock, or a lock that was waited for too long; a second try makes sense.
+            Unavailable: also where the connection broke during the commit, which may have happened.
+        """
+        if _in_transaction():
+            yield
+            return
+        async with translated(_TRANSACTION_SECONDS), self._db.aio_connection():
+            transaction = await self._db.aio_begin()
+            mark = _transaction_task.set(asyncio.current_task())
+            try:
+                yield
+            except Exception:
+                await _roll_back(transaction)
+                raise
+            # Where the task is cancelled, the pool closes the connection and the server rolls back:
+            # nothing waits for a server that may be the reason.
+            finally:
+                _transaction_task.reset(mark)
+            await transaction.commit()
+
     async def fetch_one(self, sql: str, values: Sequence[object]) -> tuple[Any, ...] | None:
         """Run a SELECT and return its first row; tried twice where an idle connection had died."""
-        try:
-            async with _translated():
-                return await self._run(sql, values)
-        except _ConnectionLost:
-            async with _translated():
-                return await self._run(sql, values)
+        row: tuple[Any, ...] | None = await self._read(sql, values, fetchone)
+        return row
+
+    async def fetch_all(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Run a SELECT and return its rows; tried twice where an idle connection had died."""
+        return list(await self._read(sql, values, fetchall))
 
     async def insert(self, query: peewee.Insert) -> int:
         """Run an INSERT and return the new row's id.
@@ -88,11 +115,11 @@ class Database:
         Raises:
             DuplicateKey: a unique key is taken.
         """
-        return await self._execute(query, _last_row_id)
+        return await self._change(query, _last_row_id)
 
-    async def update(self, query: peewee.Update) -> int:
-        """Run an UPDATE and return the number of changed rows."""
-        return await self._execute(query, _row_count)
+    async def update(self, query: peewee.Update | peewee.Delete) -> int:
+        """Run an UPDATE or a DELETE and return the number of rows that it changed."""
+        return await self._change(query, _row_count)
 
     async def check(self) -> None:
         """Health check."""
@@ -102,13 +129,41 @@ class Database:
         """Close the pool; connections in use are cut."""
         await self._db.aio_close()
 
-    async def _run(self, sql: str, values: Sequence[object]) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = await self._db.aio_execute_sql(sql, values, fetch_results=fetchone)
-        return row
+    async def _read(self, sql: str, values: Sequence[object], result: FetchResults) -> Any:  # noqa: ANN401
+        try:
+            return await self._run(sql, values, result)
+        except ConnectionLost:
+            if _in_transaction():
+                raise
+            return await self._run(sql, values, result)
 
-    async def _execute(self, query: peewee.Query, result: FetchResults) -> int:
-        async with _translated():
-            return int(await self._db.aio_execute(query, fetch_results=result))
+    async def _change(self, query: peewee.Query, result: FetchResults) -> int:
+        sql, values = self._db.get_sql_context().sql(query).query()
+        return int(await self._run(sql, values, result))
+
+    async def _run(self, sql: str, values: Sequence[object], result: FetchResults) -> Any:  # noqa: ANN401
+        _in_transaction()
+        async with translated(_QUERY_SECONDS):
+            return await self._db.aio_execute_sql(sql, values, fetch_results=result)
+
+
+def _in_transaction() -> bool:
+    """Tell whether this task has a transaction open.
+
+    Raises:
+        RuntimeError: another task has, which started this one: both would use one connection.
+    """
+    owner = _transaction_task.get()
+    if owner is not None and owner is not asyncio.current_task():
+        raise RuntimeError("a task that was started inside a transaction uses the database")
+    return owner is not None
+
+
+async def _roll_back(transaction: Transaction) -> None:
+    # Where it fails, the connection is broken, and the server rolls back without being told.
+    with suppress(*DRIVER_ERRORS):
+        async with asyncio.timeout(_ROLLBACK_SECONDS):
+            await transaction.rollback()
 
 
 async def _last_row_id(_database: object, cursor: CursorProtocol) -> int:
@@ -117,35 +172,3 @@ async def _last_row_id(_database: object, cursor: CursorProtocol) -> int:
 
 async def _row_count(_database: object, cursor: CursorProtocol) -> int:
     return int(cursor.rowcount)
-
-
-class _ConnectionLost(Unavailable):
-    """The connection broke before the statement's answer."""
-
-
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    """Bound the block in time and turn the drivers' errors into ours.
-
-    A statement that is cancelled by the time limit surfaces as pymysql's InterfaceError, because
-    aiomysql closes the connection; errors reach us both wrapped by peewee and raw.
-    """
-    try:
-        async with asyncio.timeout(_QUERY_SECONDS):
-            yield
-    except (peewee.IntegrityError, pymysql.err.IntegrityError) as error:
-        if error.args and error.args[0] == _DUPLICATE_KEY:
-            raise DuplicateKey from error
-        raise
-    except (
-        peewee.OperationalError,
-        peewee.InterfaceError,
-        pymysql.err.OperationalError,
-        pymysql.err.InterfaceError,
-        OSError,
-        TimeoutError,
-    ) as error:
-        code = error.args[0] if error.args else None
-        log.warning("database_failed", error=type(error).__name__, code=code)
-        failure = _ConnectionLost if code in _LOST_CONNECTION else Unavailable
-        raise failure from error

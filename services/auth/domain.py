@@ -1,7 +1,25 @@
 """The values that the use cases speak of; pure, no I/O."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
+from typing import Literal
+
+# What the audit trail tells of.
+Action = Literal[
+    "user.registered",
+    "user.deleted",
+    "user.disabled",
+    "user.enabled",
+    "profile.changed",
+    "mobile.changed",
+    "password.changed",
+    "session.started",
+    "session.ended",
+    "session.token_reused",
+    "sign_in.failed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +35,11 @@ class NewUser:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account; times are UTC."""
+    """An account; times are UTC. One that was made by a sign-in with a code has no password."""
 
     id: int
     mobile: str
-    password_hash: str = field(repr=False)
+    password_hash: str | None = field(repr=False)
     nickname: str | None
     avatar: str | None
     disabled_at: datetime | None
@@ -40,10 +58,32 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who is asking, as far as the gateway can tell."""
+    """Who is asking, as far as the gateway can tell, and in which request."""
 
     ip: str
     user_agent: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A security-relevant act.
+
+    Attributes:
+        action: what was done.
+        at: when, UTC.
+        client: from where.
+        user_id: whose account, where there is one.
+        mobile: the number that it was about; stored masked and as a pseudonym.
+        details: what else an auditor wants to know; never a secret, never a number.
+    """
+
+    action: Action
+    at: datetime
+    client: Client
+    user_id: int | None
+    mobile: str = field(default="", repr=False)
+    details: Mapping[str, str | int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ InvalidRequest
 └── WrongCredentials     unknown number, wrong password, disabled account: told apart by nobody
 Unavailable
 ├── SmsUnavailable       the broker did not take the message
+├── LostRace             a transaction lost to a concurrent one; nothing was changed
 └── Overloaded           more password checks are queued than can be served in time
 TooManyCodes             429, inside the cooldown
 """
@@ -58,6 +59,10 @@ class SmsUnavailable(Unavailable):
 
     slug = "sms-unavailable"
     title = Text("Messages cannot be sent right now, please try again", "暂时无法发送短信，请稍后重试")
+
+
+class LostRace(Unavailable):
+    """A deadlock, or a lock that was waited for too long; the transaction was rolled back."""
 
 
 class Overloaded(Unavailable):

@@ -61,9 +61,11 @@ class RegisterHandler(JsonHandler):
         with _counted(self.auth.metrics.registrations):
             user_id = await register(
                 Registration(**body.model_dump()),
+                self.client,
                 codes=self.auth.codes,
                 passwords=self.auth.passwords,
                 users=self.auth.users,
+                journal=self.auth.journal,
                 clock=self.auth.clock,
             )
         return schemas.RegisterResponse(id=user_id)

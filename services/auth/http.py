@@ -67,7 +67,8 @@ class JsonHandler(RequestHandler):
     def client(self) -> Client:
         """Who asks; the gateway has put the address of its client into the header."""
         agent = self.request.headers.get("User-Agent", "")[:_USER_AGENT_LENGTH]
-        return Client(self.request.headers.get("X-Forwarded-For", self.request.remote_ip or ""), agent)
+        address = self.request.headers.get("X-Forwarded-For", self.request.remote_ip or "")
+        return Client(address, agent, self.request_id)
 
     @property
     def bearer_token(self) -> str | None:

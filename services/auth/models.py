@@ -7,12 +7,13 @@ class UserRow(peewee.Model):
     """An account."""
 
     id = peewee.BigAutoField()
-    mobile = peewee.CharField(max_length=16, unique=True)
-    password_hash = peewee.CharField(max_length=100)
+    mobile = peewee.CharField(max_length=16, unique=True, null=True)
+    password_hash = peewee.CharField(max_length=100, null=True)
     nickname = peewee.CharField(max_length=64, null=True)
     avatar = peewee.CharField(max_length=512, null=True)
     disabled_at = peewee.DateTimeField(null=True)
     created_at = peewee.DateTimeField()
+    deleted_at = peewee.DateTimeField(null=True)
 
     class Meta:
         """peewee's settings."""
@@ -36,3 +37,42 @@ class SessionRow(peewee.Model):
         """peewee's settings."""
 
         table_name = "sessions"
+
+
+class OutboxRow(peewee.Model):
+    """An event that is still to be published."""
+
+    id = peewee.BigAutoField()
+    user_id = peewee.BigIntegerField()
+    event_id = peewee.CharField(max_length=32)
+    type = peewee.CharField(max_length=64)
+    body = peewee.TextField()
+    request_id = peewee.CharField(max_length=64)
+    created_at = peewee.DateTimeField()
+
+    class Meta:
+        """peewee's settings."""
+
+        table_name = "outbox"
+
+
+class AuditRow(peewee.Model):
+    """A security-relevant act."""
+
+    id = peewee.BigAutoField()
+    at = peewee.DateTimeField()
+    action = peewee.CharField(max_length=64)
+    user_id = peewee.BigIntegerField(null=True)
+    mobile = peewee.CharField(max_length=16)
+    mobile_key = peewee.CharField(max_length=32)
+    ip = peewee.CharField(max_length=45)
+    user_agent = peewee.CharField(max_length=255)
+    request_id = peewee.CharField(max_length=64)
+    details = peewee.TextField()
+    times = peewee.IntegerField(default=1)
+    fold = peewee.CharField(max_length=32, null=True)
+
+    class Meta:
+        """peewee's settings."""
+
+        table_name = "audit"

@@ -6,15 +6,46 @@ does not answer in time, and then has changed nothing that matters.
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from services.auth.domain import NewSession, NewUser, User
+from services.auth.domain import AuditEntry, NewSession, NewUser, User
 from shared.access_tokens import AccessToken
+from shared.events import DomainEvent
 from shared.message_status import MessageStatus
 from shared.messages import Purpose, SendCode
 
 Clock = Callable[[], datetime]
+# Commits what its block writes as one, or nothing where the block raises; see `atomically`.
+Transaction = Callable[[], AbstractAsyncContextManager[None]]
+
+
+class Events(Protocol):
+    """What other systems are told."""
+
+    async def record(self, event: DomainEvent) -> None:
+        """Publish an event if the current transaction commits, and only then."""
+
+
+class Audit(Protocol):
+    """What auditors are told."""
+
+    async def record(self, entry: AuditEntry) -> None:
+        """Write an entry in the current transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What makes a change and its records one: nothing changes unrecorded, nothing else is recorded.
+
+    `async with journal.transaction():` change, then `journal.events.record(…)` and
+    `journal.audit.record(…)`.
+    """
+
+    transaction: Transaction
+    events: Events
+    audit: Audit
 
 
 class Users(Protocol):

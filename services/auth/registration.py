@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from services.auth.domain import NewUser
-from services.auth.ports import Clock, Codes, Passwords, Users
+from services.auth.domain import AuditEntry, Client, NewUser
+from services.auth.ports import Clock, Codes, Journal, Passwords, Users
+from services.auth.transactions import atomically
+from shared.events import SignInMethod, UserRegistered
+from shared.phone import mask_mobile
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,14 @@ class Registration:
 
 
 async def register(
-    registration: Registration, *, codes: Codes, passwords: Passwords, users: Users, clock: Clock
+    registration: Registration,
+    client: Client,
+    *,
+    codes: Codes,
+    passwords: Passwords,
+    users: Users,
+    journal: Journal,
+    clock: Clock,
 ) -> int:
     """Create the account of a number whose code is right, and return its id.
 
@@ -28,13 +38,34 @@ async def register(
         Unavailable: a dependency is down; the code still works.
     """
     async with codes.consuming(registration.mobile, "register", registration.code):
-        password_hash = await passwords.hash(registration.password)
-        return await users.add(
-            NewUser(
-                mobile=registration.mobile,
-                password_hash=password_hash,
-                nickname=registration.nickname,
-                avatar=registration.avatar,
-                created_at=clock(),
-            )
+        user = NewUser(
+            mobile=registration.mobile,
+            password_hash=await passwords.hash(registration.password),
+            nickname=registration.nickname,
+            avatar=registration.avatar,
+            created_at=clock(),
         )
+        return await atomically(
+            journal.transaction,
+            lambda: add_user(user, client, method="password", users=users, journal=journal),
+        )
+
+
+async def add_user(
+    user: NewUser, client: Client, *, method: SignInMethod, users: Users, journal: Journal
+) -> int:
+    """Store an account with its records, in the caller's transaction, and return its id.
+
+    Raises:
+        AlreadyRegistered: the number has an account.
+    """
+    user_id = await users.add(user)
+    await journal.events.record(
+        UserRegistered(
+            user_id=user_id, occurred_at=user.created_at, mobile=mask_mobile(user.mobile), method=method
+        )
+    )
+    await journal.audit.record(
+        AuditEntry("user.registered", user.created_at, client, user_id, user.mobile, {"method": method})
+    )
+    return user_id

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from services.auth.database import Database, DuplicateKey
+from services.auth.database import Database
+from services.auth.database_errors import DuplicateKey
 from services.auth.domain import NewUser, User
 from services.auth.errors import AlreadyRegistered
 from services.auth.models import UserRow

@@ -4,7 +4,17 @@ from dataclasses import dataclass, field
 
 from services.auth.code_requests import CodePolicy
 from services.auth.keys import KeyRing
-from services.auth.ports import Clock, Codes, Passwords, Sessions, SmsQueue, Statuses, Tokens, Users
+from services.auth.ports import (
+    Clock,
+    Codes,
+    Journal,
+    Passwords,
+    Sessions,
+    SmsQueue,
+    Statuses,
+    Tokens,
+    Users,
+)
 from services.auth.schemas import InputRules
 from services.auth.sign_in import TokenLifetimes
 from shared.in_flight import InFlight
@@ -22,6 +32,7 @@ class Auth:
     queue: SmsQueue
     passwords: Passwords
     tokens: Tokens
+    journal: Journal
     keys: KeyRing
     clock: Clock
     code_policy: CodePolicy

@@ -10,7 +10,8 @@ from services.auth.profile import current_user
 from services.auth.registration import Registration, register
 from services.auth.sign_in import TokenLifetimes, sign_in
 from shared.errors import Unauthorized, Unavailable
-from tests.fakes import NOW, FakeCodes, FakePasswords, FakeSessions, FakeTokens, FakeUsers, clock
+from shared.events import UserRegistered
+from tests.fakes import NOW, FakeCodes, FakePasswords, FakeRecords, FakeSessions, FakeTokens, FakeUsers, clock
 
 MOBILE = "13800000000"
 REGISTRATION = Registration(MOBILE, "123456", "correct horse", None, None)
@@ -18,13 +19,18 @@ USER = User(1, MOBILE, "hash:correct horse", None, None, None, NOW)
 
 
 async def try_registering(
-    registration: Registration = REGISTRATION, codes: FakeCodes | None = None, users: FakeUsers | None = None
+    registration: Registration = REGISTRATION,
+    codes: FakeCodes | None = None,
+    users: FakeUsers | None = None,
+    records: FakeRecords | None = None,
 ) -> int:
     return await register(
         registration,
+        Client("192.0.2.1", "test", "request-1"),
         codes=codes or FakeCodes(),
         passwords=FakePasswords(),
         users=users if users is not None else FakeUsers(),
+        journal=(records or FakeRecords()).journal,
         clock=clock,
     )
 
@@ -49,6 +55,24 @@ async def test_a_right_code_makes_an_account_without_the_password() -> None:
     users = FakeUsers()
     assert await try_registering(users=users) == 1
     assert users.rows == [USER]
+
+
+async def test_an_account_comes_with_its_event_and_its_audit_entry() -> None:
+    records = FakeRecords()
+    await try_registering(records=records)
+    event, entry = records.events[0], records.entries[0]
+    assert isinstance(event, UserRegistered)
+    assert (event.user_id, event.occurred_at, event.mobile) == (1, NOW, "138****0000")
+    assert (entry.action, entry.user_id, entry.mobile, entry.client.request_id) == (
+        "user.registered", 1, MOBILE, "request-1",
+    )  # fmt: skip
+
+
+async def test_a_refused_registration_records_nothing() -> None:
+    records = FakeRecords()
+    with pytest.raises(AlreadyRegistered):
+        await try_registering(users=FakeUsers([USER]), records=records)
+    assert (records.events, records.entries) == ([], [])
 
 
 async def test_a_wrong_code_is_told_before_an_existing_account() -> None:

@@ -1,0 +1,66 @@
+"""The database drivers' errors as the rest of the service sees them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import peewee
+import pymysql
+import structlog
+
+from services.auth.errors import LostRace
+from shared.errors import Unavailable
+
+_DUPLICATE_KEY = 1062
+_LOST_CONNECTION = frozenset({2006, 2013})
+_LOST_RACE = frozenset({1205, 1213})  # lock wait timeout, deadlock
+
+# Errors reach us both wrapped by peewee and raw.
+DRIVER_ERRORS = (
+    peewee.OperationalError,
+    peewee.InterfaceError,
+    pymysql.err.OperationalError,
+    pymysql.err.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+
+log = structlog.get_logger()
+
+
+class DuplicateKey(Exception):
+    """A row with the same unique key exists."""
+
+
+class ConnectionLost(Unavailable):
+    """The connection broke before the statement's answer."""
+
+
+@asynccontextmanager
+async def translated(seconds: float) -> AsyncIterator[None]:
+    """Bound the block in time and turn the drivers' errors into ours.
+
+    A statement that is cancelled surfaces as pymysql's InterfaceError, because aiomysql closes the
+    connection; the cancellation is restored where it was not this time limit's.
+    """
+    task = asyncio.current_task()
+    cancellations = task.cancelling() if task else 0
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (peewee.IntegrityError, pymysql.err.IntegrityError) as error:
+        if error.args and error.args[0] == _DUPLICATE_KEY:
+            raise DuplicateKey from error
+        raise
+    except DRIVER_ERRORS as error:
+        if task and task.cancelling() > cancellations:
+            raise asyncio.CancelledError from error
+        raise _failure(error) from error
+
+
+def _failure(error: Exception) -> Unavailable:
+    code = error.args[0] if error.args else None
+    log.warning("database_failed", error=type(error).__name__, code=code)
+    if code in _LOST_RACE:
+        return LostRace()
+    return ConnectionLost() if code in _LOST_CONNECTION else Unavailable()

@@ -1,0 +1,29 @@
+"""The outbox's writing end: an event becomes a row in the transaction of what it tells of."""
+
+from datetime import UTC
+
+import structlog
+
+from services.auth.database import Database
+from services.auth.models import OutboxRow
+from shared.events import DomainEvent
+
+
+class MysqlEvents:
+    """Events on their way out: committed or rolled back together with the change."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, event: DomainEvent) -> None:
+        """Write an event; rows of one user get ascending ids where its row in `users` is locked."""
+        await self._database.insert(
+            OutboxRow.insert(
+                user_id=event.user_id,
+                event_id=event.event_id,
+                type=event.TYPE,
+                body=event.model_dump_json(),
+                request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+                created_at=event.occurred_at.astimezone(UTC).replace(tzinfo=None),
+            )
+        )
