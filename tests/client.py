@@ -80,7 +80,15 @@ class Phone:
         return found.group()
 
     async def fault(self, **rule: Any) -> None:
-        async with self.session.post(f"{self.url}/_faults", json=rule) as response:
+        """Have the provider misbehave."""
+        await self._script("_faults", rule)
+
+    async def outcome(self, **rule: Any) -> None:
+        """Have messages fail at the carrier, or be reported late, twice, or never."""
+        await self._script("_outcomes", rule)
+
+    async def _script(self, path: str, rule: dict[str, Any]) -> None:
+        async with self.session.post(f"{self.url}/{path}", json=rule) as response:
             assert response.status < 300, await response.text()
 
     async def faults_taken(self, seconds: float = 10) -> None:

@@ -10,6 +10,7 @@ from deploy.local.simulator.accounts import open_accounts
 from deploy.local.simulator.codes import Refused
 from deploy.local.simulator.messages import from_china_time
 from deploy.local.simulator.outcomes import Carrier, Outcome
+from deploy.local.simulator.pusher import Pusher
 from deploy.local.simulator.queries import find_records
 from deploy.local.simulator.rules import Rules
 from deploy.local.simulator.settings import SimulatorSettings
@@ -42,6 +43,10 @@ def account(clock: Clock) -> Account:
 
 def records(account: Account, **form: str) -> list[dict[str, Any]]:
     return find_records(account, {**DAY, **form})
+
+
+def carrier(delay: float, rules: Rules[Outcome] | None = None) -> Carrier:
+    return Carrier(delay, Pusher(300), rules or Rules())
 
 
 def refusal(account: Account, **form: str) -> int:
@@ -126,7 +131,7 @@ def test_a_record_may_come_late(account: Account, clock: Clock) -> None:
 
 def test_a_record_shows_its_report_once_that_is_there(account: Account, clock: Clock) -> None:
     sent = account.send_text(MOBILE, TEXT)
-    Carrier(3, Rules()).decide(sent)
+    carrier(3).take(account, sent, "")
     assert records(account)[0]["report_status"] == "UNKNOWN"
     clock.now += timedelta(seconds=3)
     (record,) = records(account)
@@ -136,7 +141,7 @@ def test_a_record_shows_its_report_once_that_is_there(account: Account, clock: C
 def test_an_outcome_may_be_a_failure_or_none(account: Account, clock: Clock) -> None:
     rules = Rules([Outcome(status="FAIL", error_msg="UNDELIV", times=1), Outcome(status="NONE")])
     for _ in range(2):
-        Carrier(0, rules).decide(account.send_text(MOBILE, TEXT))
+        carrier(0, rules).take(account, account.send_text(MOBILE, TEXT), "")
     unknown, failed = records(account)
     assert (failed["report_status"], failed["error_msg"]) == ("FAIL", "UNDELIV")
     assert failed["user_receive_time"] is None

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,7 @@ from deploy.local.simulator.settings import SimulatorSettings
 
 _PRICE = 0.05
 _KEPT = 10_000
+_REPORTS_KEPT = timedelta(hours=72)
 
 
 class Terms(BaseModel):
@@ -29,6 +30,7 @@ class Terms(BaseModel):
         calls_per_second: sending calls; the next one is refused with -5.
         calls_per_day: sending calls; the next one is refused with -4.
         record_lag: seconds until `get_record` knows a message.
+        callback_url: where status reports are pushed to, unless a request says otherwise.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -41,6 +43,7 @@ class Terms(BaseModel):
     calls_per_second: int | None = Field(None, ge=0)
     calls_per_day: int | None = Field(None, ge=0)
     record_lag: float = Field(0.0, ge=0)
+    callback_url: str = ""
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class Account:
     terms: Terms = field(default_factory=Terms)
     answers: Counter[str] = field(default_factory=Counter)
     records: deque[Sent] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    unread: dict[Channel, list[Sent]] = field(default_factory=lambda: {"sms": [], "voice": []})
     _windows: dict[Channel, NumberWindows] = field(
         default_factory=lambda: {"sms": NumberWindows(), "voice": NumberWindows()}
     )
@@ -68,6 +72,7 @@ class Account:
 
     def __post_init__(self) -> None:
         self.terms.balance = self.settings.simulator_balance
+        self.terms.callback_url = self.settings.simulator_callback_url
 
     @property
     def now(self) -> datetime:
@@ -100,6 +105,17 @@ class Account:
         mobile = approval.normalised_mobile(mobile)
         approval.check_voice_code(code)
         return self._accept("voice", mobile, f"语音验证码：{code}", uid)
+
+    def take_reports(self, channel: Channel, most: int) -> list[Sent]:
+        """Return messages whose reports nobody has read, oldest first, and forget that they were unread."""
+        now, taken, left = self.now, list[Sent](), list[Sent]()
+        for sent in self.unread[channel]:
+            if sent.reported(now - _REPORTS_KEPT):
+                continue
+            wanted = sent.reported(now) and len(taken) < most
+            (taken if wanted else left).append(sent)
+        self.unread[channel] = left
+        return taken
 
     def check_address(self, ip: str) -> None:
         """Refuse an address that is not on the white list."""

@@ -137,3 +137,11 @@ class OutcomeRules(RuleList):
     def rules(self) -> Rules[Outcome]:
         """The outcomes."""
         return self.parts.carrier.outcomes
+
+
+class Pushes(Admin):
+    """`/_pushes`: the status reports that were pushed, with the try and whether it was acknowledged."""
+
+    def get(self) -> None:
+        """List the tries, newest last."""
+        self.answer(list(self.parts.carrier.pusher.log))

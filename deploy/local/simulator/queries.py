@@ -1,12 +1,13 @@
-"""What an account may ask: its records and itself (domestic_sms_record, user_get)."""
+"""What an account may ask: records, unread reports, itself (domestic_sms_record, domestic_pull_status)."""
 
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from deploy.local.simulator.account import Account
 from deploy.local.simulator.approval import check_given
 from deploy.local.simulator.codes import Refused
 from deploy.local.simulator.endpoint import Form, YunpianEndpoint
-from deploy.local.simulator.messages import Json, Sent, from_china_time
+from deploy.local.simulator.messages import Channel, Json, Sent, from_china_time
 
 _DEFAULT_PAGE, _LARGEST_PAGE = 20, 100
 
@@ -19,6 +20,23 @@ class GetRecord(YunpianEndpoint):
     def perform(self, account: Account, form: Form) -> list[Json]:
         """Look texts up."""
         return find_records(account, form)
+
+
+class PullStatus(YunpianEndpoint):
+    """`POST /v2/sms/pull_status.json`: reports that were not pushed; what is returned is deleted."""
+
+    name = "pull_status"
+    channel: ClassVar[Channel] = "sms"
+
+    def perform(self, account: Account, form: Form) -> list[Json]:
+        """Take the oldest reports."""
+        return [sent.report_form() for sent in account.take_reports(self.channel, page_size(form))]
+
+
+class PullVoiceStatus(PullStatus):
+    """`POST /v2/voice/pull_status.json`: the same of calls."""
+
+    channel = "voice"
 
 
 class UserGet(YunpianEndpoint):

@@ -13,7 +13,7 @@ class SingleSend(YunpianEndpoint):
     def perform(self, account: Account, form: Form) -> Json:
         """Send a text."""
         sent = account.send_text(form.get("mobile", ""), form.get("text", ""), form.get("uid"))
-        keep(self, sent)
+        self.parts.keep(account, sent, form.get("callback_url", ""))
         return text_answer(sent)
 
 
@@ -25,14 +25,8 @@ class VoiceSend(YunpianEndpoint):
     def perform(self, account: Account, form: Form) -> Json:
         """Call a number."""
         sent = account.send_voice(form.get("mobile", ""), form.get("code", ""), form.get("uid"))
-        keep(self, sent)
+        self.parts.keep(account, sent, form.get("callback_url", ""))
         return {"count": 1, "fee": 1, "sid": sent.sid}
-
-
-def keep(handler: YunpianEndpoint, sent: Sent) -> None:
-    """Put an accepted message into the inbox and let the carrier have it."""
-    handler.parts.accounts.inbox.append(sent)
-    handler.parts.carrier.decide(sent)
 
 
 def text_answer(sent: Sent) -> Json:

@@ -25,6 +25,12 @@ class SimulatorSettings(BaseSettings):
     simulator_report_delay: float = Field(
         1.0, ge=0, description="seconds from a message to its status report"
     )
+    simulator_callback_url: str = Field(
+        "", description="where status reports are pushed to; kept for pulling where not set"
+    )
+    simulator_push_retry: float = Field(
+        300.0, gt=0, description="seconds between the tries to push a status report"
+    )
 
     @field_validator("simulator_more_accounts")
     @classmethod
