@@ -1,7 +1,7 @@
 """Settings from the environment: typed, read once at the start, every problem reported at once."""
 
 import sys
-from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Literal, NoReturn, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -15,18 +15,24 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared import sentinel_url
+
 EXIT_BAD_SETTINGS = 2
 _SHORTEST_SECRET = 32
 
 
-def _secret_url(kind: Any) -> AfterValidator:  # noqa: ANN401 - pydantic's URL classes share no base
-    adapter = TypeAdapter(kind)
+def _check_mysql_url(value: SecretStr) -> SecretStr:
+    TypeAdapter(MySQLDsn).validate_python(value.get_secret_value())
+    return value
 
-    def check(value: SecretStr) -> SecretStr:
-        adapter.validate_python(value.get_secret_value())
-        return value
 
-    return AfterValidator(check)
+def _check_redis_url(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    if sentinel_url.is_sentinel(url):
+        sentinel_url.parse(url)
+    else:
+        TypeAdapter(RedisDsn).validate_python(url)
+    return value
 
 
 def _check_amqp_urls(value: SecretStr) -> SecretStr:
@@ -51,8 +57,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 BaseUrl = Annotated[str, AfterValidator(_without_slash)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
-RedisUrl = Annotated[SecretStr, _secret_url(RedisDsn)]
-MysqlUrl = Annotated[SecretStr, _secret_url(MySQLDsn)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis_url)]
+MysqlUrl = Annotated[SecretStr, AfterValidator(_check_mysql_url)]
 AmqpUrls = Annotated[SecretStr, AfterValidator(_check_amqp_urls)]
 Secrets = Annotated[SecretStr, AfterValidator(_check_secrets)]
 
@@ -98,7 +104,9 @@ class ServiceSettings(BaseSettings):
 class RedisSettings(ServiceSettings):
     """Where Redis is."""
 
-    redis_url: RedisUrl = Field(description="redis://[user:password@]host:port/database")
+    redis_url: RedisUrl = Field(
+        description=f"redis://[user:password@]host:port/database, or {sentinel_url.FORM}"
+    )
 
 
 class AmqpSettings(ServiceSettings):
