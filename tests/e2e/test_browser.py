@@ -79,3 +79,14 @@ async def test_the_inbox_page_shows_the_code(chromium: Path, system: System, api
     document = await dom(chromium, system.simulator_url + "/")
     assert re.search(rf'class="code"[^>]*>{code}<', document)
     assert mobile in document
+
+
+async def test_the_inbox_page_shows_what_became_of_a_message(
+    chromium: Path, system: System, api: Api, phone: Phone
+) -> None:
+    mobile = new_mobile()
+    await phone.outcome(status="FAIL", error_msg="UNDELIV", mobile=mobile, delay=0)
+    await api.post("/code/", {"mobile": mobile})
+    await phone.code(mobile)
+    document = await dom(chromium, system.simulator_url + "/")
+    assert re.search(rf'{mobile}</span>.{{0,200}}class="tag failed">[^<]*UNDELIV', document)
