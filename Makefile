@@ -1,11 +1,11 @@
 PYTHON = .venv/bin/python
 LOCK = $(PYTHON) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q
 
-.PHONY: help setup run test lint types imports format lock bench clean
+.PHONY: help setup run test containers lint types imports format lock bench clean
 .NOTPARALLEL:
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: ## make .venv with the locked dependencies
 	@deploy/local/bootstrap.sh
@@ -15,6 +15,9 @@ run: setup ## run the whole system on this machine until Ctrl-C
 
 test: setup lint types imports ## everything that a change has to pass
 	$(PYTHON) -m pytest
+
+containers: setup ## the compose file in a Docker engine, from nothing to a passed sign-up
+	$(PYTHON) -m pytest tests/containers
 
 lint: setup ## ruff: rules and format
 	$(PYTHON) -m ruff check .

@@ -1,25 +1,32 @@
 """The servers in containers, by a running Docker engine and the project's compose file."""
 
-import json
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from deploy.local.errors import LocalError
 
 COMPOSE_FILE = "docker-compose.yml"
 INNER_PORTS = {"mariadb": 3306, "redis": 6379, "rabbitmq": 5672}
+HEALTH = "{{.State.Status}} {{.State.Health.Status}}"
+HEALTHY = "running healthy"
 QUICK, SLOW = 20, 600
 
 
 class Compose:
-    """The compose file of a checkout, as far as its servers go."""
+    """The compose file of a checkout, as far as its servers go.
+
+    Uses only what the plugin and its predecessor, docker-compose 1.29, have in common.
+    """
 
     def __init__(self, root: Path, command: Sequence[str]) -> None:
         self._root = root
-        self._command = tuple(command)
+        self.command = tuple(command)
 
     @classmethod
     def find(cls, root: Path) -> "Compose | None":
@@ -33,7 +40,10 @@ class Compose:
 
     def start(self, names: Sequence[str]) -> None:
         """Start the named servers and wait until they are healthy."""
-        self._run("up", "--detach", "--wait", *names, timeout=SLOW)
+        self._run("up", "--detach", *names, timeout=SLOW)
+        deadline = time.monotonic() + SLOW
+        for name in names:
+            self._wait_healthy(name, deadline)
 
     def stop(self, names: Sequence[str]) -> None:
         """Stop them; their volumes stay."""
@@ -41,8 +51,15 @@ class Compose:
 
     def urls(self, names: Sequence[str]) -> dict[str, str]:
         """Return the address of each started server as this machine reaches it."""
-        services = json.loads(self._run("config", "--format", "json"))["services"]
+        services = yaml.safe_load(self._run("config"))["services"]
         return {name: url(name, services[name], self._published(name)) for name in names}
+
+    def _wait_healthy(self, name: str, deadline: float) -> None:
+        container = self._run("ps", "--quiet", name).strip()
+        while (state := _run(("docker", "inspect", "--format", HEALTH, container)).strip()) != HEALTHY:
+            if time.monotonic() > deadline or not state.startswith("running"):
+                raise LocalError(f"{name} in Docker is {state}; see: docker logs {container[:12]}")
+            time.sleep(0.5)
 
     def _published(self, name: str) -> int:
         shown = self._run("port", name, str(INNER_PORTS[name])).strip()
@@ -52,13 +69,7 @@ class Compose:
         return port
 
     def _run(self, *arguments: str, timeout: int = QUICK) -> str:
-        command = [*self._command, *arguments]
-        done = subprocess.run(
-            command, cwd=self._root, capture_output=True, text=True, timeout=timeout, check=False
-        )
-        if done.returncode:
-            raise LocalError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
-        return done.stdout
+        return _run((*self.command, *arguments), self._root, timeout)
 
 
 def url(name: str, service: Mapping[str, Any], port: int) -> str:
@@ -78,6 +89,13 @@ def _of_either(given: Mapping[str, str], key: str) -> str:
         if f"{prefix}_{key}" in given:
             return given[f"{prefix}_{key}"]
     return "dialpass"
+
+
+def _run(command: Sequence[str], root: Path | None = None, timeout: int = QUICK) -> str:
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode:
+        raise LocalError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
+    return done.stdout
 
 
 def _succeeds(*command: str) -> bool:

@@ -8,8 +8,14 @@ from deploy.local.errors import LocalError
 DOCKER = """#!/bin/sh
 case "$*" in
     info | "compose version") ;;
-    "compose up --detach --wait redis rabbitmq") ;;
-    "compose config --format json") echo '{"services": {"redis": {}, "rabbitmq": {}}}' ;;
+    "compose up --detach redis rabbitmq" | "compose up --detach mariadb") ;;
+    "compose ps --quiet redis") echo 1111 ;;
+    "compose ps --quiet rabbitmq") echo 2222 ;;
+    "compose ps --quiet mariadb") echo 3333 ;;
+    inspect*1111) echo running healthy ;;
+    inspect*2222) [ -e waited ] && echo running healthy || { touch waited; echo running starting; } ;;
+    inspect*3333) echo restarting starting ;;
+    "compose config") echo 'services: {redis: {}, rabbitmq: {}}' ;;
     "compose port redis 6379") echo 0.0.0.0:6380 ;;
     "compose port rabbitmq 5672") echo :0 ;;
     *) echo "unexpected: $*" >&2; exit 1 ;;
@@ -24,6 +30,7 @@ def _compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
     docker.write_text(DOCKER)
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path)
     compose = Compose.find(tmp_path)
     assert compose
     return compose
@@ -32,6 +39,11 @@ def _compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
 def test_a_started_server_is_reached_at_its_published_port(compose: Compose) -> None:
     compose.start(["redis", "rabbitmq"])
     assert compose.urls(["redis"]) == {"redis": "redis://127.0.0.1:6380/0"}
+
+
+def test_a_server_that_does_not_become_healthy_is_named(compose: Compose) -> None:
+    with pytest.raises(LocalError, match="mariadb in Docker is restarting starting"):
+        compose.start(["mariadb"])
 
 
 def test_a_server_without_a_published_port_is_named(compose: Compose) -> None:
