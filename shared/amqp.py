@@ -15,6 +15,8 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, 
 from aio_pika.exceptions import AMQPError
 from yarl import URL
 
+from shared.tasks import cancel
+
 SMS_EXCHANGE = "sms"
 SEND_CODE_QUEUE = "sms.send_code"
 DEAD_QUEUE = "sms.dead"
@@ -110,9 +112,7 @@ class AmqpLink:
     async def close(self) -> None:
         """Stop reconnecting and close the connection."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await cancel(self._task)
 
     async def _keep_up(self) -> None:
         backoff = _FIRST_BACKOFF_SECONDS

@@ -34,11 +34,6 @@ class DomainEvent(BaseModel):
     occurred_at: datetime = Field(description="UTC")
     user_id: int
 
-    @classmethod
-    def routing_key(cls) -> str:
-        """Return what queues are bound by: the type without its version."""
-        return cls.TYPE.rpartition(".")[0]
-
 
 class UserRegistered(DomainEvent):
     """An account was made."""
@@ -115,6 +110,11 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     SessionEnded,
 )
 _READABLE = {event.TYPE: event for event in EVENTS}
+
+
+def routing_key(event_type: str) -> str:
+    """Return what queues are bound by: the type without its version."""
+    return event_type.rpartition(".")[0]
 
 
 def decode_event(event_type: str | None, body: bytes) -> DomainEvent:

@@ -115,6 +115,20 @@ class AuthMetrics:
             "Changes of the folder of signing keys that could not be used; the keys before stay in force.",
             registry=registry,
         )
+        self.events = Counter(
+            "dialpass_events_total",
+            "Domain events by what became of a try to publish them: published, failed.",
+            ("type", "outcome"),
+            registry=registry,
+        )
+        self.outbox_depth = Gauge(
+            "dialpass_outbox_depth", "Domain events that wait to be published.", registry=registry
+        )
+        self.outbox_age = Gauge(
+            "dialpass_outbox_age_seconds",
+            "Age of the oldest event that waits, 0 for none.",
+            registry=registry,
+        )
         self.dependency_failures = Counter(
             "dialpass_dependency_failures_total",
             "Requests that failed because a dependency did.",

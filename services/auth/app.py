@@ -13,13 +13,16 @@ from services.auth.code_secrets import CodeSecrets
 from services.auth.codes import RedisCodes
 from services.auth.common_passwords import load_common_passwords
 from services.auth.database import Database
+from services.auth.event_exchange import RabbitEvents
 from services.auth.events import MysqlEvents
 from services.auth.handlers import make_application
 from services.auth.keys import KeyPolicy, KeyRing
+from services.auth.outbox import MysqlOutbox
 from services.auth.passwords import BcryptPasswords
 from services.auth.ports import Journal
 from services.auth.pseudonyms import Pseudonyms
 from services.auth.redis_errors import RedisStatuses
+from services.auth.relay import Relay
 from services.auth.schemas import InputRules
 from services.auth.sessions import MysqlSessions
 from services.auth.settings import AuthSettings
@@ -35,6 +38,7 @@ from shared.lifecycle import Service
 from shared.message_status import MessageStatuses, now
 from shared.metrics import AuthMetrics, HttpMetrics, new_registry
 from shared.sealing import Sealer
+from shared.tasks import cancel
 
 # The gateway forwards at most 64 KiB; this is the net below it.
 _MAX_BODY_BYTES = 128 * 1024
@@ -87,6 +91,7 @@ class _Connections:
     redis: Redis
     queue: RabbitSmsQueue
     passwords: BcryptPasswords
+    relay: Relay
 
 
 def _connect(settings: AuthSettings, metrics: AuthMetrics, stack: AsyncExitStack) -> _Connections:
@@ -105,7 +110,8 @@ def _connect(settings: AuthSettings, metrics: AuthMetrics, stack: AsyncExitStack
         metrics=metrics,
     )
     stack.callback(passwords.close)
-    return _Connections(database, redis, queue, passwords)
+    relay = _start_relay(settings, database, metrics, stack)
+    return _Connections(database, redis, queue, passwords, relay)
 
 
 def _wire(
@@ -128,7 +134,7 @@ def _wire(
             audience=settings.token_audience,
             ttl=settings.access_token_ttl,
         ),
-        journal=_journal(settings, connections.database),
+        journal=_journal(settings, connections),
         keys=keys,
         clock=now,
         code_policy=CodePolicy(settings.code_ttl, settings.code_cooldown),
@@ -139,9 +145,28 @@ def _wire(
     )
 
 
-def _journal(settings: AuthSettings, database: Database) -> Journal:
-    pseudonyms = Pseudonyms(settings.code_secret.get_secret_value())
-    return Journal(database.transaction, MysqlEvents(database), MysqlAudit(database, pseudonyms))
+def _journal(settings: AuthSettings, connections: _Connections) -> Journal:
+    database = connections.database
+    return Journal(
+        database.transaction,
+        MysqlEvents(database, connections.relay.wake),
+        MysqlAudit(database, Pseudonyms(settings.code_secret.get_secret_value())),
+    )
+
+
+def _start_relay(
+    settings: AuthSettings, database: Database, metrics: AuthMetrics, stack: AsyncExitStack
+) -> Relay:
+    """Start publishing events, on connections of its own: requests and events do not wait for each other."""
+    own = Database(settings.mysql_url.get_secret_value(), pool_size=1)
+    stack.push_async_callback(own.close)
+    exchange = RabbitEvents(settings.amqp_url.get_secret_value().split(","), metrics)
+    stack.push_async_callback(exchange.link.close)
+    exchange.link.start()
+    relay = Relay(MysqlOutbox(own), MysqlOutbox(database), exchange, now, metrics)
+    for work in (relay.run(), relay.measure()):
+        stack.push_async_callback(cancel, asyncio.create_task(work))
+    return relay
 
 
 def _codes(settings: AuthSettings, redis: Redis, metrics: AuthMetrics) -> RedisCodes:

@@ -1,9 +1,10 @@
 """The connection to MySQL or MariaDB: pool, session settings, transactions, time limits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,6 +15,7 @@ from peewee_async.transactions import Transaction
 from peewee_async.utils import CursorProtocol
 
 from services.auth.database_errors import DRIVER_ERRORS, ConnectionLost, translated
+from shared.errors import Unavailable
 
 _CONNECT_SECONDS = 2.0
 _QUERY_SECONDS = 2.5
@@ -23,8 +25,20 @@ _RECYCLE_SECONDS = 600
 # Below the statement's time limit, so that waiting for a lock ends as that and not as a lost connection.
 _LOCK_WAIT_SECONDS = 1
 
-# The task whose transaction is open. A task that it starts inherits the value and is not that task.
-_transaction_task: ContextVar[asyncio.Task[Any] | None] = ContextVar("transaction_task", default=None)
+# A connection that nobody uses for longer, because its process has vanished, is closed by the server.
+_EXCLUSIVE_IDLE_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A transaction that is open, and what to do once it is committed."""
+
+    task: asyncio.Task[Any] | None
+    on_commit: list[Callable[[], None]] = field(default_factory=list)
+
+
+# A task that is started inside a transaction inherits the value without being its task.
+_open: ContextVar[_Open | None] = ContextVar("open_transaction", default=None)
 
 
 def connection_parameters(url: str) -> dict[str, Any]:
@@ -83,12 +97,13 @@ class Database:
             LostRace: a deadlock, or a lock that was waited for too long; a second try makes sense.
             Unavailable: also where the connection broke during the commit, which may have happened.
         """
-        if _in_transaction():
+        if _transaction():
             yield
             return
         async with translated(_TRANSACTION_SECONDS), self._db.aio_connection():
             transaction = await self._db.aio_begin()
-            mark = _transaction_task.set(asyncio.current_task())
+            opened = _Open(asyncio.current_task())
+            mark = _open.set(opened)
             try:
                 yield
             except Exception:
@@ -97,8 +112,42 @@ class Database:
             # Where the task is cancelled, the pool closes the connection and the server rolls back:
             # nothing waits for a server that may be the reason.
             finally:
-                _transaction_task.reset(mark)
+                _open.reset(mark)
             await transaction.commit()
+        for action in opened.on_commit:
+            action()
+
+    def on_commit(self, action: Callable[[], None]) -> None:
+        """Run an action once the current transaction is committed; at once where none is open."""
+        if opened := _transaction():
+            opened.on_commit.append(action)
+        else:
+            action()
+
+    @asynccontextmanager
+    async def exclusive(self, lock: str, seconds: float) -> AsyncIterator[bool]:
+        """Hold a connection for the block and, where it is free in time, a lock of the server.
+
+        The lock goes with the connection; a statement in the block then fails.
+
+        Args:
+            lock: the lock's name, known to all processes that want it.
+            seconds: how long to wait for it, less than a statement's time limit.
+
+        Yields:
+            whether the lock was had.
+        """
+        async with AsyncExitStack() as stack:
+            async with translated(_QUERY_SECONDS):
+                await stack.enter_async_context(self._db.aio_connection())
+            await self.fetch_one(f"SET SESSION wait_timeout = {_EXCLUSIVE_IDLE_SECONDS}", ())
+            taken = await self.fetch_one("SELECT GET_LOCK(%s, %s)", (lock, seconds)) == (1,)
+            try:
+                yield taken
+            finally:
+                if taken:
+                    with suppress(Unavailable):
+                        await self.fetch_one("SELECT RELEASE_LOCK(%s)", (lock,))
 
     async def fetch_one(self, sql: str, values: Sequence[object]) -> tuple[Any, ...] | None:
         """Run a SELECT and return its first row; tried twice where an idle connection had died."""
@@ -133,7 +182,7 @@ class Database:
         try:
             return await self._run(sql, values, result)
         except ConnectionLost:
-            if _in_transaction():
+            if _transaction():
                 raise
             return await self._run(sql, values, result)
 
@@ -142,21 +191,21 @@ class Database:
         return int(await self._run(sql, values, result))
 
     async def _run(self, sql: str, values: Sequence[object], result: FetchResults) -> Any:  # noqa: ANN401
-        _in_transaction()
+        _transaction()
         async with translated(_QUERY_SECONDS):
             return await self._db.aio_execute_sql(sql, values, fetch_results=result)
 
 
-def _in_transaction() -> bool:
-    """Tell whether this task has a transaction open.
+def _transaction() -> _Open | None:
+    """Return the transaction that this task has open.
 
     Raises:
-        RuntimeError: another task has, which started this one: both would use one connection.
+        RuntimeError: another task has one open, which started this one: both would use one connection.
     """
-    owner = _transaction_task.get()
-    if owner is not None and owner is not asyncio.current_task():
+    opened = _open.get()
+    if opened and opened.task is not asyncio.current_task():
         raise RuntimeError("a task that was started inside a transaction uses the database")
-    return owner is not None
+    return opened
 
 
 async def _roll_back(transaction: Transaction) -> None:

@@ -1,5 +1,6 @@
 """The outbox's writing end: an event becomes a row in the transaction of what it tells of."""
 
+from collections.abc import Callable
 from datetime import UTC
 
 import structlog
@@ -10,10 +11,16 @@ from shared.events import DomainEvent
 
 
 class MysqlEvents:
-    """Events on their way out: committed or rolled back together with the change."""
+    """Events on their way out: committed or rolled back together with the change.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: where the change is made.
+        wake: called after the commit, so that the relay need not wait for its next look.
+    """
+
+    def __init__(self, database: Database, wake: Callable[[], None] = lambda: None) -> None:
         self._database = database
+        self._wake = wake
 
     async def record(self, event: DomainEvent) -> None:
         """Write an event; rows of one user get ascending ids where its row in `users` is locked."""
@@ -27,3 +34,4 @@ class MysqlEvents:
                 created_at=event.occurred_at.astimezone(UTC).replace(tzinfo=None),
             )
         )
+        self._database.on_commit(self._wake)

@@ -25,7 +25,8 @@ class MysqlSettings(ServiceSettings):
     mysql_url: MysqlUrl = Field(description="mysql://user:password@host:port/name")
     mysql_pool_size: Annotated[int, Field(ge=1, le=500)] = Field(
         16,
-        description="connections per process, 1 to 500; times the replicas it must fit the server",
+        description="connections per process, 1 to 500; "
+        "with one more, times the replicas, it must fit the server",
     )
 
 
