@@ -117,6 +117,7 @@ def _settings(folder: Path, servers: Servers, ports: Mapping[str, int]) -> dict[
         "AUTH_PORT": str(ports["auth"]),
         "AUTH_URL": f"http://{LOOPBACK}:{ports['auth']}",
         "SMS_PORT": str(ports["sms"]),
+        "SMS_URL": f"http://{LOOPBACK}:{ports['sms']}",
         "TRUSTED_PROXIES": LOOPBACK,
         "CODE_SECRET": secrets.token_hex(32),
         "MESSAGE_SECRET": secrets.token_hex(32),

@@ -118,6 +118,7 @@ def make_system(servers: Servers, mysql_url: str, folder: Path, **settings: str)
         "AUTH_PORT": str(ports["auth"]),
         "AUTH_URL": f"http://127.0.0.1:{ports['auth']}",
         "SMS_PORT": str(ports["sms"]),
+        "SMS_URL": f"http://127.0.0.1:{ports['sms']}",
         "SIMULATOR_PORT": str(ports["simulator"]),
         "YUNPIAN_BASE_URL": f"http://127.0.0.1:{ports['simulator']}",
         "YUNPIAN_API_KEY": API_KEY,

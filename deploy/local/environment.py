@@ -76,6 +76,7 @@ def complete(settings: Settings, ports: Settings, urls: Settings, run: Path) -> 
         "MESSAGE_SECRET": read_or_create(run / "message_secret", lambda: secrets.token_hex(32)),
         "SIGNING_KEYS_DIR": str(run / "keys"),
         "AUTH_URL": f"http://127.0.0.1:{ports['AUTH_PORT']}",
+        "SMS_URL": f"http://127.0.0.1:{ports['SMS_PORT']}",
         "YUNPIAN_API_KEY": "0123456789abcdef" * 2,  # any will do for the simulator
         "SMS_SIGNATURE": "Dialpass",
         "CORS_ORIGINS": "http://localhost:3000",

@@ -7,7 +7,7 @@ from tornado.web import Application
 from services.gateway.client_address import ClientAddresses
 from services.gateway.cors import CorsPolicy
 from services.gateway.edge import Edge
-from services.gateway.routes import RouteTable, auth_routes
+from services.gateway.routes import RouteTable, auth_routes, callback_routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Upstream
 from shared import ops
@@ -31,11 +31,19 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
     upstream_metrics = UpstreamMetrics(registry)
     auth = Upstream("auth", settings.auth_url, upstream_metrics)
     stack.push_async_callback(auth.close)
+    sms = Upstream("sms", settings.sms_url, upstream_metrics)
+    stack.push_async_callback(sms.close)
+    routes = RouteTable(
+        [
+            *auth_routes(auth, settings.upstream_timeout, settings.max_body_bytes),
+            *callback_routes(sms, settings.upstream_timeout),
+        ]
+    )
 
     access_log = AccessLog("gateway", settings.log_format)
     stack.callback(access_log.flush)
     edge = Edge(
-        RouteTable(auth_routes(auth, settings.upstream_timeout, settings.max_body_bytes)),
+        routes,
         CorsPolicy(settings.cors_origins),
         ClientAddresses(settings.trusted_proxies),
         access_log,
@@ -45,7 +53,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
     )
     stack.callback(edge.close)
     # Reported only: a gateway out of service could not even tell clients what is wrong.
-    health = Health(required={}, observed={"auth": auth.check})
+    health = Health(required={}, observed={"auth": auth.check, "sms": sms.check})
     operators = DrainableServer(Application(list(ops.routes(health, registry))), settings.gateway_ops_port)
     stack.push_async_callback(operators.close)
     public = DrainableServer(

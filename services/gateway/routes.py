@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from services.gateway.upstream import Upstream
 
+# A hundred status reports, url-encoded twice, with room to spare.
+_MAX_CALLBACK_BYTES = 512 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -46,3 +49,8 @@ def auth_routes(upstream: Upstream, timeout: float, max_body: int) -> list[Route
     """Return the public paths of the auth service; its operators' endpoints are not among them."""
     prefixes = ("/code", "/register", "/login", "/me", "/.well-known")
     return [Route(prefix, upstream, timeout, max_body) for prefix in prefixes]
+
+
+def callback_routes(upstream: Upstream, timeout: float) -> list[Route]:
+    """Return the public paths of the SMS worker; its operators' endpoints are not among them."""
+    return [Route("/callbacks", upstream, timeout, _MAX_CALLBACK_BYTES)]

@@ -17,6 +17,7 @@ class GatewaySettings(ServiceSettings):
         8889, description="the TCP port of /healthz, /readyz and /metrics, 1 to 65535; never public"
     )
     auth_url: BaseUrl = Field("http://127.0.0.1:8001", description="the auth service's URL, http://host:port")
+    sms_url: BaseUrl = Field("http://127.0.0.1:8002", description="the SMS worker's URL, http://host:port")
     cors_origins: CommaSeparated = Field(
         (),
         description="origins allowed to call from a browser, separated by commas: "

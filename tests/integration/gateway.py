@@ -95,6 +95,7 @@ async def running_gateway(**settings: Any) -> AsyncIterator[Gateway]:
         gateway_port=ports["gateway"],
         gateway_ops_port=ports["ops"],
         auth_url=f"http://127.0.0.1:{ports['upstream']}",
+        sms_url=f"http://127.0.0.1:{ports['upstream']}",
         **settings,
     )
     async with AsyncExitStack() as stack:

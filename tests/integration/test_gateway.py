@@ -148,8 +148,11 @@ async def test_a_request_id_that_is_no_sane_token_is_replaced(
 
 @pytest.mark.parametrize(
     "path",
-    ["/nowhere/", "/healthz", "/metrics", "/readyz", "/me/../metrics", "/me/%2e%2e/metrics", "/mexico/"],
-)
+    [
+        "/nowhere/", "/healthz", "/metrics", "/readyz", "/me/../metrics", "/me/%2e%2e/metrics", "/mexico/",
+        "/callbacks/../metrics", "/callbacks/%2E%2e/metrics", "/callbacks/..;/readyz", "//metrics",
+    ],
+)  # fmt: skip
 async def test_what_is_not_in_the_route_table_reaches_no_upstream(
     gateway: Gateway, upstream: Upstream, path: str
 ) -> None:
@@ -159,15 +162,24 @@ async def test_what_is_not_in_the_route_table_reaches_no_upstream(
     assert not upstream.requests
 
 
-@pytest.mark.parametrize("length", [65_537, 2_000_000_000])
+@pytest.mark.parametrize(
+    ("path", "length"),
+    [("/code/", 65_537), ("/code/", 2_000_000_000), ("/callbacks/yunpian/s/", 524_289)],
+)
 async def test_a_body_over_the_limit_is_413_before_it_is_read(
-    gateway: Gateway, upstream: Upstream, length: int
+    gateway: Gateway, upstream: Upstream, path: str, length: int
 ) -> None:
-    head = f"POST /code/ HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
     answer = await gateway.raw(head.encode())
     assert answer.startswith(b"HTTP/1.1 413")
     assert b"/problems/payload-too-large" in answer
     assert not upstream.requests
+
+
+async def test_a_callback_may_bring_a_hundred_status_reports(edge: Api, upstream: Upstream) -> None:
+    reply = await edge.call("POST", "/callbacks/yunpian/s/", data=b"x" * 524_288)
+    assert reply.status == 200
+    assert upstream.requests[0].startswith(b"POST /callbacks/yunpian/s/ HTTP/1.1\r\n")
 
 
 async def test_a_chunked_body_over_the_limit_is_413(edge: Api, upstream: Upstream) -> None:
