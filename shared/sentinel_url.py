@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from shared.host_port import split_hosts
+
 _SCHEMES = ("redis+sentinel", "rediss+sentinel")
 _PORT = 26379
 FORM = "redis+sentinel://[user:password@]host:port,host:port/service/database"
@@ -50,7 +52,7 @@ def parse(url: str) -> SentinelAddress:
         raise ValueError(f"it takes {FORM}")
     given = parse_qs(parts.query).get("sentinel_password")
     return SentinelAddress(
-        sentinels=tuple(_host_and_port(host) for host in hosts.split(",")),
+        sentinels=split_hosts(hosts, _PORT),
         service=service,
         database=int(database or 0),
         username=unquote(username) or None,
@@ -58,10 +60,3 @@ def parse(url: str) -> SentinelAddress:
         sentinel_password=given[0] if given else None,
         secure=parts.scheme == "rediss+sentinel",
     )
-
-
-def _host_and_port(text: str) -> tuple[str, int]:
-    parts = urlsplit(f"//{text.strip()}")
-    if not parts.hostname:
-        raise ValueError(f"it takes {FORM}")
-    return parts.hostname, parts.port or _PORT

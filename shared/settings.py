@@ -7,7 +7,6 @@ from pydantic import (
     AfterValidator,
     Field,
     HttpUrl,
-    MySQLDsn,
     RedisDsn,
     SecretStr,
     TypeAdapter,
@@ -15,14 +14,14 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared import sentinel_url
+from shared import mysql_url, sentinel_url
 
 EXIT_BAD_SETTINGS = 2
 _SHORTEST_SECRET = 32
 
 
 def _check_mysql_url(value: SecretStr) -> SecretStr:
-    TypeAdapter(MySQLDsn).validate_python(value.get_secret_value())
+    mysql_url.parse(value.get_secret_value())
     return value
 
 

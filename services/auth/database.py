@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import peewee
 from peewee_async import MySQLDatabase
@@ -14,7 +13,9 @@ from peewee_async.databases import FetchResults, fetchall, fetchone
 from peewee_async.transactions import Transaction
 from peewee_async.utils import CursorProtocol
 
-from services.auth.database_errors import DRIVER_ERRORS, ConnectionLost, translated
+from services.auth.database_errors import DRIVER_ERRORS, ConnectionLost, ReadOnly, translated
+from services.auth.database_nodes import NodesPool
+from shared import mysql_url
 from shared.errors import Unavailable
 
 _CONNECT_SECONDS = 2.0
@@ -41,17 +42,12 @@ class _Open:
 _open: ContextVar[_Open | None] = ContextVar("open_transaction", default=None)
 
 
-def connection_parameters(url: str) -> dict[str, Any]:
-    """Return the driver's connection arguments for a `mysql://` URL.
+def session_parameters() -> dict[str, Any]:
+    """Return the driver's arguments that every connection is made with.
 
     The drivers' own defaults are utf8mb3 and no strict mode, which cut too long values silently.
     """
-    parts = urlsplit(url)
     return {
-        "host": parts.hostname or "127.0.0.1",
-        "port": parts.port or 3306,
-        "user": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
         "charset": "utf8mb4",
         # One word: aiomysql puts it into SET sql_mode unquoted. It contains strict mode.
         "sql_mode": "TRADITIONAL",
@@ -60,25 +56,33 @@ def connection_parameters(url: str) -> dict[str, Any]:
     }
 
 
-def database_name(url: str) -> str:
-    """Return the database that a `mysql://` URL names."""
-    return urlsplit(url).path.lstrip("/")
+class _Servers(MySQLDatabase):  # type: ignore[misc]
+    """peewee-async's database on a pool that knows several servers."""
+
+    pool_backend_cls = NodesPool
 
 
 class Database:
     """A pool of connections on which statements and transactions run, each within a time limit.
 
-    peewee builds the SQL, once per statement and not per request; peewee-async runs it.
+    peewee builds the SQL, once per statement and not per request; peewee-async runs it. Where the
+    address names several servers, the pool is on one that takes writes, and moves on when that goes
+    away or is demoted.
 
     Every method that reaches the server raises `shared.errors.Unavailable` where the server is down,
     hangs, or all connections are taken for too long.
     """
 
     def __init__(self, url: str, pool_size: int) -> None:
-        self._db = MySQLDatabase(
-            database_name(url),
-            **connection_parameters(url),
-            pool_params={"minsize": 1, "maxsize": pool_size, "pool_recycle": _RECYCLE_SECONDS},
+        address = mysql_url.parse(url)
+        pool = {"minsize": 1, "maxsize": pool_size, "pool_recycle": _RECYCLE_SECONDS}
+        self._db = _Servers(
+            address.database,
+            nodes=address.nodes,
+            user=address.user,
+            password=address.password,
+            pool_params=pool,
+            **session_parameters(),
         )
 
     def compile(self, query: peewee.Query) -> str:
@@ -100,7 +104,7 @@ class Database:
         if _transaction():
             yield
             return
-        async with translated(_TRANSACTION_SECONDS), self._db.aio_connection():
+        async with self._moving_on(), translated(_TRANSACTION_SECONDS), self._db.aio_connection():
             transaction = await self._db.aio_begin()
             opened = _Open(asyncio.current_task())
             mark = _open.set(opened)
@@ -178,6 +182,14 @@ class Database:
         """Close the pool; connections in use are cut."""
         await self._db.aio_close()
 
+    @asynccontextmanager
+    async def _moving_on(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except ReadOnly:
+            self._db.pool_backend.leave()
+            raise
+
     async def _read(self, sql: str, values: Sequence[object], result: FetchResults) -> Any:  # noqa: ANN401
         try:
             return await self._run(sql, values, result)
@@ -192,7 +204,7 @@ class Database:
 
     async def _run(self, sql: str, values: Sequence[object], result: FetchResults) -> Any:  # noqa: ANN401
         _transaction()
-        async with translated(_QUERY_SECONDS):
+        async with self._moving_on(), translated(_QUERY_SECONDS):
             return await self._db.aio_execute_sql(sql, values, fetch_results=result)
 
 

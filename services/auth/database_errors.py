@@ -14,6 +14,7 @@ from shared.errors import Unavailable
 _DUPLICATE_KEY = 1062
 _LOST_CONNECTION = frozenset({2006, 2013})
 _LOST_RACE = frozenset({1205, 1213})  # lock wait timeout, deadlock
+_READ_ONLY = frozenset({1290, 1836})  # the option --read-only, read-only mode
 
 # Errors reach us both wrapped by peewee and raw.
 DRIVER_ERRORS = (
@@ -34,6 +35,10 @@ class DuplicateKey(Exception):
 
 class ConnectionLost(Unavailable):
     """The connection broke before the statement's answer."""
+
+
+class ReadOnly(Unavailable):
+    """The server takes no writes (any more): another one has taken over."""
 
 
 @asynccontextmanager
@@ -63,4 +68,6 @@ def _failure(error: Exception) -> Unavailable:
     log.warning("database_failed", error=type(error).__name__, code=code)
     if code in _LOST_RACE:
         return LostRace()
+    if code in _READ_ONLY:
+        return ReadOnly()
     return ConnectionLost() if code in _LOST_CONNECTION else Unavailable()

@@ -8,7 +8,8 @@ from typing import Any
 import peewee
 from peewee_migrate import Router
 
-from services.auth.database import connection_parameters, database_name
+from services.auth.database import session_parameters
+from shared import mysql_url
 
 _LOCK = "dialpass.migrate"
 _LOCK_SECONDS = 60
@@ -27,12 +28,38 @@ def migrate(url: str) -> list[str]:
     Raises:
         MigrationFailed: the server cannot be reached, or another job held the lock for too long.
     """
-    database = peewee.MySQLDatabase(database_name(url), **connection_parameters(url))
-    try:
-        with database.connection_context(), _one_at_a_time(database):
-            return list(Router(database, migrate_dir=_FOLDER, migrate_table="migrations").run())
-    except peewee.OperationalError as error:
-        raise MigrationFailed(f"the database refused: {error.args[-1]}") from error
+    failure: peewee.OperationalError | None = None
+    for database in _servers(url):
+        try:
+            with database.connection_context():
+                if _takes_writes(database):
+                    return _run(database)
+        except peewee.OperationalError as error:
+            failure = error
+    reason = failure.args[-1] if failure else "no server takes writes"
+    raise MigrationFailed(f"the database refused: {reason}") from failure
+
+
+def _servers(url: str) -> Iterator[Any]:
+    address = mysql_url.parse(url)
+    for host, port in address.nodes:
+        yield peewee.MySQLDatabase(
+            address.database,
+            host=host,
+            port=port,
+            user=address.user,
+            password=address.password,
+            **session_parameters(),
+        )
+
+
+def _takes_writes(database: Any) -> bool:  # noqa: ANN401 - peewee is untyped
+    return not database.execute_sql("SELECT @@GLOBAL.read_only").fetchone()[0]
+
+
+def _run(database: Any) -> list[str]:  # noqa: ANN401
+    with _one_at_a_time(database):
+        return list(Router(database, migrate_dir=_FOLDER, migrate_table="migrations").run())
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from shared.mysql_url import FORM as MYSQL_FORM
 from shared.settings import (
     AmqpSettings,
     CommaSeparated,
@@ -22,7 +23,7 @@ from shared.settings import (
 class MysqlSettings(ServiceSettings):
     """What the commands that touch nothing but MySQL need."""
 
-    mysql_url: MysqlUrl = Field(description="mysql://user:password@host:port/name")
+    mysql_url: MysqlUrl = Field(description=MYSQL_FORM)
     mysql_pool_size: Annotated[int, Field(ge=1, le=500)] = Field(
         16,
         description="connections per process, 1 to 500; "

@@ -1,0 +1,115 @@
+"""A MariaDB with a replica that waits to be promoted."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pymysql
+from pymysql.cursors import DictCursor
+
+from deploy.local.fleet import start_all, stop_all
+from deploy.local.mariadb import MariaDb
+from deploy.local.ports import LOOPBACK, free_ports
+
+_ADMIN, _ADMIN_PASSWORD = "admin", "of a throwaway server"
+
+
+class Replicated(MariaDb):
+    """A server that writes a binary log, acknowledged by the replica before the client hears of a commit."""
+
+    def __init__(self, folder: Path, port: int, number: int) -> None:
+        super().__init__(folder, port, durable=False)
+        self._number = number
+
+    def _command(self) -> list[str]:
+        command = [option for option in super()._command() if option != "--skip-log-bin"]
+        return [
+            *command, "--log-bin", f"--server-id={self._number}", "--binlog-format=ROW",
+            "--gtid-strict-mode=ON", "--rpl-semi-sync-master-enabled=ON",
+            "--rpl-semi-sync-slave-enabled=ON", "--rpl-semi-sync-master-wait-point=AFTER_SYNC",
+            "--rpl-semi-sync-master-timeout=2000",
+        ]  # fmt: skip
+
+    def _password(self) -> str:
+        return "shared-by-both-servers"
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        script = self.folder / "init.sql"
+        admin = f"{_ADMIN}@'{LOOPBACK}'"
+        script.write_text(
+            "SET sql_log_bin = 0;\n"
+            f"{script.read_text()}"
+            f"CREATE OR REPLACE USER {admin} IDENTIFIED BY '{_ADMIN_PASSWORD}';\n"
+            f"GRANT ALL ON *.* TO {admin};\n"
+        )
+
+    def execute(self, *statements: str) -> None:
+        """Run statements as the servers' administrator."""
+        with closing(self._connect()) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def row(self, query: str) -> dict[str, Any]:
+        """Return the first row of an answer."""
+        with closing(self._connect()) as connection, connection.cursor(DictCursor) as cursor:
+            cursor.execute(query)
+            return dict(cursor.fetchone() or {})
+
+    @property
+    def behind(self) -> bool:
+        """Whether a replica has yet to apply something that it received."""
+        state = self.row("SHOW SLAVE STATUS")
+        return bool(state["Read_Master_Log_Pos"] != state["Exec_Master_Log_Pos"])
+
+    def _connect(self) -> "pymysql.Connection[Any]":
+        return pymysql.connect(host=LOOPBACK, port=self.port, user=_ADMIN, password=_ADMIN_PASSWORD)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The server that takes writes at first, and the one that follows it."""
+
+    first: Replicated
+    second: Replicated
+
+    @property
+    def url(self) -> str:
+        return self.first.url.replace(
+            f":{self.first.port}/", f":{self.first.port},{LOOPBACK}:{self.second.port}/"
+        )
+
+    def promote_second(self) -> None:
+        """Do what an operator, human or not, does when the first one is gone."""
+        self.second.execute("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0")
+
+    @property
+    def level(self) -> bool:
+        """Whether both servers have written the same."""
+        query = "SELECT @@gtid_current_pos AS position"
+        return self.first.row(query) == self.second.row(query)
+
+    def demote_first(self) -> None:
+        """Switch over in an orderly way, both servers running."""
+        self.first.execute("SET GLOBAL read_only = 1")
+
+
+@contextmanager
+def replicated_mariadb(folder: Path) -> Iterator[Pair]:
+    ports = free_ports(["first", "second"])
+    pair = Pair(
+        Replicated(folder / "first", ports["first"], 1), Replicated(folder / "second", ports["second"], 2)
+    )
+    try:
+        start_all([pair.first, pair.second])
+        pair.second.execute(
+            "SET GLOBAL read_only = 1",
+            f"CHANGE MASTER TO master_host = '{LOOPBACK}', master_port = {pair.first.port}, "
+            f"master_user = '{_ADMIN}', master_password = '{_ADMIN_PASSWORD}', master_use_gtid = slave_pos",
+            "START SLAVE",
+        )
+        yield pair
+    finally:
+        stop_all([pair.first, pair.second])
