@@ -49,6 +49,11 @@ class AppError(Exception):
         """The response headers that belong to the error."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
+    @property
+    def members(self) -> Mapping[str, object]:
+        """The extension members of the problem document that belong to the error."""
+        return {} if self.retry_after is None else {"retry_after": self.retry_after}
+
 
 class InvalidRequest(AppError):
     """The input is wrong; `fields` says where and what is accepted."""

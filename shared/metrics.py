@@ -90,6 +90,25 @@ class AuthMetrics:
             ("purpose", "outcome"),
             registry=registry,
         )
+        self.code_refusals = Counter(
+            "dialpass_code_refusals_total",
+            "Requests for a code that met a used-up budget: refused for cooldown, number, dial_code, spend; "
+            "asked for a challenge for address, network, prefix, global, conversion.",
+            ("budget",),
+            registry=registry,
+        )
+        self.challenges = Counter(
+            "dialpass_challenges_total",
+            "Proof-of-work challenges: asked, solved (and needed), replayed, wrong.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.conversion = Counter(
+            "dialpass_code_conversion_total",
+            "Codes requested and verified, by dial code and the first three digits of mainland numbers.",
+            ("dial_code", "prefix", "outcome"),
+            registry=registry,
+        )
         self.registrations = Counter(
             "dialpass_registrations_total",
             "Registrations by outcome.",

@@ -8,6 +8,8 @@ import phonenumbers
 MAINLAND = re.compile(r"1[3-9][0-9]{9}", re.ASCII)
 _SEPARATORS = re.compile(r"[ \-]")
 _INTERNATIONAL = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+_MAINLAND_DIAL_CODE = "86"
+_NETWORK_DIGITS = 3
 _VISIBLE_HEAD = 3
 _VISIBLE_TAIL = 4
 
@@ -46,6 +48,16 @@ def _parse_international(compact: str, regions: Collection[str]) -> str:
     if not phonenumbers.is_valid_number(number):
         raise InvalidMobile
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def dial_code(mobile: str) -> str:
+    """Return the dial code of a canonical number, without `+`."""
+    return str(phonenumbers.parse(mobile).country_code) if mobile.startswith("+") else _MAINLAND_DIAL_CODE
+
+
+def network_prefix(mobile: str) -> str:
+    """Return the first three digits of a mainland number, which name its network; else nothing."""
+    return "" if mobile.startswith("+") else mobile[:_NETWORK_DIGITS]
 
 
 def mask_mobile(mobile: str) -> str:

@@ -19,9 +19,8 @@ def render(error: AppError, request_id: str, language: Language) -> tuple[dict[s
         "title": error.title.in_language(language),
         "status": error.status,
         "request_id": request_id,
+        **error.members,
     }
-    if error.retry_after is not None:
-        document["retry_after"] = error.retry_after
     for field, messages in error.fields.items():
         document[field] = [message.in_language(language) for message in messages]
     headers = {

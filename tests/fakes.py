@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.auth.domain import AuditEntry, NewSession, NewUser, User
-from services.auth.errors import AlreadyRegistered, InvalidCode, SmsUnavailable
+from services.auth.errors import AlreadyRegistered, InvalidCode, SmsUnavailable, Suspicious
 from services.auth.ports import Journal
 from services.sms.ports import UNKNOWN, Announce, Answer, Found, Outgoing, Verdict
 from shared.access_tokens import AccessToken
@@ -125,13 +125,18 @@ class FakeTokens:
 
 @dataclass
 class FakeCodes:
-    """One right code for every number; notes what was given back."""
+    """One right code for every number; `suspicious` wants a challenge solved; notes what was given back."""
 
     right: str = "123456"
+    suspicious: bool = False
     released: list[str] = field(default_factory=list)
     given_back: list[str] = field(default_factory=list)
 
-    async def issue(self, mobile: str, purpose: Purpose, request: str) -> str:
+    async def issue(
+        self, mobile: str, purpose: Purpose, request: str, *, address: str, solved: str | None
+    ) -> str:
+        if self.suspicious and solved is None:
+            raise Suspicious
         return self.right
 
     async def release_cooldown(self, mobile: str, request: str) -> None:
@@ -148,6 +153,16 @@ class FakeCodes:
         except BaseException:
             self.given_back.append(mobile)
             raise
+
+
+class FakeChallenges:
+    """A challenge is the number that it is good for, and so is its solution."""
+
+    def make(self, mobile: str) -> dict[str, object]:
+        return {"for": mobile}
+
+    async def solved(self, payload: str | None, mobile: str) -> str | None:
+        return payload if payload == mobile else None
 
 
 @dataclass

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.environment import NO_SUSPICION
 from deploy.local.fleet import Servers
 from deploy.local.ports import free_port, free_ports
 
@@ -129,6 +130,7 @@ def make_system(servers: Servers, mysql_url: str, folder: Path, **settings: str)
         "CORS_ORIGINS": f"{ORIGIN},{BROWSER_ORIGIN}",
         "BCRYPT_ROUNDS": "4",
         "DRAIN_DELAY": "0",
+        **NO_SUSPICION,
         **settings,
     }
     run("services.auth", "key", "create", env=env)

@@ -8,6 +8,8 @@ from datetime import timedelta
 from redis.asyncio import Redis
 
 from services.auth.audit import MysqlAudit
+from services.auth.budgets import Budgets
+from services.auth.challenges import AltchaChallenges
 from services.auth.code_requests import CodePolicy
 from services.auth.code_secrets import CodeSecrets
 from services.auth.codes import RedisCodes
@@ -121,10 +123,12 @@ def _wire(
     metrics: AuthMetrics,
     http_metrics: HttpMetrics,
 ) -> Auth:
+    code_secrets = CodeSecrets(settings.code_secret.get_secret_value(), settings.code_length)
     return Auth(
         users=MysqlUsers(connections.database),
         sessions=MysqlSessions(connections.database),
-        codes=_codes(settings, connections.redis, metrics),
+        codes=_codes(settings, connections.redis, code_secrets, metrics),
+        challenges=AltchaChallenges(code_secrets, cost=settings.challenge_cost, metrics=metrics),
         statuses=RedisStatuses(MessageStatuses(connections.redis), metrics),
         queue=connections.queue,
         passwords=connections.passwords,
@@ -169,10 +173,11 @@ def _start_relay(
     return relay
 
 
-def _codes(settings: AuthSettings, redis: Redis, metrics: AuthMetrics) -> RedisCodes:
+def _codes(settings: AuthSettings, redis: Redis, secrets: CodeSecrets, metrics: AuthMetrics) -> RedisCodes:
     return RedisCodes(
         redis,
-        CodeSecrets(settings.code_secret.get_secret_value(), settings.code_length),
+        secrets,
+        Budgets.of(settings),
         ttl=settings.code_ttl,
         cooldown=settings.code_cooldown,
         max_tries=settings.code_max_tries,

@@ -4,8 +4,9 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.auth.domain import CodeRequested
-from services.auth.ports import Clock, Codes, SmsQueue, Statuses
+from services.auth.domain import Client, CodeRequested
+from services.auth.errors import ChallengeRequired, Suspicious
+from services.auth.ports import Challenges, Clock, Codes, SmsQueue, Statuses
 from shared.errors import NotFound, Unavailable
 from shared.message_status import MessageStatus
 from shared.messages import Purpose, SendCode
@@ -19,11 +20,27 @@ class CodePolicy:
     cooldown: int
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a client asks for; validated.
+
+    Attributes:
+        mobile: canonical number.
+        purpose: what the code is to be good for.
+        challenge: what the client solved, if anything.
+    """
+
+    mobile: str
+    purpose: Purpose
+    challenge: str | None = None
+
+
 async def request_code(
-    mobile: str,
-    purpose: Purpose,
+    asked: Asked,
+    client: Client,
     *,
     codes: Codes,
+    challenges: Challenges,
     statuses: Statuses,
     queue: SmsQueue,
     policy: CodePolicy,
@@ -34,18 +51,19 @@ async def request_code(
     Never looks at the accounts, so the answer cannot tell whether the number has one.
 
     Raises:
-        TooManyCodes: inside the cooldown.
+        TooManyCodes: inside the cooldown, or a budget is used up.
+        ChallengeRequired: the risk rules want a challenge solved first.
         SmsUnavailable: the broker did not store the message; no cooldown is taken.
         Unavailable: Redis is down.
     """
     message_id = secrets.token_hex(16)
-    code = await codes.issue(mobile, purpose, message_id)
+    code = await _issue(asked, client, message_id, codes, challenges)
     now = clock()
     message = SendCode(
         message_id=message_id,
-        mobile=mobile,
+        mobile=asked.mobile,
         code=code,
-        purpose=purpose,
+        purpose=asked.purpose,
         created_at=now,
         expires_at=now + timedelta(seconds=policy.ttl),
     )
@@ -54,11 +72,19 @@ async def request_code(
         await statuses.put(message_id, MessageStatus("queued", now))
         await queue.publish(message)
     except BaseException as error:
-        await codes.release_cooldown(mobile, message_id)
+        await codes.release_cooldown(asked.mobile, message_id)
         if isinstance(error, Unavailable):
             await _mark_unsent(statuses, message_id, clock)
         raise
     return CodeRequested(message_id, policy.ttl, policy.cooldown)
+
+
+async def _issue(asked: Asked, client: Client, request: str, codes: Codes, challenges: Challenges) -> str:
+    solved = await challenges.solved(asked.challenge, asked.mobile)
+    try:
+        return await codes.issue(asked.mobile, asked.purpose, request, address=client.ip, solved=solved)
+    except Suspicious as suspicion:
+        raise ChallengeRequired(challenges.make(asked.mobile)) from suspicion
 
 
 async def _mark_unsent(statuses: Statuses, message_id: str, clock: Clock) -> None:

@@ -45,5 +45,17 @@ class CodeSecrets:
         """Return the pseudonym of a number in the names of keys."""
         return self._hmac("key", mobile)[:_KEY_BYTES].hex()
 
+    def pseudonym(self, kind: str, value: str) -> str:
+        """Return what stands for an address, a network or a group of numbers in the names of keys."""
+        return self._hmac("pseudonym", kind, value)[:_KEY_BYTES].hex()
+
+    def subject(self, mobile: str) -> str:
+        """Return what ties a challenge to a number; clients see it, so no key is named like it."""
+        return self._hmac("subject", mobile)[:_KEY_BYTES].hex()
+
+    def challenge_key(self) -> bytes:
+        """Return the key that signs challenges."""
+        return self._hmac("challenges")
+
     def _hmac(self, *parts: str) -> bytes:
         return hmac.digest(self._secret, "\0".join(parts).encode(), "sha256")

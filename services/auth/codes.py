@@ -4,73 +4,35 @@ import math
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import structlog
 from redis.asyncio import Redis
 
+from services.auth import code_scripts
+from services.auth.budgets import Budgets, conversion_key
+from services.auth.challenges import CHALLENGE_SECONDS
 from services.auth.code_secrets import CodeSecrets, new_nonce
-from services.auth.errors import InvalidCode, TooManyCodes
+from services.auth.errors import InvalidCode, Suspicious, TooManyCodes
 from services.auth.redis_errors import redis_errors
 from shared.errors import InvalidRequest, Unavailable
 from shared.messages import Purpose
 from shared.metrics import AuthMetrics
+from shared.phone import dial_code, network_prefix
 
-# Every script may run twice, because the client repeats a command whose answer it lost: the request
-# that a key was taken for is stored in it, and the same request finds what it did before.
-
-# KEYS cooldown, code; ARGV request, cooldown ms, nonce, proof, ttl ms.
-# Returns {0, ms left of the cooldown} or {1, the nonce in force}.
-_ISSUE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  local left = redis.call('PTTL', KEYS[1])
-  if left > 0 then return {0, left} end
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-end
-local nonce = redis.call('HGET', KEYS[2], 'nonce')
-if not nonce or redis.call('HEXISTS', KEYS[2], 'used_by') == 1 then
-  nonce = ARGV[3]
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[2], 'nonce', nonce, 'proof', ARGV[4], 'tries', 0)
-end
-redis.call('PEXPIRE', KEYS[2], ARGV[5])
-return {1, nonce}
-"""
-
-# KEYS cooldown; ARGV request.
-_RELEASE_COOLDOWN = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-"""
-
-# KEYS code; ARGV attempt, proof, wrong tries allowed. Returns 1 where this attempt has consumed it.
-_CONSUME = """
-local used_by = redis.call('HGET', KEYS[1], 'used_by')
-if used_by then return used_by == ARGV[1] and 1 or 0 end
-local proof = redis.call('HGET', KEYS[1], 'proof')
-if not proof then return 0 end
-if proof == ARGV[2] then
-  redis.call('HSET', KEYS[1], 'used_by', ARGV[1])
-  return 1
-end
-if redis.call('HINCRBY', KEYS[1], 'tries', 1) >= tonumber(ARGV[3]) then
-  redis.call('DEL', KEYS[1])
-end
-return 0
-"""
-
-# KEYS code; ARGV attempt.
-_GIVE_BACK = """
-if redis.call('HGET', KEYS[1], 'used_by') == ARGV[1] then redis.call('HDEL', KEYS[1], 'used_by') end
-"""
+# Whatever budget is used up, the answer is the same, so that it tells nothing about the others.
+_REFUSED_SECONDS = 3600
 
 log = structlog.get_logger()
 
 
 class RedisCodes:
-    """The living codes and cooldowns; names of keys are pseudonyms, values hold no code.
+    """The living codes, cooldowns and budgets; names of keys are pseudonyms, values hold no code.
 
     Args:
         redis: answers as bytes.
         secrets_: derives codes, proofs and names.
+        budgets: what codes are charged to.
         ttl: seconds that a code lives after it was last sent.
         cooldown: seconds between two codes to one number, whatever their purpose.
         max_tries: wrong tries after which a code is dead.
@@ -81,6 +43,7 @@ class RedisCodes:
         self,
         redis: Redis,
         secrets_: CodeSecrets,
+        budgets: Budgets,
         *,
         ttl: int,
         cooldown: int,
@@ -88,28 +51,63 @@ class RedisCodes:
         metrics: AuthMetrics,
     ) -> None:
         self._secrets = secrets_
+        self._budgets = budgets
         self._ttl_ms = ttl * 1000
         self._cooldown_ms = cooldown * 1000
         self._max_tries = max_tries
         self._metrics = metrics
-        self._issue = redis.register_script(_ISSUE)
-        self._release = redis.register_script(_RELEASE_COOLDOWN)
-        self._consume = redis.register_script(_CONSUME)
-        self._give_back = redis.register_script(_GIVE_BACK)
+        self._issue = redis.register_script(code_scripts.ISSUE)
+        self._release = redis.register_script(code_scripts.RELEASE_COOLDOWN)
+        self._consume = redis.register_script(code_scripts.CONSUME)
+        self._give_back = redis.register_script(code_scripts.GIVE_BACK)
 
-    async def issue(self, mobile: str, purpose: Purpose, request: str) -> str:
-        """Take the number's cooldown and return its code: the living one, else a new one."""
+    async def issue(
+        self, mobile: str, purpose: Purpose, request: str, *, address: str, solved: str | None
+    ) -> str:
+        """Charge the budgets, take the number's cooldown and return its code: the living one or a new one."""
         nonce = new_nonce()
         proof = self._secrets.proof(mobile, purpose, self._secrets.code(mobile, purpose, nonce))
-        keys = [self._cooldown_key(mobile), self._code_key(mobile, purpose)]
-        args: list[str | int] = [request, self._cooldown_ms, nonce, proof, self._ttl_ms]
+        charge = self._budgets.charge(mobile, address, self._secrets)
+        keys = [
+            self._cooldown_key(mobile),
+            self._code_key(mobile, purpose),
+            charge.spend_key,
+            charge.conversion_key,
+            f"code:challenge:{solved}",
+            *charge.budget_keys,
+        ]
+        args: list[str | int | float] = [
+            request, self._cooldown_ms, nonce, proof, self._ttl_ms, charge.price, self._budgets.spend,
+            self._budgets.conversion, self._budgets.volume, int(solved is not None),
+            CHALLENGE_SECONDS * 1000, charge.limits,
+        ]  # fmt: skip
         with redis_errors(self._metrics):
-            issued, detail = await self._issue(keys, args)
-        if not issued:
+            outcome, *details = await self._issue(keys, args)
+        if outcome != b"issued":
             self._metrics.codes.labels(purpose, "refused").inc()
+            self._refuse(outcome.decode(), *details)
+        nonce_in_force, challenged = details
+        self._count("requested", mobile, purpose)
+        if challenged == b"1":
+            self._metrics.challenges.labels("solved").inc()
+        return self._secrets.code(mobile, purpose, nonce_in_force.decode())
+
+    def _refuse(self, outcome: str, detail: bytes | int = b"") -> NoReturn:
+        """Raise what a request ends with that was charged nothing."""
+        if outcome == "replayed":
+            self._metrics.challenges.labels("replayed").inc()
+            raise Suspicious
+        if isinstance(detail, int):
+            self._metrics.code_refusals.labels("cooldown").inc()
             raise TooManyCodes(retry_after=math.ceil(detail / 1000))
-        self._metrics.codes.labels(purpose, "requested").inc()
-        return self._secrets.code(mobile, purpose, detail.decode())
+        self._metrics.code_refusals.labels(detail.decode()).inc()
+        if outcome == "risky":
+            raise Suspicious
+        raise TooManyCodes(retry_after=_REFUSED_SECONDS)
+
+    def _count(self, outcome: str, mobile: str, purpose: Purpose) -> None:
+        self._metrics.codes.labels(purpose, outcome).inc()
+        self._metrics.conversion.labels(dial_code(mobile), network_prefix(mobile), outcome).inc()
 
     async def release_cooldown(self, mobile: str, request: str) -> None:
         """Give back the cooldown that `request` took."""
@@ -122,32 +120,32 @@ class RedisCodes:
     @asynccontextmanager
     async def consuming(self, mobile: str, purpose: Purpose, code: str) -> AsyncIterator[None]:
         """Verify and consume a code atomically for the length of a block."""
-        key = self._code_key(mobile, purpose)
+        keys = [self._code_key(mobile, purpose), conversion_key(mobile, self._secrets)]
         attempt = secrets.token_hex(8)
         proof = self._secrets.proof(mobile, purpose, code)
         with redis_errors(self._metrics):
-            consumed = await self._consume([key], [attempt, proof, self._max_tries])
-        self._metrics.codes.labels(purpose, "verified" if consumed else "wrong").inc()
+            consumed = await self._consume(keys, [attempt, proof, self._max_tries])
         if not consumed:
+            self._metrics.codes.labels(purpose, "wrong").inc()
             raise InvalidCode
+        self._count("verified", mobile, purpose)
         try:
             yield
         except InvalidRequest:
             raise  # the user's own mistake; the code has served
         except BaseException:
-            await self._return(key, attempt)
+            await self._return(keys, attempt)
             raise
 
-    async def _return(self, key: str, attempt: str) -> None:
+    async def _return(self, keys: list[str], attempt: str) -> None:
         try:
             with redis_errors(self._metrics):
-                await self._give_back([key], [attempt])
+                await self._give_back(keys, [attempt])
         except Unavailable:
             log.warning("code_not_given_back")  # the user asks for another one
 
-    # The braces keep both keys of a number on one node of a Redis cluster.
     def _cooldown_key(self, mobile: str) -> str:
-        return f"code:{{{self._secrets.key(mobile)}}}:cooldown"
+        return f"code:{self._secrets.key(mobile)}:cooldown"
 
     def _code_key(self, mobile: str, purpose: Purpose) -> str:
-        return f"code:{{{self._secrets.key(mobile)}}}:{purpose}"
+        return f"code:{self._secrets.key(mobile)}:{purpose}"

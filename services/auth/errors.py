@@ -8,8 +8,11 @@ Unavailable
 ├── SmsUnavailable       the broker did not take the message
 ├── LostRace             a transaction lost to a concurrent one; nothing was changed
 └── Overloaded           more password checks are queued than can be served in time
-TooManyCodes             429, inside the cooldown
+TooManyCodes             429, inside the cooldown or over a budget
+ChallengeRequired        403, with a proof-of-work challenge to solve first
 """
+
+from collections.abc import Mapping
 
 from services.auth import texts
 from shared.errors import NON_FIELD, AppError, InvalidRequest, Unavailable
@@ -47,11 +50,32 @@ class WrongCredentials(InvalidRequest):
 
 
 class TooManyCodes(AppError):
-    """A code was sent to the number a moment ago."""
+    """A code was sent to the number a moment ago, or a budget is used up; not told which."""
 
     slug = "too-many-codes"
     status = 429
-    title = Text("A code was sent a moment ago, please wait", "验证码发送过于频繁，请稍后再试")
+    title = Text("Too many codes were asked for, please wait", "验证码请求过于频繁，请稍后再试")
+
+
+class Suspicious(Exception):
+    """The risk rules want a solved challenge with the request, and there is none that was not used."""
+
+
+class ChallengeRequired(AppError):
+    """The request has to be made again with the challenge solved."""
+
+    slug = "challenge-required"
+    status = 403
+    title = Text("Please solve the challenge and ask again", "请完成人机验证后重试")
+
+    def __init__(self, challenge: Mapping[str, object]) -> None:
+        super().__init__()
+        self._challenge = challenge
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        """The challenge, as ALTCHA's widget takes it."""
+        return {"challenge": self._challenge}
 
 
 class SmsUnavailable(Unavailable):

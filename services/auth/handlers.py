@@ -8,7 +8,7 @@ from prometheus_client import Counter
 from tornado.web import Application, RequestHandler
 
 from services.auth import schemas
-from services.auth.code_requests import message_status, request_code
+from services.auth.code_requests import Asked, message_status, request_code
 from services.auth.http import JsonHandler, NotFoundHandler
 from services.auth.profile import current_user
 from services.auth.registration import Registration, register
@@ -26,9 +26,10 @@ class CodeHandler(JsonHandler):
         """Send a code."""
         body = self.body(schemas.CodeRequest)
         requested = await request_code(
-            body.mobile,
-            body.purpose,
+            Asked(body.mobile, body.purpose, body.challenge),
+            self.client,
             codes=self.auth.codes,
+            challenges=self.auth.challenges,
             statuses=self.auth.statuses,
             queue=self.auth.queue,
             policy=self.auth.code_policy,

@@ -4,7 +4,7 @@ Every method that reaches a server raises `shared.errors.Unavailable` where that
 does not answer in time, and then has changed nothing that matters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,16 +75,21 @@ class Sessions(Protocol):
 class Codes(Protocol):
     """The codes that are valid now."""
 
-    async def issue(self, mobile: str, purpose: Purpose, request: str) -> str:
-        """Take the number's cooldown and return its code: the living one, else a new one.
+    async def issue(
+        self, mobile: str, purpose: Purpose, request: str, *, address: str, solved: str | None
+    ) -> str:
+        """Charge the budgets, take the number's cooldown and return its code: the living one or a new one.
 
         Args:
             mobile: canonical number.
             purpose: what the code is good for.
             request: names the request, so that its cooldown can be given back.
+            address: where the request comes from.
+            solved: the challenge that came solved with it.
 
         Raises:
-            TooManyCodes: inside the cooldown.
+            TooManyCodes: inside the cooldown, or a budget is used up.
+            Suspicious: the risk rules want a challenge solved, and none was or it has served already.
         """
 
     async def release_cooldown(self, mobile: str, request: str) -> None:
@@ -101,6 +106,16 @@ class Codes(Protocol):
         Raises:
             InvalidCode: on entering, and one of its tries is counted.
         """
+
+
+class Challenges(Protocol):
+    """Proof-of-work challenges."""
+
+    def make(self, mobile: str) -> Mapping[str, object]:
+        """Return a new challenge that is good for asking for a code to a number."""
+
+    async def solved(self, payload: str | None, mobile: str) -> str | None:
+        """Return the name of the challenge that a payload solves, None where it solves none in time."""
 
 
 class Passwords(Protocol):

@@ -27,6 +27,7 @@ from shared.texts import Text
 
 _AVATAR_LENGTH = 512
 _NICKNAME_LENGTH = 64
+_PAYLOAD_LENGTH = 4096
 _PASSWORD_LENGTHS = range(8, 129)
 
 
@@ -103,6 +104,11 @@ class CodeRequest(_Request):
     mobile: Mobile
     purpose: Purpose = "register"
     channel: Literal["sms"] = "sms"
+    challenge: Text_ | None = Field(
+        None,
+        max_length=_PAYLOAD_LENGTH,
+        description="what ALTCHA's widget makes of the challenge that an earlier answer carried",
+    )
 
 
 class RegisterRequest(_Request):

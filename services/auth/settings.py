@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from services.auth.budget_settings import BudgetSettings
 from shared.mysql_url import FORM as MYSQL_FORM
 from shared.settings import (
     AmqpSettings,
@@ -55,7 +56,7 @@ class KeySettings(TokenSettings):
     )
 
 
-class AuthSettings(MysqlSettings, KeySettings, RedisSettings, AmqpSettings, SealingSettings):
+class AuthSettings(MysqlSettings, KeySettings, RedisSettings, AmqpSettings, SealingSettings, BudgetSettings):
     """Everything `serve` needs."""
 
     auth_port: Port = Field(8001, description="a TCP port, 1 to 65535")

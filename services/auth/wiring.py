@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from services.auth.code_requests import CodePolicy
 from services.auth.keys import KeyRing
 from services.auth.ports import (
+    Challenges,
     Clock,
     Codes,
     Journal,
@@ -28,6 +29,7 @@ class Auth:
     users: Users
     sessions: Sessions
     codes: Codes
+    challenges: Challenges
     statuses: Statuses
     queue: SmsQueue
     passwords: Passwords

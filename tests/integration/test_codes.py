@@ -13,14 +13,8 @@ from shared.errors import Unavailable
 from shared.messages import Purpose
 from shared.metrics import AuthMetrics
 from tests.client import new_mobile
+from tests.codes import issue, make_codes
 from tests.system import CODE_SECRET
-
-
-def make_codes(
-    redis: Redis, metrics: AuthMetrics, ttl: int = 600, cooldown: int = 60, secret: str = CODE_SECRET
-) -> RedisCodes:
-    secrets = CodeSecrets(secret, 6)
-    return RedisCodes(redis, secrets, ttl=ttl, cooldown=cooldown, max_tries=5, metrics=metrics)
 
 
 @pytest.fixture
@@ -43,20 +37,20 @@ def wrong(code: str) -> str:
 
 async def test_a_code_works_once(codes: RedisCodes) -> None:
     mobile = new_mobile()
-    code = await codes.issue(mobile, "register", "r1")
+    code = await issue(codes, mobile, "register", "r1")
     assert [await use(codes, mobile, code) for _ in range(3)] == [True, False, False]
 
 
 async def test_of_100_concurrent_uses_one_wins(codes: RedisCodes) -> None:
     mobile = new_mobile()
-    code = await codes.issue(mobile, "register", "r1")
+    code = await issue(codes, mobile, "register", "r1")
     wins = await asyncio.gather(*(use(codes, mobile, code) for _ in range(100)))
     assert sum(wins) == 1
 
 
 async def test_after_5_wrong_tries_the_right_code_is_dead(codes: RedisCodes) -> None:
     mobile = new_mobile()
-    code = await codes.issue(mobile, "register", "r1")
+    code = await issue(codes, mobile, "register", "r1")
     for _ in range(5):
         assert not await use(codes, mobile, wrong(code))
     assert not await use(codes, mobile, code)
@@ -64,7 +58,7 @@ async def test_after_5_wrong_tries_the_right_code_is_dead(codes: RedisCodes) -> 
 
 async def test_after_4_wrong_tries_the_right_code_still_works(codes: RedisCodes) -> None:
     mobile = new_mobile()
-    code = await codes.issue(mobile, "register", "r1")
+    code = await issue(codes, mobile, "register", "r1")
     for _ in range(4):
         await use(codes, mobile, wrong(code))
     assert await use(codes, mobile, code)
@@ -72,22 +66,22 @@ async def test_after_4_wrong_tries_the_right_code_still_works(codes: RedisCodes)
 
 async def test_concurrent_wrong_tries_are_all_counted(codes: RedisCodes) -> None:
     mobile = new_mobile()
-    code = await codes.issue(mobile, "register", "r1")
+    code = await issue(codes, mobile, "register", "r1")
     await asyncio.gather(*(use(codes, mobile, wrong(code)) for _ in range(5)))
     assert not await use(codes, mobile, code)
 
 
 async def test_a_code_of_another_purpose_does_not_work(codes: RedisCodes) -> None:
     mobile = new_mobile()
-    code = await codes.issue(mobile, "register", "r1")
+    code = await issue(codes, mobile, "register", "r1")
     assert not await use(codes, mobile, code, "login")
     assert await use(codes, mobile, code, "register")
 
 
 async def test_a_code_of_another_number_does_not_work(codes: RedisCodes) -> None:
     one, other = new_mobile(), new_mobile()
-    code = await codes.issue(one, "register", "r1")
-    if code == await codes.issue(other, "register", "r2"):
+    code = await issue(codes, one, "register", "r1")
+    if code == await issue(codes, other, "register", "r2"):
         pytest.skip("one in a million: both numbers got the same code")
     assert not await use(codes, other, code)
 
@@ -102,16 +96,16 @@ def test_what_is_no_code_is_a_wrong_code(code: str) -> None:
 
 async def test_inside_the_cooldown_there_is_no_other_code(codes: RedisCodes) -> None:
     mobile = new_mobile()
-    await codes.issue(mobile, "register", "r1")
+    await issue(codes, mobile, "register", "r1")
     with pytest.raises(TooManyCodes) as refusal:
-        await codes.issue(mobile, "login", "r2")
+        await issue(codes, mobile, "login", "r2")
     assert refusal.value.retry_after in range(55, 61)
 
 
 async def test_of_50_concurrent_requests_one_gets_a_code(codes: RedisCodes) -> None:
     mobile = new_mobile()
     results = await asyncio.gather(
-        *(codes.issue(mobile, "register", f"r{n}") for n in range(50)), return_exceptions=True
+        *(issue(codes, mobile, "register", f"r{n}") for n in range(50)), return_exceptions=True
     )
     assert sum(isinstance(result, str) for result in results) == 1
     assert sum(isinstance(result, TooManyCodes) for result in results) == 49
@@ -119,23 +113,23 @@ async def test_of_50_concurrent_requests_one_gets_a_code(codes: RedisCodes) -> N
 
 async def test_a_repeated_script_finds_what_it_did_before(codes: RedisCodes) -> None:
     mobile = new_mobile()
-    first = await codes.issue(mobile, "register", "r1")
-    assert await codes.issue(mobile, "register", "r1") == first
+    first = await issue(codes, mobile, "register", "r1")
+    assert await issue(codes, mobile, "register", "r1") == first
 
 
 async def test_a_released_cooldown_is_free_again(codes: RedisCodes) -> None:
     mobile = new_mobile()
-    first = await codes.issue(mobile, "register", "r1")
+    first = await issue(codes, mobile, "register", "r1")
     await codes.release_cooldown(mobile, "r1")
-    assert await codes.issue(mobile, "register", "r2") == first
+    assert await issue(codes, mobile, "register", "r2") == first
 
 
 async def test_a_request_cannot_release_the_cooldown_of_another(codes: RedisCodes) -> None:
     mobile = new_mobile()
-    await codes.issue(mobile, "register", "r1")
+    await issue(codes, mobile, "register", "r1")
     await codes.release_cooldown(mobile, "r0")
     with pytest.raises(TooManyCodes):
-        await codes.issue(mobile, "register", "r2")
+        await issue(codes, mobile, "register", "r2")
 
 
 async def test_a_resend_is_the_same_code_and_keeps_its_wrong_tries(
@@ -143,11 +137,11 @@ async def test_a_resend_is_the_same_code_and_keeps_its_wrong_tries(
 ) -> None:
     codes = make_codes(redis, auth_metrics)
     mobile = new_mobile()
-    code = await codes.issue(mobile, "register", "r1")
+    code = await issue(codes, mobile, "register", "r1")
     for _ in range(3):
         await use(codes, mobile, wrong(code))
     await codes.release_cooldown(mobile, "r1")
-    assert await codes.issue(mobile, "register", "r2") == code
+    assert await issue(codes, mobile, "register", "r2") == code
     for _ in range(2):
         await use(codes, mobile, wrong(code))
     assert not await use(codes, mobile, code)
@@ -157,7 +151,7 @@ async def test_after_its_use_a_new_code_is_made(codes: RedisCodes) -> None:
     mobile = new_mobile()
     codes_seen = set()
     for number in range(3):
-        code = await codes.issue(mobile, "register", f"r{number}")
+        code = await issue(codes, mobile, "register", f"r{number}")
         codes_seen.add(code)
         assert await use(codes, mobile, code)
         await codes.release_cooldown(mobile, f"r{number}")
@@ -167,14 +161,14 @@ async def test_after_its_use_a_new_code_is_made(codes: RedisCodes) -> None:
 async def test_a_code_ends_with_its_life(redis: Redis, auth_metrics: AuthMetrics) -> None:
     codes = make_codes(redis, auth_metrics, ttl=1)
     mobile = new_mobile()
-    code = await codes.issue(mobile, "register", "r1")
+    code = await issue(codes, mobile, "register", "r1")
     await asyncio.sleep(1.1)
     assert not await use(codes, mobile, code)
 
 
 async def test_a_failure_that_is_not_the_users_gives_the_code_back(codes: RedisCodes) -> None:
     mobile = new_mobile()
-    code = await codes.issue(mobile, "register", "r1")
+    code = await issue(codes, mobile, "register", "r1")
     with pytest.raises(Unavailable):
         async with codes.consuming(mobile, "register", code):
             raise Unavailable
@@ -183,7 +177,7 @@ async def test_a_failure_that_is_not_the_users_gives_the_code_back(codes: RedisC
 
 async def test_the_users_own_mistake_does_not_give_the_code_back(codes: RedisCodes) -> None:
     mobile = new_mobile()
-    code = await codes.issue(mobile, "register", "r1")
+    code = await issue(codes, mobile, "register", "r1")
     with pytest.raises(AlreadyRegistered):
         async with codes.consuming(mobile, "register", code):
             raise AlreadyRegistered
@@ -193,7 +187,7 @@ async def test_the_users_own_mistake_does_not_give_the_code_back(codes: RedisCod
 async def test_redis_holds_neither_code_nor_number(redis: Redis, auth_metrics: AuthMetrics) -> None:
     codes = make_codes(redis, auth_metrics)
     mobile = new_mobile()
-    code = await codes.issue(mobile, "register", "r1")
+    code = await issue(codes, mobile, "register", "r1")
     stored = [key async for key in redis.scan_iter("code:*")]
     dump = b"".join(stored + [value for key in stored for value in await contents(redis, key)])
     assert mobile.encode() not in dump

@@ -4,20 +4,28 @@ from datetime import timedelta
 
 import pytest
 
-from services.auth.code_requests import CodePolicy, message_status, request_code
-from services.auth.domain import CodeRequested
-from services.auth.errors import SmsUnavailable
+from services.auth.code_requests import Asked, CodePolicy, message_status, request_code
+from services.auth.domain import Client, CodeRequested
+from services.auth.errors import ChallengeRequired, SmsUnavailable
 from shared.errors import NotFound
 from shared.message_status import MessageStatus
-from tests.fakes import NOW, FakeCodes, FakeSmsQueue, FakeStatuses, clock
+from tests.fakes import NOW, FakeChallenges, FakeCodes, FakeSmsQueue, FakeStatuses, clock
 
 MOBILE = "13800000000"
 
 
-async def ask(codes: FakeCodes, statuses: FakeStatuses, queue: FakeSmsQueue) -> CodeRequested:
-    policy = CodePolicy(ttl=600, cooldown=60)
+async def ask(
+    codes: FakeCodes, statuses: FakeStatuses, queue: FakeSmsQueue, challenge: str | None = None
+) -> CodeRequested:
     return await request_code(
-        MOBILE, "login", codes=codes, statuses=statuses, queue=queue, policy=policy, clock=clock
+        Asked(MOBILE, "login", challenge),
+        Client("192.0.2.1", "test"),
+        codes=codes,
+        challenges=FakeChallenges(),
+        statuses=statuses,
+        queue=queue,
+        policy=CodePolicy(ttl=600, cooldown=60),
+        clock=clock,
     )
 
 
@@ -42,6 +50,23 @@ async def test_a_message_that_was_not_queued_takes_no_cooldown() -> None:
         await ask(codes, statuses, FakeSmsQueue(down=True))
     assert codes.released == [MOBILE]
     assert [statuses.states(message_id) for message_id in statuses.history] == [["queued", "failed"]]
+
+
+@pytest.mark.parametrize("challenge", [None, "13800000001"])
+async def test_a_suspicious_request_gets_a_challenge_and_no_code(
+    challenge: str | None,
+) -> None:
+    queue, statuses = FakeSmsQueue(), FakeStatuses()
+    with pytest.raises(ChallengeRequired) as refusal:
+        await ask(FakeCodes(suspicious=True), statuses, queue, challenge)
+    assert refusal.value.members == {"challenge": {"for": MOBILE}}
+    assert (queue.published, statuses.history) == ([], {})
+
+
+async def test_a_suspicious_request_gets_its_code_with_the_challenge_solved() -> None:
+    queue = FakeSmsQueue()
+    await ask(FakeCodes(suspicious=True), FakeStatuses(), queue, challenge=MOBILE)
+    assert [message.mobile for message in queue.published] == [MOBILE]
 
 
 async def test_an_unknown_message_is_not_found() -> None:

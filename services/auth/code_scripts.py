@@ -1,0 +1,116 @@
+"""The Lua scripts that issue, verify and consume codes, each atomic.
+
+Every script may run twice, because the client repeats a command whose answer it lost: the request
+that a key was taken for is stored in it, and the same request finds what it did before.
+"""
+
+# A budget is a list of the moments at which it was charged, newest first: its limit of n in a window
+# is reached while the n-th moment lies inside the window. That is exact at any time, and one clock,
+# that of Redis, serves all replicas. What is refused charges nothing.
+#
+# KEYS  1 cooldown, 2 code, 3 money spent, 4 conversion, 5 solved challenge, 6… one for each budget
+# ARGV  1 request, 2 cooldown ms, 3 nonce, 4 proof, 5 ttl ms, 6 price, 7 money to spend,
+#       8 least conversion, 9 codes before it counts, 10 '1' where a challenge was solved,
+#       11 ms that a challenge lives, 12 JSON: for each budget [name, refuses, [[amount, window ms], …]]
+# Returns {'issued', nonce in force, '1' where a challenge was needed}, {'cooldown', ms left},
+#         {'refused', budget}, {'risky', budget} where a challenge is needed, {'replayed'}
+ISSUE = """
+local day = 86400000
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function full(key, limits)
+  for _, limit in ipairs(limits) do
+    local moment = limit[1] > 0 and redis.call('LINDEX', key, limit[1] - 1)
+    if limit[1] == 0 or (moment and tonumber(moment) > now - limit[2]) then return true end
+  end
+end
+
+local function charge(key, limits)
+  local amount, window = 0, 0
+  for _, limit in ipairs(limits) do
+    amount, window = math.max(amount, limit[1]), math.max(window, limit[2])
+  end
+  redis.call('LPUSH', key, now)
+  redis.call('LTRIM', key, 0, amount - 1)
+  redis.call('PEXPIRE', key, window)
+end
+
+local function charge_for_a_day(key, field, amount)
+  local total = field and redis.call('HINCRBY', key, field, amount) or redis.call('INCRBY', key, amount)
+  if total == amount then redis.call('PEXPIRE', key, day) end
+end
+
+local function current_code()
+  local nonce = redis.call('HGET', KEYS[2], 'nonce')
+  if not nonce or redis.call('HEXISTS', KEYS[2], 'used_by') == 1 then
+    nonce = ARGV[3]
+    redis.call('DEL', KEYS[2])
+    redis.call('HSET', KEYS[2], 'nonce', nonce, 'proof', ARGV[4], 'tries', 0)
+  end
+  redis.call('PEXPIRE', KEYS[2], ARGV[5])
+  return nonce
+end
+
+if redis.call('GET', KEYS[1]) == ARGV[1] then return {'issued', current_code(), '0'} end
+local left = redis.call('PTTL', KEYS[1])
+if left > 0 then return {'cooldown', left} end
+
+local price = tonumber(ARGV[6])
+if tonumber(redis.call('GET', KEYS[3]) or 0) + price > tonumber(ARGV[7]) then
+  return {'refused', 'spend'}
+end
+local budgets, risk = cjson.decode(ARGV[12]), nil
+for place, budget in ipairs(budgets) do
+  local name, refuses, limits = unpack(budget)
+  if full(KEYS[5 + place], limits) then
+    if refuses then return {'refused', name} end
+    risk = risk or name
+  end
+end
+local asked, used = unpack(redis.call('HMGET', KEYS[4], 'requested', 'verified'))
+asked, used = tonumber(asked or 0), tonumber(used or 0)
+if asked >= tonumber(ARGV[9]) and used < asked * tonumber(ARGV[8]) then risk = risk or 'conversion' end
+if risk then
+  if ARGV[10] ~= '1' then return {'risky', risk} end
+  if not redis.call('SET', KEYS[5], ARGV[1], 'NX', 'PX', ARGV[11]) then return {'replayed'} end
+end
+
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+charge_for_a_day(KEYS[3], nil, price)
+charge_for_a_day(KEYS[4], 'requested', 1)
+for place, budget in ipairs(budgets) do charge(KEYS[5 + place], budget[3]) end
+return {'issued', current_code(), risk and '1' or '0'}
+"""
+
+# KEYS cooldown; ARGV request. What the request was charged stays charged: whether its message was
+# sent, nobody may know.
+RELEASE_COOLDOWN = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+"""
+
+# KEYS code, conversion; ARGV attempt, proof, wrong tries allowed.
+# Returns 1 where this attempt has consumed it.
+CONSUME = """
+local used_by = redis.call('HGET', KEYS[1], 'used_by')
+if used_by then return used_by == ARGV[1] and 1 or 0 end
+local proof = redis.call('HGET', KEYS[1], 'proof')
+if not proof then return 0 end
+if proof == ARGV[2] then
+  redis.call('HSET', KEYS[1], 'used_by', ARGV[1])
+  if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HINCRBY', KEYS[2], 'verified', 1) end
+  return 1
+end
+if redis.call('HINCRBY', KEYS[1], 'tries', 1) >= tonumber(ARGV[3]) then
+  redis.call('DEL', KEYS[1])
+end
+return 0
+"""
+
+# KEYS code, conversion; ARGV attempt.
+GIVE_BACK = """
+if redis.call('HGET', KEYS[1], 'used_by') == ARGV[1] then
+  redis.call('HDEL', KEYS[1], 'used_by')
+  if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HINCRBY', KEYS[2], 'verified', -1) end
+end
+"""

@@ -1,0 +1,58 @@
+"""Limits written as text, such as `3/hour,5/day`, and values that depend on the dial code."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from limits.util import parse_many
+from pydantic import BeforeValidator
+from pydantic_settings import NoDecode
+
+ANY_DIAL_CODE = "*"
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `amount` events in any `window_ms` milliseconds."""
+
+    amount: int
+    window_ms: int
+
+
+def parse_limits(text: str) -> tuple[Limit, ...]:
+    """Return the limits that a text such as `3/hour,5/day` states.
+
+    Raises:
+        ValueError: it is written in another way.
+    """
+    return tuple(Limit(item.amount, item.get_expiry() * 1000) for item in parse_many(text))
+
+
+def by_dial_code(parse: Callable[[str], _Value]) -> Callable[[str], Mapping[str, _Value]]:
+    """Return what turns `86=…,*=…` into a mapping; `*` stands for all other dial codes.
+
+    What it returns raises ValueError where the text is written in another way.
+    """
+
+    def parse_all(text: str) -> Mapping[str, _Value]:
+        pairs = [item.strip().partition("=") for item in text.split(",")]
+        values = {code.strip(): parse(value) for code, _, value in pairs}
+        if ANY_DIAL_CODE not in values or not all(_is_dial_code(code) for code in values):
+            raise ValueError(text)
+        return values
+
+    return parse_all
+
+
+def of_dial_code(values: Mapping[str, _Value], dial_code: str) -> _Value:
+    """Return the value of a dial code."""
+    return values.get(dial_code, values[ANY_DIAL_CODE])
+
+
+def _is_dial_code(text: str) -> bool:
+    return text == ANY_DIAL_CODE or text.isdecimal()
+
+
+Limits = Annotated[tuple[Limit, ...], NoDecode, BeforeValidator(parse_limits)]

@@ -1,0 +1,34 @@
+"""The network that an address belongs to, as far as one operator hands it out together."""
+
+import ipaddress
+
+_IPV4_PREFIX = 24
+_IPV6_PREFIX = 64
+
+
+def canonical(address: str) -> str:
+    """Return the one spelling of an address; an IPv4 address inside IPv6 is the IPv4 one.
+
+    What is no address is returned as it is.
+    """
+    parsed = _parse(address)
+    return address if parsed is None else str(parsed)
+
+
+def network_of(address: str) -> str:
+    """Return the /24 of an IPv4 address and the /64 of an IPv6 one, which one host has to itself."""
+    parsed = _parse(address)
+    if parsed is None:
+        return address
+    length = _IPV4_PREFIX if parsed.version == 4 else _IPV6_PREFIX  # noqa: PLR2004 - the version's name
+    return str(ipaddress.ip_network((parsed, length), strict=False))
+
+
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        return parsed.ipv4_mapped
+    return parsed

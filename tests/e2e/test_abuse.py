@@ -1,0 +1,103 @@
+"""What an abuser meets at the public door, and how a user gets past it."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from altcha import Challenge, Payload, solve_challenge
+
+from deploy.local.fleet import Servers
+from tests.client import Api, Phone, Reply, new_mobile
+from tests.system import ORIGIN, System, make_system
+
+
+@pytest.fixture(scope="module")
+def strict(servers: Servers, mysql_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A system that believes the test about its addresses, with limits of its own."""
+    system = make_system(
+        servers,
+        mysql_url,
+        tmp_path_factory.mktemp("strict"),
+        TRUSTED_PROXIES="127.0.0.1",
+        CODE_SECRET="another secret, and so other budgets",
+        CODE_COOLDOWN="1",
+        CODE_LIMIT_NUMBER="1/hour",
+        CODE_CHALLENGE_ADDRESS="2/10minutes",
+        CHALLENGE_COST="2",
+    )
+    system.start()
+    yield system
+    system.stop()
+
+
+@pytest.fixture
+def door(session: aiohttp.ClientSession, strict: System) -> Api:
+    return Api(session, strict.url)
+
+
+@pytest.fixture
+def strict_phone(session: aiohttp.ClientSession, strict: System) -> Phone:
+    return Phone(session, strict.simulator_url)
+
+
+async def ask(door: Api, address: str, mobile: str, **members: Any) -> Reply:
+    headers = {"X-Forwarded-For": address, "Origin": ORIGIN, "Accept-Language": "en"}
+    return await door.post("/code/", {"mobile": mobile, **members}, headers=headers)
+
+
+def solve(challenge: dict[str, Any]) -> str:
+    parsed = Challenge.from_dict(challenge)
+    solution = solve_challenge(parsed)
+    assert solution is not None
+    return base64.b64encode(json.dumps(Payload(parsed, solution).to_dict()).encode()).decode()
+
+
+async def test_beyond_its_budget_an_address_gets_codes_for_solved_challenges(
+    door: Api, strict_phone: Phone
+) -> None:
+    for _ in range(2):
+        assert (await ask(door, "203.0.113.5", new_mobile())).status == 200
+    mobile = new_mobile()
+    refused = await ask(door, "203.0.113.5", mobile)
+    assert (refused.status, refused["type"]) == (403, "/problems/challenge-required")
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert refused.headers["Access-Control-Allow-Origin"] == ORIGIN
+    solved = solve(refused["challenge"])
+    assert (await ask(door, "203.0.113.5", mobile, challenge=solved)).status == 200
+    await strict_phone.code(mobile)
+    assert (await ask(door, "203.0.113.6", new_mobile())).status == 200
+
+
+async def test_a_solution_serves_once_and_for_its_number(door: Api) -> None:
+    for _ in range(2):
+        await ask(door, "203.0.114.5", new_mobile())
+    mobile, other = new_mobile(), new_mobile()
+    challenge = (await ask(door, "203.0.114.5", mobile))["challenge"]
+    replies = [
+        await ask(door, "203.0.114.5", number, challenge=solve(challenge))
+        for number in (other, mobile, mobile, other)
+    ]
+    assert [reply.status for reply in replies] == [403, 200, 429, 403]
+    assert replies[0]["challenge"]["signature"] != challenge["signature"]
+
+
+async def test_a_refusal_tells_nothing_but_when_to_ask_again(door: Api) -> None:
+    mobile = new_mobile()
+    assert (await ask(door, "203.0.115.5", mobile)).status == 200
+    cooldown = await ask(door, "203.0.115.5", mobile)
+    assert (cooldown.status, cooldown["type"]) == (429, "/problems/too-many-codes")
+    assert cooldown["retry_after"] == int(cooldown.headers["Retry-After"]) == 1
+    await asyncio.sleep(1.1)
+    budget = await ask(door, "203.0.115.5", mobile)
+    assert budget["retry_after"] == 3600
+    assert {**budget.body, "retry_after": 1, "request_id": ""} == {**cooldown.body, "request_id": ""}
+
+
+@pytest.mark.parametrize("challenge", [1, ["x"], "x" * 5000])
+async def test_what_cannot_be_a_solution_is_bad_input(door: Api, challenge: Any) -> None:
+    reply = await ask(door, "203.0.116.5", new_mobile(), challenge=challenge)
+    assert (reply.status, list(reply["challenge"])) == (400, reply["challenge"])
