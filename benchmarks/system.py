@@ -135,6 +135,7 @@ def _settings(folder: Path, servers: Servers, ports: Mapping[str, int]) -> dict[
         "CODE_CHALLENGE_PREFIX": "1000000000/day",
         "CODE_LIMIT_DIAL_CODE": "*=1000000000/day",
         "CODE_LIMIT_SPEND": "1000000000",
+        "SMS_RATE_LIMIT": "none",
         "LOG_FORMAT": "json",
         "DRAIN_DELAY": "0",
         "DRAIN_TIMEOUT": "2",

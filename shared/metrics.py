@@ -166,17 +166,65 @@ class SmsMetrics:
             ("outcome",),
             registry=registry,
         )
-        self.provider_answers = Counter(
+        self.in_flight = Gauge("dialpass_sms_messages_in_flight", "Messages being sent.", registry=registry)
+
+
+class ProviderMetrics:
+    """What the SMS worker sees of its provider, and what holds it back from calling it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.answers = Counter(
             "dialpass_sms_provider_answers_total",
-            "Answers of the provider by its code, or by what happened where there was none.",
-            ("provider", "code", "class_"),
+            "Calls that send, by the provider's code or what happened, and by its class in the code table.",
+            ("account", "channel", "code", "class"),
             registry=registry,
         )
-        self.provider_seconds = Histogram(
+        self.seconds = Histogram(
             "dialpass_sms_provider_seconds",
-            "Duration of the provider's calls.",
-            ("provider",),
+            "Duration of the calls that send.",
+            ("account", "channel"),
             buckets=_PROVIDER_SECONDS,
             registry=registry,
         )
-        self.in_flight = Gauge("dialpass_sms_messages_in_flight", "Messages being sent.", registry=registry)
+        self.halted = Gauge(
+            "dialpass_sms_account_halted",
+            "1 while an account sends nothing by a channel, with the code that says why.",
+            ("account", "channel", "code"),
+            registry=registry,
+        )
+        self.breaker_open = Gauge(
+            "dialpass_sms_breaker_open", "1 while no message is consumed.", registry=registry
+        )
+        self.balance = Gauge(
+            "dialpass_sms_account_balance", "Money on the account, RMB.", ("account",), registry=registry
+        )
+        self.budget_seconds = Histogram(
+            "dialpass_sms_budget_wait_seconds",
+            "How long a call waited for a slot of the shared budget of sends.",
+            buckets=_PROVIDER_SECONDS,
+            registry=registry,
+        )
+        self.budget_missed = Counter(
+            "dialpass_sms_budget_missed_total",
+            "Calls that got no slot in time; their messages wait in the queue.",
+            registry=registry,
+        )
+        self.spend = Counter(
+            "dialpass_sms_spend_rmb_total",
+            "Money spent by this worker, as the provider says.",
+            ("account",),
+            registry=registry,
+        )
+        self.spend_today = Gauge(
+            "dialpass_sms_spend_today_rmb",
+            "Money spent by all workers since midnight, UTC+8, reservations included.",
+            registry=registry,
+        )
+        self.spend_cap = Gauge(
+            "dialpass_sms_spend_cap_rmb", "The daily spend cap, 0 where there is none.", registry=registry
+        )
+        self.spend_capped = Counter(
+            "dialpass_sms_spend_capped_total",
+            "Calls that were not made because of the daily spend cap.",
+            registry=registry,
+        )

@@ -8,14 +8,14 @@ from tornado.web import Application
 from services.sms.consumer import SendCodeConsumer
 from services.sms.delivery import deliver, text_composer
 from services.sms.ledger import PatientLedger
+from services.sms.provider_setup import open_provider
 from services.sms.settings import SmsSettings
-from services.sms.yunpian import Yunpian, new_session
 from shared import ops, redis_client
 from shared.health import Health
 from shared.http_server import DrainableServer
 from shared.lifecycle import Service
 from shared.message_status import MessageStatuses, now
-from shared.metrics import SmsMetrics, new_registry
+from shared.metrics import ProviderMetrics, SmsMetrics, new_registry
 from shared.sealing import Sealer
 
 
@@ -29,15 +29,12 @@ async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
     metrics = SmsMetrics(registry)
     redis = redis_client.connect(settings.redis_url.get_secret_value())
     stack.push_async_callback(redis.aclose)
-    session = await stack.enter_async_context(new_session(settings.sms_concurrency))
-    yunpian = Yunpian(
-        session, settings.yunpian_base_url, settings.yunpian_api_key.get_secret_value(), metrics
-    )
+    provider = await open_provider(settings, redis, ProviderMetrics(registry), stack)
     consumer = SendCodeConsumer(
         settings.amqp_url.get_secret_value().split(","),
         partial(
             deliver,
-            provider=yunpian,
+            provider=provider.provider,
             ledger=PatientLedger(MessageStatuses(redis)),
             compose=text_composer(settings.sms_signature, settings.sms_template),
             clock=now,

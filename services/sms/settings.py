@@ -1,25 +1,64 @@
 """The SMS worker's settings."""
 
+from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
 
-from shared.settings import AmqpSettings, BaseUrl, Port, RedisSettings, SealingSettings
+from services.sms.account_settings import AccountEntry, parse_accounts
+from shared.settings import AmqpSettings, BaseUrl, Port, RedisSettings, SealingSettings, ServiceSettings
+
+Money = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=4)]
 
 
-class SmsSettings(RedisSettings, AmqpSettings, SealingSettings):
+def _parse(value: object) -> object:
+    return parse_accounts(value) if isinstance(value, str) else value
+
+
+class ProviderSettings(ServiceSettings):
+    """Yunpian's accounts, and what is sent and spent at most."""
+
+    yunpian_base_url: BaseUrl = Field(
+        "https://sms.yunpian.com",
+        description="Yunpian's URL; https://us.yunpian.com where hosted outside China",
+    )
+    yunpian_voice_base_url: BaseUrl | None = Field(
+        None,
+        description="the URL of Yunpian's voice calls, where it is neither https://voice.yunpian.com nor an"
+        " account's own",
+    )
+    yunpian_api_key: Annotated[SecretStr, Field(min_length=8)] = Field(
+        description="the API key of the Yunpian account, 32 hexadecimal digits"
+    )
+    yunpian_accounts: Annotated[tuple[AccountEntry, ...], NoDecode, BeforeValidator(_parse)] = Field(
+        (),
+        description="more accounts, which send when the ones before cannot: name=key or name=key@URL,"
+        " separated by commas",
+    )
+    sms_rate_limit: Annotated[str, Field(pattern=r"^([1-9][0-9]{0,4}/s|none)$")] = Field(
+        "100/s", description="calls that send, over all workers: a number per second such as 50/s, or none"
+    )
+    sms_daily_spend_cap: Money = Field(
+        Decimal(0), description="RMB that may be spent a day (UTC+8), 0 for no limit"
+    )
+    sms_price: Annotated[Money, Field(gt=0)] = Field(
+        Decimal("0.05"), description="RMB that one part of a message is expected to cost"
+    )
+
+    @property
+    def sends_per_second(self) -> int | None:
+        """The rate limit; None where there is none."""
+        number = self.sms_rate_limit.removesuffix("/s")
+        return int(number) if number.isdecimal() else None
+
+
+class SmsSettings(ProviderSettings, RedisSettings, AmqpSettings, SealingSettings):
     """Everything the worker takes."""
 
     sms_port: Port = Field(8002, description="the TCP port of /healthz, /readyz and /metrics, 1 to 65535")
     sms_concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(
         32, description="messages in work at once and fetched ahead, 1 to 1000"
-    )
-    yunpian_base_url: BaseUrl = Field(
-        "https://sms.yunpian.com",
-        description="Yunpian's URL; https://us.yunpian.com where hosted outside China",
-    )
-    yunpian_api_key: Annotated[SecretStr, Field(min_length=8)] = Field(
-        description="the API key of the Yunpian account, 32 hexadecimal digits"
     )
     sms_signature: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[^【】]+$")] = Field(
         description="the signature registered with Yunpian, without its brackets"

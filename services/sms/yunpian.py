@@ -1,118 +1,183 @@
-"""Yunpian's `single_send` (v2), which it names as the call for codes.
+"""One Yunpian account: its calls (v2), and what their answers mean.
 
-Source: yunpian.com/official/document/sms/en/domestic_single_send and returnvalue_common.
+Sources: yunpian.com/official/document/sms: domestic_single_send, domestic_sms_record, user_get,
+domestic_pull_status, returnvalue_common.
 """
 
-import json
-import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
-import aiohttp
 import structlog
 
-from services.sms.ports import UNKNOWN, Announce, Answer, Filtered, Found, Outgoing, Verdict
-from shared.metrics import SmsMetrics
+from services.sms import yunpian_records, yunpian_voice
+from services.sms.code_table import Class, Rule, find_rule
+from services.sms.ports import UNKNOWN, Answer, Found, Outgoing, Verdict
+from services.sms.yunpian_http import InDoubt, NotSent, YunpianHttp
+from shared.metrics import ProviderMetrics
 
-_NAME = "yunpian"
-_PATH = "/v2/sms/single_send.json"
-_CONNECT_SECONDS = 3.0
-_READ_SECONDS = 8.0
-_ACCEPTED = 0
-# Too often for the number or the text: 30 s, 5 min, an hour, a day (classes L of the code table).
-_LIMITS = frozenset({8, 9, 17, 22, 33, 43, 53})
-# Those that speak of the same text.
-_SAME_TEXT = frozenset({8, 9})
+_SUCCESS = 0
+_RMB = "RMB"
 
 log = structlog.get_logger()
 
 
-class Yunpian:
-    """One Yunpian account over kept-alive connections.
+class CannotAsk(Exception):
+    """A question to Yunpian was not answered as hoped.
 
     Args:
-        session: as `new_session` makes it.
-        base_url: scheme and host of the API.
-        api_key: the account's key; it travels as a form member, so bodies are never logged.
+        why: Yunpian's code, or what happened.
+        answered: whether Yunpian was there and refused.
+    """
+
+    def __init__(self, why: str, *, answered: bool = False) -> None:
+        super().__init__(why)
+        self.why = why
+        self.answered = answered
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInfo:
+    """What Yunpian says about an account.
+
+    Attributes:
+        balance: RMB, or messages where the account is billed so.
+        alarm_balance: below it Yunpian itself sounds an alarm.
+        ip_whitelist: the addresses that may call; empty where all may.
+    """
+
+    balance: Decimal
+    alarm_balance: Decimal
+    ip_whitelist: str
+
+
+class Yunpian:
+    """Calls of one account.
+
+    Args:
+        name: how settings, metrics and the ledger name the account.
+        http: the account's transport.
+        base_url: of all calls but voice.
+        voice_url: of the voice call.
+        price: RMB for one part, where Yunpian counts parts instead of money.
         metrics: counts answers.
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, api_key: str, metrics: SmsMetrics
+        self,
+        name: str,
+        http: YunpianHttp,
+        base_url: str,
+        voice_url: str,
+        price: Decimal,
+        metrics: ProviderMetrics,
     ) -> None:
-        self._session = session
-        self._url = base_url + _PATH
-        self._api_key = api_key
+        self.name = name
+        self._http = http
+        self._base_url = base_url
+        self._voice_url = voice_url
+        self._price = price
         self._metrics = metrics
 
-    @property
-    def accounts(self) -> tuple[str]:
-        """The one account."""
-        return (_NAME,)
-
-    async def send(self, message: Outgoing, announce: Announce, *, only_account: str | None = None) -> Answer:
-        """Send one message; every failure is an answer, none is raised."""
-        started = time.perf_counter()
-        answer = await self._send(message.mobile, message.text)
-        self._metrics.provider_seconds.labels(_NAME).observe(time.perf_counter() - started)
+    async def send(self, message: Outgoing) -> Answer:
+        """Send one message by its channel; every failure is an answer, none is raised."""
+        with self._metrics.seconds.labels(self.name, message.channel).time():
+            answer, class_ = await self._answer(message)
+        self._metrics.answers.labels(self.name, message.channel, answer.code, class_).inc()
         return answer
 
-    async def find(self, account: str, mobile: str, text: str, since: datetime) -> Found:
-        """Answer that nobody knows: this client does not look up."""
-        return UNKNOWN
-
-    async def _send(self, mobile: str, text: str) -> Answer:
-        form = {"apikey": self._api_key, "mobile": mobile, "text": text}
+    async def find(self, mobile: str, text: str, since: datetime) -> Found:
+        """Look up whether the account accepted a text for a number at `since` or later."""
         try:
-            async with self._session.post(self._url, data=form) as response:
-                return self._read(response.status, await response.read())
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return self._failed(Verdict.RETRY, type(error).__name__)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            # A timeout does not mean failure: the message may have been accepted.
-            return self._failed(Verdict.AMBIGUOUS, type(error).__name__)
+            records = await self._ask("/v2/sms/get_record.json", **yunpian_records.query(mobile, since))
+        except CannotAsk as error:
+            log.warning("records_not_read", account=self.name, why=error.why)
+            return UNKNOWN
+        return yunpian_records.find(records, text, since)
 
-    def _read(self, status: int, body: bytes) -> Answer:
-        """Judge by the JSON body: refusals come with status 400, and gateways answer HTML."""
-        document = _json_object(body)
-        code = document.get("code")
-        if not isinstance(code, int):
-            return self._failed(Verdict.AMBIGUOUS, f"http {status}")
-        verdict = _verdict(code)
-        self._metrics.provider_answers.labels(_NAME, str(code), verdict).inc()
-        if verdict is Verdict.ACCEPTED:
-            return Answer(verdict, str(code), _NAME, str(document.get("sid", "")))
-        return Answer(verdict, str(code), _NAME, filtered=_filtered(code))
+    async def info(self) -> AccountInfo:
+        """Return what Yunpian says about the account.
 
-    def _failed(self, verdict: Verdict, what: str) -> Answer:
-        self._metrics.provider_answers.labels(_NAME, what, verdict).inc()
-        return Answer(verdict, what, _NAME)
+        Raises:
+            CannotAsk: it says nothing, or refuses.
+        """
+        document = await self._ask("/v2/user/get.json")
+        return AccountInfo(
+            _decimal(document.get("balance")),
+            _decimal(document.get("alarm_balance")),
+            str(document.get("ip_whitelist") or ""),
+        )
+
+    async def pull_reports(self, limit: int) -> list[dict[str, Any]]:
+        """Take up to `limit` (100 at most) status reports; Yunpian forgets what it has handed out.
+
+        Raises:
+            CannotAsk: it says nothing, or refuses.
+        """
+        reports = await self._ask("/v2/sms/pull_status.json", page_size=str(limit))
+        return reports if isinstance(reports, list) else []
+
+    async def _answer(self, message: Outgoing) -> tuple[Answer, Class]:
+        try:
+            document = await self._send(message)
+        except NotSent as error:
+            return Answer(Verdict.RETRY, error.what, self.name), Class.RETRY
+        except InDoubt as error:
+            return Answer(Verdict.AMBIGUOUS, error.what, self.name), Class.DOUBT
+        except yunpian_voice.CodeNotSpeakable:
+            return Answer(Verdict.PERMANENT, "code too long", self.name), Class.BUG
+        return self._read(document)
+
+    async def _send(self, message: Outgoing) -> Any:  # noqa: ANN401 - any JSON
+        if message.channel == "voice":
+            url, form = self._voice_url + yunpian_voice.PATH, yunpian_voice.form(message)
+            return yunpian_voice.with_code(await self._http.post(url, **form))
+        url = self._base_url + "/v2/sms/single_send.json"
+        return await self._http.post(url, mobile=message.mobile, text=message.text)
+
+    def _read(self, document: Any) -> tuple[Answer, Class]:  # noqa: ANN401 - any JSON
+        code = _code(document)
+        if code is None:
+            return Answer(Verdict.AMBIGUOUS, "no code", self.name), Class.DOUBT
+        if code == _SUCCESS:
+            return self._accepted(document), Class.DELIVERED
+        rule = find_rule(code, f"{document.get('msg')} {document.get('detail')}")
+        self._alert(code, rule)
+        return Answer(rule.class_.verdict, str(code), self.name, filtered=rule.filtered), rule.class_
+
+    def _accepted(self, document: Mapping[str, Any]) -> Answer:
+        parts = int(_decimal(document.get("count"), Decimal(1)))
+        fee = _decimal(document.get("fee"), parts * self._price)
+        if document.get("unit", _RMB) != _RMB:
+            fee = parts * self._price
+        return Answer(Verdict.ACCEPTED, "0", self.name, str(document.get("sid", "")), parts, fee)
+
+    def _alert(self, code: int, rule: Rule) -> None:
+        """Name what the operator has to look at, message by message; a paused account is logged once."""
+        if rule.class_ in {Class.BUG, Class.UNKNOWN}:
+            log.error("provider_refused", account=self.name, code=code, meaning=rule.meaning)
+
+    async def _ask(self, path: str, **form: str) -> Any:  # noqa: ANN401 - any JSON
+        try:
+            document = await self._http.post(self._base_url + path, **form)
+        except (NotSent, InDoubt) as error:
+            raise CannotAsk(error.what) from error
+        code = _code(document)
+        if code not in {None, _SUCCESS}:
+            raise CannotAsk(str(code), answered=True)
+        return document
 
 
-def new_session(concurrency: int) -> aiohttp.ClientSession:
-    """Return an HTTP session with the pipeline's time limits, one connection per message in work."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=concurrency),
-        timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS),
-        headers={"Accept": "application/json;charset=utf-8"},
-    )
+def _code(document: Any) -> int | None:  # noqa: ANN401 - any JSON
+    code = document.get("code") if isinstance(document, dict) else None
+    return code if isinstance(code, int) else None
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def _decimal(value: object, default: Decimal = Decimal(0)) -> Decimal:
     try:
-        document = json.loads(body)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _verdict(code: int) -> Verdict:
-    if code == _ACCEPTED:
-        return Verdict.ACCEPTED
-    return Verdict.LIMITED if code in _LIMITS else Verdict.PERMANENT
-
-
-def _filtered(code: int) -> Filtered:
-    if code in _SAME_TEXT:
-        return Filtered.STRONG
-    return Filtered.WEAK if code in _LIMITS else Filtered.NO
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return default
+    return number if number.is_finite() else default
