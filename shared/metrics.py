@@ -118,6 +118,12 @@ class AuthMetrics:
         self.sign_ins = Counter(
             "dialpass_sign_ins_total", "Sign-ins by outcome.", ("outcome",), registry=registry
         )
+        self.refreshes = Counter(
+            "dialpass_token_refreshes_total",
+            "Refreshes of sessions by outcome.",
+            ("outcome",),
+            registry=registry,
+        )
         self.hashes = Counter(
             "dialpass_password_hashes_total",
             "bcrypt computations: done, or refused because the queue was full.",

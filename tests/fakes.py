@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from services.auth.domain import AuditEntry, NewSession, NewUser, User
+from services.auth.domain import AuditEntry, NewUser, Session, User
 from services.auth.errors import AlreadyRegistered, InvalidCode, SmsUnavailable, Suspicious
 from services.auth.ports import Journal
 from services.sms.ports import UNKNOWN, Announce, Answer, Found, Outgoing, Verdict
 from shared.access_tokens import AccessToken
 from shared.errors import InvalidRequest, Unavailable
-from shared.events import DomainEvent
+from shared.events import DomainEvent, EndReason
 from shared.message_status import MessageStatus
 from shared.messages import Purpose, SendCode
 
@@ -68,6 +68,7 @@ class FakeUsers:
     """Accounts in a list; `down` makes storing fail."""
 
     rows: list[User] = field(default_factory=list)
+    ended_sessions: set[str] = field(default_factory=set)
     down: bool = False
 
     async def add(self, user: NewUser) -> int:
@@ -87,15 +88,43 @@ class FakeUsers:
     async def find_by_id(self, user_id: int) -> User | None:
         return next((row for row in self.rows if row.id == user_id), None)
 
+    async def find_by_session(self, user_id: int, session_id: str) -> User | None:
+        return None if session_id in self.ended_sessions else await self.find_by_id(user_id)
+
+    async def lock(self, user_id: int) -> User | None:
+        return await self.find_by_id(user_id)
+
 
 @dataclass
 class FakeSessions:
-    """Sessions in a list."""
+    """Sessions by id, and the reasons why others ended."""
 
-    rows: list[NewSession] = field(default_factory=list)
+    rows: dict[str, Session] = field(default_factory=dict)
+    ended: dict[str, EndReason] = field(default_factory=dict)
 
-    async def add(self, session: NewSession) -> None:
-        self.rows.append(session)
+    async def add(self, session: Session) -> None:
+        self.rows[session.id] = session
+
+    async def lock(self, session_id: str) -> Session | None:
+        return self.rows.get(session_id)
+
+    async def save(self, session: Session) -> None:
+        self.rows[session.id] = session
+
+    async def of_user(self, user_id: int, now: datetime) -> list[Session]:
+        return [row for row in self.rows.values() if row.user_id == user_id and row.expires_at > now]
+
+    async def end(self, user_id: int, session_id: str, *, reason: EndReason, now: datetime) -> bool:
+        session = self.rows.get(session_id)
+        if session is None or session.user_id != user_id:
+            return False
+        del self.rows[session_id]
+        self.ended[session_id] = reason
+        return True
+
+    async def end_all(self, user_id: int, *, keep: str | None, reason: EndReason, now: datetime) -> int:
+        own = [row.id for row in self.rows.values() if row.user_id == user_id and row.id != keep]
+        return sum([await self.end(user_id, one, reason=reason, now=now) for one in own])
 
 
 @dataclass
@@ -116,7 +145,7 @@ class FakePasswords:
 class FakeTokens:
     """A token is the user's id after a colon; its session is always the same."""
 
-    def issue(self, user: User, session_id: str, now: datetime) -> str:
+    def issue(self, user: User, session_id: str, now: datetime, expires_at: datetime) -> str:
         return f"token:{user.id}"
 
     def verify(self, token: str) -> AccessToken:

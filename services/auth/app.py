@@ -25,10 +25,10 @@ from services.auth.ports import Journal
 from services.auth.pseudonyms import Pseudonyms
 from services.auth.redis_errors import RedisStatuses
 from services.auth.relay import Relay
+from services.auth.rotation import SessionPolicy
 from services.auth.schemas import InputRules
 from services.auth.sessions import MysqlSessions
 from services.auth.settings import AuthSettings
-from services.auth.sign_in import TokenLifetimes
 from services.auth.sms_queue import RabbitSmsQueue
 from services.auth.tokens import JwtTokens
 from services.auth.users import MysqlUsers
@@ -123,10 +123,11 @@ def _wire(
     metrics: AuthMetrics,
     http_metrics: HttpMetrics,
 ) -> Auth:
+    journal = _journal(settings, connections)
     code_secrets = CodeSecrets(settings.code_secret.get_secret_value(), settings.code_length)
     return Auth(
         users=MysqlUsers(connections.database),
-        sessions=MysqlSessions(connections.database),
+        sessions=MysqlSessions(connections.database, journal.events),
         codes=_codes(settings, connections.redis, code_secrets, metrics),
         challenges=AltchaChallenges(code_secrets, cost=settings.challenge_cost, metrics=metrics),
         statuses=RedisStatuses(MessageStatuses(connections.redis), metrics),
@@ -136,13 +137,13 @@ def _wire(
             keys,
             issuer=settings.token_issuer,
             audience=settings.token_audience,
-            ttl=settings.access_token_ttl,
         ),
-        journal=_journal(settings, connections),
+        journal=journal,
         keys=keys,
         clock=now,
         code_policy=CodePolicy(settings.code_ttl, settings.code_cooldown),
-        token_lifetimes=TokenLifetimes(settings.access_token_ttl, settings.refresh_token_ttl),
+        session_policy=_session_policy(settings),
+        login_code_creates_accounts=settings.login_code_creates_accounts,
         input_rules=InputRules(settings.sms_regions, load_common_passwords()),
         metrics=metrics,
         http_metrics=http_metrics,
@@ -155,6 +156,15 @@ def _journal(settings: AuthSettings, connections: _Connections) -> Journal:
         database.transaction,
         MysqlEvents(database, connections.relay.wake),
         MysqlAudit(database, Pseudonyms(settings.code_secret.get_secret_value())),
+    )
+
+
+def _session_policy(settings: AuthSettings) -> SessionPolicy:
+    return SessionPolicy(
+        access=timedelta(seconds=settings.access_token_ttl),
+        refresh=timedelta(seconds=settings.refresh_token_ttl),
+        total=timedelta(seconds=settings.session_max_age),
+        grace=timedelta(seconds=settings.refresh_grace),
     )
 
 

@@ -27,7 +27,7 @@ class NewUser:
     """An account to be created."""
 
     mobile: str
-    password_hash: str = field(repr=False)
+    password_hash: str | None = field(repr=False)
     nickname: str | None
     avatar: str | None
     created_at: datetime
@@ -87,20 +87,47 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class NewSession:
-    """A session to be stored; of the refresh token only the hash."""
+class Session:
+    """A sign-in on one device; times are UTC.
+
+    Attributes:
+        id: not guessable, and no secret.
+        user_id: whose it is.
+        chain_key: what the next refresh token is derived with.
+        refresh_hash: what is known of the current refresh token.
+        generation: the current token's place in the chain.
+        recent_uses: when the tokens before it were first used, the latest last.
+        client: who used it last.
+        created_at: when it began.
+        last_used_at: when it was last refreshed.
+        expires_at: when it ends by itself.
+        access_expires_at: when the last access token ends.
+    """
 
     id: str
     user_id: int
+    chain_key: str = field(repr=False)
     refresh_hash: str = field(repr=False)
+    generation: int
+    recent_uses: tuple[datetime, ...]
     client: Client
     created_at: datetime
+    last_used_at: datetime
     expires_at: datetime
+    access_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request, by a valid access token of a session that has not been ended."""
+
+    user: User
+    session_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """What a sign-in gives the client; lifetimes in seconds."""
+    """What a sign-in gives the client; lifetimes in seconds. `created`: it has made the account."""
 
     user: User
     session_id: str
@@ -108,6 +135,7 @@ class SignedIn:
     expires_in: int
     refresh_token: str = field(repr=False)
     refresh_expires_in: int
+    created: bool = False
 
 
 @dataclass(frozen=True, slots=True)

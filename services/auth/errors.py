@@ -4,6 +4,8 @@ InvalidRequest
 ├── InvalidCode          wrong, expired, used, dead, or of another number or purpose
 ├── AlreadyRegistered    the number has an account
 └── WrongCredentials     unknown number, wrong password, disabled account: told apart by nobody
+Unauthorized
+└── SessionOver          the session behind a refresh token has ended
 Unavailable
 ├── SmsUnavailable       the broker did not take the message
 ├── LostRace             a transaction lost to a concurrent one; nothing was changed
@@ -15,7 +17,7 @@ ChallengeRequired        403, with a proof-of-work challenge to solve first
 from collections.abc import Mapping
 
 from services.auth import texts
-from shared.errors import NON_FIELD, AppError, InvalidRequest, Unavailable
+from shared.errors import NON_FIELD, AppError, InvalidRequest, Unauthorized, Unavailable
 from shared.texts import Text
 
 
@@ -47,6 +49,16 @@ class WrongCredentials(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__({NON_FIELD: [texts.WRONG_CREDENTIALS]})
+
+
+class SessionOver(Unauthorized):
+    """The session has ended or run out; the user has to sign in again."""
+
+    slug = "session-ended"
+    title = Text("The session has ended, please sign in again", "会话已结束，请重新登录")
+
+    def __init__(self) -> None:
+        super().__init__(token_given=True)
 
 
 class TooManyCodes(AppError):

@@ -1,20 +1,15 @@
 """The endpoints: schema, use case, answer."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from prometheus_client import Counter
 from tornado.web import Application, RequestHandler
 
 from services.auth import schemas
 from services.auth.code_requests import Asked, message_status, request_code
-from services.auth.http import JsonHandler, NotFoundHandler
-from services.auth.profile import current_user
+from services.auth.handlers_sessions import SESSION_ROUTES
+from services.auth.http import JsonHandler, NotFoundHandler, Routes, counted
 from services.auth.registration import Registration, register
-from services.auth.sign_in import sign_in
 from services.auth.wiring import Auth
-from shared.errors import AppError
 
 _JWKS_SECONDS = 300
 
@@ -59,7 +54,7 @@ class RegisterHandler(JsonHandler):
     async def handle_post(self) -> schemas.RegisterResponse:
         """Create an account."""
         body = self.body(schemas.RegisterRequest)
-        with _counted(self.auth.metrics.registrations):
+        with counted(self.auth.metrics.registrations):
             user_id = await register(
                 Registration(**body.model_dump()),
                 self.client,
@@ -72,34 +67,13 @@ class RegisterHandler(JsonHandler):
         return schemas.RegisterResponse(id=user_id)
 
 
-class LoginHandler(JsonHandler):
-    """`POST /login/`."""
-
-    async def handle_post(self) -> schemas.LoginResponse:
-        """Sign in."""
-        body = self.body(schemas.LoginRequest)
-        with _counted(self.auth.metrics.sign_ins):
-            signed_in = await sign_in(
-                body.mobile,
-                body.password,
-                self.client,
-                users=self.auth.users,
-                passwords=self.auth.passwords,
-                sessions=self.auth.sessions,
-                tokens=self.auth.tokens,
-                lifetimes=self.auth.token_lifetimes,
-                clock=self.auth.clock,
-            )
-        return schemas.LoginResponse.of(signed_in)
-
-
 class MeHandler(JsonHandler):
     """`GET /me/`."""
 
     async def handle_get(self) -> schemas.ProfileResponse:
         """Show the caller's account."""
-        user = await current_user(self.bearer_token, tokens=self.auth.tokens, users=self.auth.users)
-        return schemas.ProfileResponse.of(user)
+        caller = await self.caller()
+        return schemas.ProfileResponse.of(caller.user)
 
 
 class JwksHandler(JsonHandler):
@@ -111,25 +85,13 @@ class JwksHandler(JsonHandler):
         return schemas.JwksResponse.model_validate(self.auth.keys.jwks())
 
 
-@contextmanager
-def _counted(outcomes: Counter) -> Iterator[None]:
-    """Count the block's outcome: done, or the slug of the problem."""
-    try:
-        yield
-    except AppError as error:
-        outcomes.labels(error.slug).inc()
-        raise
-    outcomes.labels("done").inc()
-
-
-# Route templates by path pattern; the templates are what metrics and logs show.
-_ROUTES: list[tuple[str, str, type[JsonHandler]]] = [
+_ROUTES: Routes = [
     (r"/code/?", "/code/", CodeHandler),
     (r"/code/([0-9a-f]{32})/?", "/code/{message_id}/", CodeStatusHandler),
     (r"/register/?", "/register/", RegisterHandler),
-    (r"/login/?", "/login/", LoginHandler),
     (r"/me/?", "/me/", MeHandler),
     (r"/\.well-known/jwks\.json/?", "/.well-known/jwks.json", JwksHandler),
+    *SESSION_ROUTES,
 ]
 
 

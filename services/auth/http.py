@@ -2,14 +2,18 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import structlog
+from prometheus_client import Counter
 from pydantic import BaseModel
 from tornado.web import HTTPError, RequestHandler
 
-from services.auth.domain import Client
+from services.auth.callers import identify
+from services.auth.domain import Caller, Client
 from services.auth.request_body import check_content_type, parse
 from services.auth.wiring import Auth
 from shared import problems, request_ids
@@ -34,7 +38,7 @@ log = structlog.get_logger()
 
 
 class JsonHandler(RequestHandler):
-    """Base of the handlers. A verb's work goes into `handle_<verb>`, which returns the answer.
+    """Base of the handlers. A verb's work goes into `handle_<verb>`, which returns the answer or None.
 
     The route template (`route`) is what metrics and logs show instead of the path.
     """
@@ -76,6 +80,14 @@ class JsonHandler(RequestHandler):
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else None
 
+    async def caller(self) -> Caller:
+        """Return who asks, by the access token.
+
+        Raises:
+            Unauthorized: there is no valid one, or its session has ended.
+        """
+        return await identify(self.bearer_token, tokens=self.auth.tokens, users=self.auth.users)
+
     def body(self, model: type[_Model]) -> _Model:
         """Return the validated request body."""
         check_content_type(self.request.headers.get("Content-Type", ""))
@@ -89,10 +101,18 @@ class JsonHandler(RequestHandler):
         """Answer POST."""
         await self._answer("handle_post", *path)
 
+    async def patch(self, *path: str) -> None:
+        """Answer PATCH."""
+        await self._answer("handle_patch", *path)
+
+    async def delete(self, *path: str) -> None:
+        """Answer DELETE."""
+        await self._answer("handle_delete", *path)
+
     async def _unsupported(self, *_path: str) -> None:
         raise self._method_not_allowed()
 
-    head = delete = patch = put = options = _unsupported
+    head = put = options = _unsupported
 
     async def _answer(self, handle: str, *path: str) -> None:
         method = getattr(self, handle, None)
@@ -100,10 +120,18 @@ class JsonHandler(RequestHandler):
             raise self._method_not_allowed()
         try:
             async with asyncio.timeout(_HANDLER_SECONDS):
-                answer: BaseModel = await method(*path)
+                answer: BaseModel | None = await method(*path)
         except TimeoutError as error:
             raise Unavailable from error
-        self.finish(answer.model_dump_json())
+        if answer is None:
+            self._answer_nothing()
+        else:
+            self.finish(answer.model_dump_json())
+
+    def _answer_nothing(self) -> None:
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.clear_header("Content-Type")
+        self.finish()
 
     def _method_not_allowed(self) -> MethodNotAllowed:
         handled = [verb for verb in _METHODS if hasattr(self, f"handle_{verb.lower()}")]
@@ -149,6 +177,21 @@ class JsonHandler(RequestHandler):
             ms=round(seconds * 1000, 2),
             **details,
         )
+
+
+# Route templates by path pattern; the templates are what metrics and logs show.
+Routes = list[tuple[str, str, type[JsonHandler]]]
+
+
+@contextmanager
+def counted(outcomes: Counter) -> Iterator[None]:
+    """Count the block's outcome: done, or the slug of the problem."""
+    try:
+        yield
+    except AppError as error:
+        outcomes.labels(error.slug).inc()
+        raise
+    outcomes.labels("done").inc()
 
 
 class NotFoundHandler(JsonHandler):

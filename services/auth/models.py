@@ -26,17 +26,34 @@ class SessionRow(peewee.Model):
 
     id = peewee.CharField(max_length=32, primary_key=True)
     user_id = peewee.BigIntegerField(index=True)
-    refresh_hash = peewee.CharField(max_length=64, unique=True)
+    refresh_hash = peewee.CharField(max_length=64)
+    chain_key = peewee.CharField(max_length=64)
+    generation = peewee.IntegerField()
+    recent_uses = peewee.CharField(max_length=512)
     ip = peewee.CharField(max_length=45)
     user_agent = peewee.CharField(max_length=255)
     created_at = peewee.DateTimeField()
     last_used_at = peewee.DateTimeField()
     expires_at = peewee.DateTimeField()
+    access_expires_at = peewee.DateTimeField()
 
     class Meta:
         """peewee's settings."""
 
         table_name = "sessions"
+
+
+class EndedSessionRow(peewee.Model):
+    """A session that was ended while an access token of it may still be valid."""
+
+    session_id = peewee.CharField(max_length=32, primary_key=True)
+    ended_at = peewee.DateTimeField()
+    expires_at = peewee.DateTimeField()
+
+    class Meta:
+        """peewee's settings."""
+
+        table_name = "ended_sessions"
 
 
 class OutboxRow(peewee.Model):

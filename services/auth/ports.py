@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from services.auth.domain import AuditEntry, NewSession, NewUser, User
+from services.auth.domain import AuditEntry, NewUser, Session, User
 from shared.access_tokens import AccessToken
-from shared.events import DomainEvent
+from shared.events import DomainEvent, EndReason
 from shared.message_status import MessageStatus
 from shared.messages import Purpose, SendCode
 
@@ -64,12 +64,36 @@ class Users(Protocol):
     async def find_by_id(self, user_id: int) -> User | None:
         """Return the account with an id."""
 
+    async def find_by_session(self, user_id: int, session_id: str) -> User | None:
+        """Return the account with an id, if this session of it has not been ended."""
+
+    async def lock(self, user_id: int) -> User | None:
+        """Return the account with an id, which nobody else changes until the transaction is over."""
+
 
 class Sessions(Protocol):
-    """The sessions."""
+    """The sessions that have not ended."""
 
-    async def add(self, session: NewSession) -> None:
+    async def add(self, session: Session) -> None:
         """Store a session."""
+
+    async def lock(self, session_id: str) -> Session | None:
+        """Return a session that nobody else changes until the current transaction is over."""
+
+    async def save(self, session: Session) -> None:
+        """Write what a use has changed."""
+
+    async def of_user(self, user_id: int, now: datetime) -> list[Session]:
+        """Return a user's sessions, the one used last first."""
+
+    async def end(self, user_id: int, session_id: str, *, reason: EndReason, now: datetime) -> bool:
+        """End a session in the current transaction; False where the user has none with this id.
+
+        Every gateway refuses its access tokens from then on, and an event tells of it.
+        """
+
+    async def end_all(self, user_id: int, *, keep: str | None, reason: EndReason, now: datetime) -> int:
+        """End a user's sessions but `keep`, as `end` does, and return how many there were."""
 
 
 class Codes(Protocol):
@@ -139,7 +163,7 @@ class Passwords(Protocol):
 class Tokens(Protocol):
     """Access tokens."""
 
-    def issue(self, user: User, session_id: str, now: datetime) -> str:
+    def issue(self, user: User, session_id: str, now: datetime, expires_at: datetime) -> str:
         """Return a signed access token."""
 
     def verify(self, token: str) -> AccessToken:

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from services.auth import texts
-from services.auth.domain import SignedIn, User
+from services.auth.domain import User
 from shared.messages import Purpose
 from shared.phone import InvalidMobile, parse_mobile
 from shared.texts import Text
@@ -94,11 +94,13 @@ Timestamp = Annotated[
 ]
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
+    """Base of the requests: members that are not known are ignored."""
+
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class CodeRequest(_Request):
+class CodeRequest(Request):
     """`POST /code/`."""
 
     mobile: Mobile
@@ -111,7 +113,7 @@ class CodeRequest(_Request):
     )
 
 
-class RegisterRequest(_Request):
+class RegisterRequest(Request):
     """`POST /register/`."""
 
     mobile: Mobile
@@ -134,13 +136,6 @@ class RegisterRequest(_Request):
         return password
 
 
-class LoginRequest(_Request):
-    """`POST /login/`; the password's rules are not repeated, a wrong one is simply wrong."""
-
-    mobile: Mobile
-    password: Text_ = Field(repr=False)
-
-
 class CodeResponse(BaseModel):
     """The answer to `POST /code/`; times in seconds."""
 
@@ -161,32 +156,6 @@ class RegisterResponse(BaseModel):
     """The answer to `POST /register/`."""
 
     id: int
-
-
-class LoginResponse(BaseModel):
-    """The answer to `POST /login/`; lifetimes in seconds."""
-
-    id: int
-    nick: str
-    token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - not a secret
-    expires_in: int
-    refresh_token: str
-    refresh_expires_in: int
-    session_id: str
-
-    @classmethod
-    def of(cls, signed_in: SignedIn) -> Self:
-        """Return the answer for an opened session."""
-        return cls(
-            id=signed_in.user.id,
-            nick=signed_in.user.nick,
-            token=signed_in.token,
-            expires_in=signed_in.expires_in,
-            refresh_token=signed_in.refresh_token,
-            refresh_expires_in=signed_in.refresh_expires_in,
-            session_id=signed_in.session_id,
-        )
 
 
 class ProfileResponse(BaseModel):

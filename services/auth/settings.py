@@ -95,6 +95,16 @@ class AuthSettings(MysqlSettings, KeySettings, RedisSettings, AmqpSettings, Seal
     refresh_token_ttl: Annotated[int, Field(ge=60, le=90 * 86400)] = Field(
         604800, description="seconds that a refresh token is valid, 60 to 7776000"
     )
+    session_max_age: Annotated[int, Field(ge=60, le=3650 * 86400)] = Field(
+        7776000, description="seconds that a session lasts at most, however often refreshed, 60 to 315360000"
+    )
+    refresh_grace: Annotated[int, Field(ge=1, le=60)] = Field(
+        10, description="seconds that a used refresh token still gets an answer, 1 to 60"
+    )
+    login_code_creates_accounts: bool = Field(
+        default=True,
+        description="true or false: whether signing in with a code makes an account where there is none",
+    )
 
     @field_validator("sms_regions", mode="before")
     @classmethod

@@ -1,21 +1,16 @@
 """Signing in with mobile and password."""
 
-import hashlib
-import secrets
-from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
 
-from services.auth.domain import Client, NewSession, SignedIn, User
+from services.auth.domain import Client, SignedIn, User
 from services.auth.errors import WrongCredentials
-from services.auth.ports import Clock, Passwords, Sessions, Tokens, Users
+from services.auth.ports import Clock, Journal, Passwords, Sessions, Tokens, Users
+from services.auth.rotation import SessionPolicy
+from services.auth.session_opening import open_session
+from services.auth.transactions import atomically
+from shared.errors import Unavailable
 
-
-@dataclass(frozen=True, slots=True)
-class TokenLifetimes:
-    """Lifetimes in seconds."""
-
-    access: int
-    refresh: int
+_ATTEMPTS = 3
 
 
 async def sign_in(
@@ -27,53 +22,44 @@ async def sign_in(
     passwords: Passwords,
     sessions: Sessions,
     tokens: Tokens,
-    lifetimes: TokenLifetimes,
+    journal: Journal,
+    policy: SessionPolicy,
     clock: Clock,
 ) -> SignedIn:
     """Open a session for the owner of an account.
 
-    Unknown number, wrong password and disabled account cost one bcrypt computation each and end
-    alike (OWASP Authentication Cheat Sheet, "Authentication and Error Messages").
+    Unknown number, wrong password, disabled account and account without a password cost one bcrypt
+    computation each and end alike (OWASP Authentication Cheat Sheet, "Authentication and Error
+    Messages").
 
     Raises:
-        WrongCredentials: for any of the three.
+        WrongCredentials: for any of the four.
         Unavailable: a dependency is down, or too many checks are queued.
     """
+
+    async def open_(checked: User) -> SignedIn | None:
+        now = clock()
+        user = await users.lock(checked.id)
+        # The check took a while: the password that it was may be none any more.
+        if user is None or (user.mobile, user.password_hash) != (mobile, checked.password_hash):
+            return None
+        if not user.enabled:
+            return None
+        return await open_session(
+            user, client, now, method="password",
+            sessions=sessions, tokens=tokens, journal=journal, policy=policy,
+        )  # fmt: skip
+
+    for _ in range(_ATTEMPTS):
+        checked = await _check(mobile, password, users, passwords)
+        if opened := await atomically(journal.transaction, partial(open_, checked)):
+            return opened
+    raise Unavailable
+
+
+async def _check(mobile: str, password: str, users: Users, passwords: Passwords) -> User:
     user = await users.find_by_mobile(mobile)
     matches = await passwords.verify(password, user.password_hash if user else None)
     if user is None or not matches or not user.enabled:
         raise WrongCredentials
-    return await _open_session(
-        user, client, sessions=sessions, tokens=tokens, lifetimes=lifetimes, clock=clock
-    )
-
-
-async def _open_session(
-    user: User,
-    client: Client,
-    *,
-    sessions: Sessions,
-    tokens: Tokens,
-    lifetimes: TokenLifetimes,
-    clock: Clock,
-) -> SignedIn:
-    now = clock()
-    refresh_token = secrets.token_urlsafe(32)
-    session = NewSession(
-        id=secrets.token_hex(16),
-        user_id=user.id,
-        # 256 random bits need no slow hash.
-        refresh_hash=hashlib.sha256(refresh_token.encode()).hexdigest(),
-        client=client,
-        created_at=now,
-        expires_at=now + timedelta(seconds=lifetimes.refresh),
-    )
-    await sessions.add(session)
-    return SignedIn(
-        user=user,
-        session_id=session.id,
-        token=tokens.issue(user, session.id, now),
-        expires_in=lifetimes.access,
-        refresh_token=refresh_token,
-        refresh_expires_in=lifetimes.refresh,
-    )
+    return user

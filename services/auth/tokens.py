@@ -1,7 +1,7 @@
 """Issuing access tokens; `shared.access_tokens` verifies them, here as at the gateways."""
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import jwt
 
@@ -17,18 +17,16 @@ class JwtTokens:
         keys: what signs and verifies.
         issuer: the iss claim.
         audience: the aud claim.
-        ttl: seconds that a token is valid.
     """
 
-    def __init__(self, keys: KeyRing, *, issuer: str, audience: str, ttl: int) -> None:
+    def __init__(self, keys: KeyRing, *, issuer: str, audience: str) -> None:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
-        self._ttl = timedelta(seconds=ttl)
         self._jwt = jwt.PyJWT(options={"enforce_minimum_key_length": True})
         self._verifier = TokenVerifier(keys.find, issuer=issuer, audience=audience)
 
-    def issue(self, user: User, session_id: str, now: datetime) -> str:
+    def issue(self, user: User, session_id: str, now: datetime, expires_at: datetime) -> str:
         """Return a signed access token with the registered claims, `sid`, and the origin's two."""
         claims = {
             "iss": self._issuer,
@@ -36,7 +34,7 @@ class JwtTokens:
             "sub": str(user.id),
             "sid": session_id,
             "iat": now,
-            "exp": now + self._ttl,
+            "exp": expires_at,
             "jti": secrets.token_hex(16),
             "uid": user.id,
             "nick": user.nick,

@@ -1,13 +1,14 @@
 """The accounts in MySQL."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from services.auth.database import Database
 from services.auth.database_errors import DuplicateKey
 from services.auth.domain import NewUser, User
 from services.auth.errors import AlreadyRegistered
-from services.auth.models import UserRow
+from services.auth.models import SessionRow, UserRow
+from services.auth.moments import aware, naive
 
 
 class MysqlUsers:
@@ -25,7 +26,11 @@ class MysqlUsers:
             UserRow.created_at,
         )
         self._by_mobile = database.compile(UserRow.select(*columns).where(UserRow.mobile == ""))
-        self._by_id = database.compile(UserRow.select(*columns).where(UserRow.id == 0))
+        by_id = UserRow.select(*columns).where(UserRow.id == 0)
+        self._by_id = database.compile(by_id)
+        self._locked = database.compile(by_id.for_update())
+        of_session = (SessionRow.user_id == UserRow.id) & (SessionRow.id == "")
+        self._by_session = database.compile(by_id.join(SessionRow, on=of_session))
 
     async def add(self, user: NewUser) -> int:
         """Store an account and return its id."""
@@ -34,7 +39,7 @@ class MysqlUsers:
             password_hash=user.password_hash,
             nickname=user.nickname,
             avatar=user.avatar,
-            created_at=_naive(user.created_at),
+            created_at=naive(user.created_at),
         )
         try:
             return await self._database.insert(query)
@@ -49,9 +54,17 @@ class MysqlUsers:
         """Return the account with an id."""
         return _user(await self._database.fetch_one(self._by_id, (user_id,)))
 
+    async def find_by_session(self, user_id: int, session_id: str) -> User | None:
+        """Return the account with an id, if this session of it has not been ended."""
+        return _user(await self._database.fetch_one(self._by_session, (session_id, user_id)))
+
+    async def lock(self, user_id: int) -> User | None:
+        """Return the account with an id, which nobody else changes until the transaction is over."""
+        return _user(await self._database.fetch_one(self._locked, (user_id,)))
+
     async def set_disabled(self, user_id: int, at: datetime | None) -> bool:
         """Disable an account as of a time, or enable it with None; False where there is none."""
-        value = None if at is None else _naive(at)
+        value = None if at is None else naive(at)
         query = UserRow.update(disabled_at=value).where(UserRow.id == user_id)
         return await self._database.update(query) > 0
 
@@ -66,11 +79,6 @@ def _user(row: tuple[Any, ...] | None) -> User | None:
         password_hash=password_hash,
         nickname=nickname,
         avatar=avatar,
-        disabled_at=disabled_at and disabled_at.replace(tzinfo=UTC),
-        created_at=created_at.replace(tzinfo=UTC),
+        disabled_at=disabled_at and aware(disabled_at),
+        created_at=aware(created_at),
     )
-
-
-def _naive(moment: datetime) -> datetime:
-    """DATETIME columns hold UTC without a zone."""
-    return moment.astimezone(UTC).replace(tzinfo=None)

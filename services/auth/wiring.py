@@ -16,8 +16,8 @@ from services.auth.ports import (
     Tokens,
     Users,
 )
+from services.auth.rotation import SessionPolicy
 from services.auth.schemas import InputRules
-from services.auth.sign_in import TokenLifetimes
 from shared.in_flight import InFlight
 from shared.metrics import AuthMetrics, HttpMetrics
 
@@ -38,7 +38,8 @@ class Auth:
     keys: KeyRing
     clock: Clock
     code_policy: CodePolicy
-    token_lifetimes: TokenLifetimes
+    session_policy: SessionPolicy
+    login_code_creates_accounts: bool
     input_rules: InputRules
     metrics: AuthMetrics
     http_metrics: HttpMetrics

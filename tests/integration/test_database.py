@@ -7,10 +7,9 @@ import pytest
 
 from deploy.local.fleet import Servers
 from services.auth.database import Database
-from services.auth.domain import Client, NewSession, NewUser
+from services.auth.domain import NewUser
 from services.auth.errors import AlreadyRegistered
 from services.auth.migrate import migrate
-from services.auth.sessions import MysqlSessions
 from services.auth.users import MysqlUsers
 from shared.errors import Unavailable
 from tests.client import new_mobile
@@ -86,19 +85,6 @@ async def test_an_account_can_be_disabled_and_enabled(database: Database) -> Non
     assert disabled is not None
     assert enabled is not None
     assert (disabled.enabled, enabled.enabled) == (False, True)
-
-
-async def test_a_session_is_stored_for_its_user(database: Database) -> None:
-    user_id = await MysqlUsers(database).add(new_user(new_mobile()))
-    session_id = f"{user_id:032x}"
-    client = Client("2001:db8::1", "агент 🐼")
-    await MysqlSessions(database).add(
-        NewSession(session_id, user_id, "0" * 32 + session_id, client, NOW, NOW)
-    )
-    row = await database.fetch_one(
-        "SELECT user_id, ip, user_agent FROM sessions WHERE id = %s", (session_id,)
-    )
-    assert row == (user_id, "2001:db8::1", "агент 🐼")
 
 
 async def test_a_dead_idle_connection_is_not_noticed_by_a_reader(mysql_url: str) -> None:

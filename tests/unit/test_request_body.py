@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auth import schemas, texts
+from services.auth import schemas, schemas_sessions, texts
 from services.auth.request_body import check_content_type, parse
 from shared.errors import NON_FIELD, InvalidRequest, UnsupportedMediaType
 from shared.texts import Text
@@ -133,7 +133,7 @@ def test_a_nickname_may_be_an_emoji_family() -> None:
 
 def test_sign_in_does_not_judge_the_password() -> None:
     body = json.dumps({"mobile": "13800000000", "password": "x" * 5000}).encode()
-    assert len(parse(body, schemas.LoginRequest, RULES).password) == 5000
+    assert len(parse(body, schemas_sessions.LoginRequest, RULES).password) == 5000
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,13 @@ def keys(tmp_path: Path) -> KeyRing:
     return ring(tmp_path)
 
 
-def make(keys: KeyRing, audience: str = "dialpass", issuer: str = "dialpass", ttl: int = 900) -> JwtTokens:
-    return JwtTokens(keys, issuer=issuer, audience=audience, ttl=ttl)
+def make(keys: KeyRing, audience: str = "dialpass", issuer: str = "dialpass") -> JwtTokens:
+    return JwtTokens(keys, issuer=issuer, audience=audience)
+
+
+def issue(tokens: JwtTokens, at: datetime | None = None, seconds: int = 900) -> str:
+    at = at or now()
+    return tokens.issue(USER, "session", at, at + timedelta(seconds=seconds))
 
 
 def claims_of(token: str, keys: KeyRing) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def claims_of(token: str, keys: KeyRing) -> dict[str, Any]:
 
 def test_a_token_has_the_contracts_claims_and_the_origins(keys: KeyRing) -> None:
     at = now()
-    claims = claims_of(make(keys).issue(USER, "session", at), keys)
+    claims = claims_of(issue(make(keys), at), keys)
     assert set(claims) == {"iss", "aud", "sub", "sid", "iat", "exp", "jti", "uid", "nick"}
     assert (claims["sub"], claims["uid"], claims["nick"], claims["sid"]) == ("42", 42, "小明", "session")
     assert claims["exp"] - claims["iat"] == 900
@@ -50,13 +55,13 @@ def test_a_token_has_the_contracts_claims_and_the_origins(keys: KeyRing) -> None
 
 
 def test_a_token_says_which_key_and_algorithm(keys: KeyRing) -> None:
-    header = jwt.get_unverified_header(make(keys).issue(USER, "session", now()))
+    header = jwt.get_unverified_header(issue(make(keys)))
     assert (header["alg"], header["kid"], header["typ"]) == ("ES256", keys.signing_key(NOW).kid, "JWT")
 
 
 def test_a_token_verifies_to_its_user_session_and_end(keys: KeyRing) -> None:
     tokens, at = make(keys), now()
-    token = tokens.verify(tokens.issue(USER, "session", at))
+    token = tokens.verify(issue(tokens, at))
     assert (token.user_id, token.session_id, token.expires_at) == (42, "session", int(at.timestamp()) + 900)
 
 
@@ -64,7 +69,7 @@ def test_a_token_verifies_to_its_user_session_and_end(keys: KeyRing) -> None:
 def test_every_algorithm_signs_what_it_verifies(tmp_path: Path, algorithm: Algorithm) -> None:
     create_key(tmp_path, algorithm, NOW)
     tokens = make(ring(tmp_path, algorithm))
-    token = tokens.issue(USER, "session", now())
+    token = issue(tokens)
     assert jwt.get_unverified_header(token)["alg"] == algorithm
     assert tokens.verify(token).user_id == 42
 
@@ -72,7 +77,7 @@ def test_every_algorithm_signs_what_it_verifies(tmp_path: Path, algorithm: Algor
 def test_the_origins_token_of_7_days_is_two_settings_away(tmp_path: Path) -> None:
     """`TOKEN_ALGORITHM=HS256` and `ACCESS_TOKEN_TTL=604800`, read as the origin's code reads it."""
     secret = create_key(tmp_path, "HS256", NOW).private
-    token = make(ring(tmp_path, "HS256"), ttl=604800).issue(USER, "session", now())
+    token = issue(make(ring(tmp_path, "HS256")), seconds=604800)
     claims = jwt.decode(token, secret, algorithms=["HS256"], options={"verify_aud": False})
     assert (claims["uid"], claims["nick"]) == (42, "小明")
     assert claims["exp"] - claims["iat"] == 7 * 24 * 3600
@@ -80,14 +85,14 @@ def test_the_origins_token_of_7_days_is_two_settings_away(tmp_path: Path) -> Non
 
 def test_a_token_of_an_unknown_key_is_told_apart(keys: KeyRing, tmp_path: Path) -> None:
     create_key(tmp_path / "other", "ES256", NOW)
-    token = make(ring(tmp_path / "other")).issue(USER, "session", now())
+    token = issue(make(ring(tmp_path / "other")))
     with pytest.raises(UnknownKey):
         make(keys).verify(token)
 
 
 def test_no_two_tokens_have_the_same_id(keys: KeyRing) -> None:
     tokens, at = make(keys), now()
-    ids = {claims_of(tokens.issue(USER, "session", at), keys)["jti"] for _ in range(3)}
+    ids = {claims_of(issue(tokens, at), keys)["jti"] for _ in range(3)}
     assert len(ids) == 3
 
 

@@ -1,0 +1,61 @@
+"""Signing in with a code, which makes an account where there is none."""
+
+from dataclasses import replace
+
+from services.auth.domain import Client, NewUser, SignedIn
+from services.auth.errors import AlreadyRegistered, InvalidCode
+from services.auth.ports import Clock, Codes, Journal, Sessions, Tokens, Users
+from services.auth.registration import add_user
+from services.auth.rotation import SessionPolicy
+from services.auth.session_opening import open_session
+from services.auth.transactions import atomically
+
+
+async def sign_in_with_code(
+    mobile: str,
+    code: str,
+    client: Client,
+    *,
+    creates_accounts: bool,
+    codes: Codes,
+    users: Users,
+    sessions: Sessions,
+    tokens: Tokens,
+    journal: Journal,
+    policy: SessionPolicy,
+    clock: Clock,
+) -> SignedIn:
+    """Open a session for the owner of a number.
+
+    The account is looked up before the code is looked at, so that a refusal takes the same steps
+    whether or not there is one.
+
+    Raises:
+        InvalidCode: also for a disabled account, and for an unknown number where none may be made.
+        Unavailable: a dependency is down; the code still works.
+    """
+
+    async def open_(user_id: int | None) -> SignedIn:
+        now, created = clock(), user_id is None
+        if user_id is None:
+            new = NewUser(mobile, None, None, None, now)
+            user_id = await add_user(new, client, method="code", users=users, journal=journal)
+        user = await users.lock(user_id)
+        if user is None or user.mobile != mobile or not user.enabled:
+            raise InvalidCode
+        opened = await open_session(
+            user, client, now, method="code", sessions=sessions, tokens=tokens, journal=journal, policy=policy
+        )
+        return replace(opened, created=created)
+
+    known = await users.find_by_mobile(mobile)
+    async with codes.consuming(mobile, "login", code):
+        if known is None and not creates_accounts:
+            raise InvalidCode
+        try:
+            return await atomically(journal.transaction, lambda: open_(known.id if known else None))
+        except AlreadyRegistered:  # a moment ago, by another request
+            winner = await users.find_by_mobile(mobile)
+            if winner is None:
+                raise InvalidCode from None
+            return await atomically(journal.transaction, lambda: open_(winner.id))

@@ -1,0 +1,130 @@
+"""The sessions on a real MariaDB."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.auth.database import Database
+from services.auth.domain import Client, NewUser, Session
+from services.auth.events import MysqlEvents
+from services.auth.refresh_tokens import new_chain_key, new_session_id
+from services.auth.sessions import MysqlSessions
+from services.auth.users import MysqlUsers
+from tests.client import new_mobile
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+@pytest.fixture
+def sessions(database: Database) -> MysqlSessions:
+    return MysqlSessions(database, MysqlEvents(database))
+
+
+@pytest.fixture
+async def user_id(database: Database) -> int:
+    return await MysqlUsers(database).add(NewUser(new_mobile(), None, None, None, NOW))
+
+
+def new_session(user_id: int) -> Session:
+    return Session(
+        id=new_session_id(), user_id=user_id, chain_key=new_chain_key(), refresh_hash="0" * 64, generation=0,
+        recent_uses=(), client=Client("2001:db8::1", "агент 🐼"), created_at=NOW, last_used_at=NOW,
+        expires_at=NOW + timedelta(days=7), access_expires_at=NOW + timedelta(minutes=15),
+    )  # fmt: skip
+
+
+async def ended(database: Database, *ids: str) -> dict[str, datetime]:
+    rows = await database.fetch_all("SELECT session_id, expires_at FROM ended_sessions", ())
+    return {session_id: expires_at for session_id, expires_at in rows if session_id in ids}
+
+
+async def test_a_session_is_read_as_it_was_written(sessions: MysqlSessions, user_id: int) -> None:
+    session = new_session(user_id)
+    await sessions.add(session)
+    assert await sessions.lock(session.id) == session
+    uses = tuple(NOW.replace(microsecond=0) + timedelta(milliseconds=250 * use) for use in range(16))
+    used = replace(
+        session, generation=16, refresh_hash="f" * 64, recent_uses=uses, client=Client("192.0.2.1", ""),
+        last_used_at=NOW + timedelta(hours=1), expires_at=NOW + timedelta(days=8),
+        access_expires_at=NOW + timedelta(hours=2),
+    )  # fmt: skip
+    await sessions.save(used)
+    assert await sessions.lock(session.id) == used
+
+
+async def test_living_sessions_are_listed_the_last_used_first(sessions: MysqlSessions, user_id: int) -> None:
+    first, second = new_session(user_id), new_session(user_id)
+    over = replace(new_session(user_id), expires_at=NOW)
+    for session in (first, replace(second, last_used_at=NOW + timedelta(seconds=1)), over):
+        await sessions.add(session)
+    assert [session.id for session in await sessions.of_user(user_id, NOW)] == [second.id, first.id]
+
+
+async def test_an_ended_session_is_gone_listed_as_ended_and_told_of(
+    database: Database, sessions: MysqlSessions, user_id: int
+) -> None:
+    session = new_session(user_id)
+    await sessions.add(session)
+    async with database.transaction():
+        assert await sessions.end(user_id, session.id, reason="signed_out", now=NOW)
+    assert await sessions.lock(session.id) is None
+    assert await ended(database, session.id) == {session.id: session.access_expires_at.replace(tzinfo=None)}
+    told = await database.fetch_one("SELECT body FROM outbox WHERE user_id = %s", (user_id,))
+    assert told is not None
+    assert session.id in told[0]
+
+
+async def test_another_users_session_is_not_ended(
+    database: Database, sessions: MysqlSessions, user_id: int
+) -> None:
+    session = new_session(user_id)
+    await sessions.add(session)
+    assert not await sessions.end(user_id + 1, session.id, reason="ended_by_user", now=NOW)
+    assert await sessions.lock(session.id) == session
+    assert await ended(database, session.id) == {}
+
+
+@pytest.mark.parametrize("keeps", [1, 0])
+async def test_all_sessions_of_a_user_end_but_the_one_to_keep(
+    database: Database, sessions: MysqlSessions, user_id: int, keeps: int
+) -> None:
+    own = [new_session(user_id) for _ in range(3)]
+    for session in own:
+        await sessions.add(session)
+    keep = own[0].id if keeps else None
+    count = await sessions.end_all(user_id, keep=keep, reason="password_reset", now=NOW)
+    gone = {session.id for session in own if session.id != keep}
+    assert count == len(gone)
+    assert set(await ended(database, *(session.id for session in own))) == gone
+
+
+async def test_an_end_that_is_rolled_back_has_not_happened(
+    database: Database, sessions: MysqlSessions, user_id: int
+) -> None:
+    session = new_session(user_id)
+    await sessions.add(session)
+
+    async def end_and_fail() -> None:
+        async with database.transaction():
+            await sessions.end(user_id, session.id, reason="signed_out", now=NOW)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await end_and_fail()
+    assert await sessions.lock(session.id) == session
+    assert await ended(database, session.id) == {}
+    assert await database.fetch_one("SELECT 1 FROM outbox WHERE user_id = %s", (user_id,)) is None
+
+
+async def test_a_users_session_names_the_user_until_it_ends(
+    database: Database, sessions: MysqlSessions, user_id: int
+) -> None:
+    users, session = MysqlUsers(database), new_session(user_id)
+    await sessions.add(session)
+    found = await users.find_by_session(user_id, session.id)
+    assert found is not None
+    assert found.id == user_id
+    assert await users.find_by_session(user_id + 1, session.id) is None
+    await sessions.end(user_id, session.id, reason="disabled", now=NOW)
+    assert await users.find_by_session(user_id, session.id) is None
