@@ -1,6 +1,6 @@
-"""Command line of the benchmarks: `python -m benchmarks [gateway] [sign-in] [memory]`."""
+"""Command line of the benchmarks: `python -m benchmarks [gateway] [sign-in] [codes] [worker] [memory]`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import gateway, memory, plot, report, sign_in
+from benchmarks import codes, gateway, memory, plot, report, sign_in, worker
 from benchmarks.figures import Section
 from benchmarks.machine import busy_percent
 from benchmarks.progress import Report
-from benchmarks.system import running_system
+from benchmarks.system import System, running_system
 from deploy.local.errors import LocalError
 
 QUIET_PERCENT = 5
@@ -25,13 +25,16 @@ class Benchmark(StrEnum):
 
     GATEWAY = "gateway"
     SIGN_IN = "sign-in"
+    CODES = "codes"
+    WORKER = "worker"
     MEMORY = "memory"
 
 
+Measure = Callable[[System], Section]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 Chosen = Annotated[list[Benchmark] | None, typer.Argument(help="What to measure; everything by default.")]
-Rounds = Annotated[int, typer.Option(min=1, max=9, help="Rounds of the gateway's comparison.")]
-Seconds = Annotated[int, typer.Option(min=1, max=9, help="Length of one load of the gateway.")]
+Rounds = Annotated[int, typer.Option(min=1, max=9, help="Rounds of each comparison.")]
+Seconds = Annotated[int, typer.Option(min=1, max=9, help="Length of one load.")]
 Load = Annotated[int, typer.Option(min=3, max=60, help="Seconds of sign-ins, and of idleness before.")]
 Samples = Annotated[int, typer.Option(min=4, max=100, help="Sign-ins that fail, of each kind.")]
 
@@ -56,7 +59,10 @@ def main(
             say = _speaker(console)
             if Benchmark.GATEWAY in names:
                 sections.append(gateway.measure(Path(folder), rounds, seconds, say))
-            sections += _with_system(Path(folder), names, load, samples, say)
+            measures = _measures(rounds, seconds, load, samples, say)
+            sections += _with_system(
+                Path(folder), [measures[name] for name in measures if name in names], say
+            )
     except LocalError as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from error
@@ -67,16 +73,22 @@ def main(
         console.print(f"written: {RESULTS / report.PAGE}")
 
 
-def _with_system(
-    folder: Path, names: Sequence[Benchmark], load: int, samples: int, say: Report
-) -> Iterator[Section]:
-    if not {Benchmark.SIGN_IN, Benchmark.MEMORY} & set(names):
+def _with_system(folder: Path, measures: Sequence[Measure], say: Report) -> Iterator[Section]:
+    if not measures:
         return
     with running_system(folder, say) as system:
-        if Benchmark.SIGN_IN in names:
-            yield sign_in.measure(system, load, samples, say)
-        if Benchmark.MEMORY in names:
-            yield memory.measure(system, say)
+        for measure in measures:
+            yield measure(system)
+
+
+def _measures(rounds: int, seconds: int, load: int, samples: int, say: Report) -> dict[Benchmark, Measure]:
+    """Return what measures the whole system, in the order in which it is done."""
+    return {
+        Benchmark.SIGN_IN: lambda system: sign_in.measure(system, load, samples, say),
+        Benchmark.CODES: lambda system: codes.measure(system, rounds, seconds, say),
+        Benchmark.WORKER: lambda system: worker.measure(system, rounds, seconds, say),
+        Benchmark.MEMORY: lambda system: memory.measure(system, say),
+    }
 
 
 def _speaker(console: Console) -> Report:

@@ -23,10 +23,18 @@ class Load:
     p99: float
 
 
-def post(url: str, body: str, headers: Mapping[str, str], seconds: int) -> Load:
-    """Send POST requests for some seconds; `LocalError` where an answer was anything but 2xx."""
+def post(url: str, body: str, headers: Mapping[str, str], seconds: int, script: Path = SCRIPT) -> Load:
+    """Send POST requests for some seconds; `LocalError` where an answer was anything but 2xx.
+
+    Args:
+        url: where to.
+        body: what the script is given: for the usual one, the body of every request.
+        headers: of every request.
+        seconds: how long.
+        script: makes the requests.
+    """
     given = [argument for name, value in headers.items() for argument in ("-H", f"{name}: {value}")]
-    options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "5s", "-s", str(SCRIPT)]
+    options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "5s", "-s", str(script)]
     command = [str(require("wrk")), *options, *given, url, "--", body]
     done = subprocess.run(
         pinned(LOAD_CORE, command), capture_output=True, text=True, timeout=seconds + 30, check=False

@@ -1,0 +1,28 @@
+"""Celery with a task that does nothing, on the same broker and with the same promises.
+
+Durable messages in a quorum queue, confirmed publishing, acknowledgement after the work. As shipped, it
+would acknowledge before.
+"""
+
+import os
+
+from celery import Celery
+
+QUEUE = "benchmark.celery"
+URL_VARIABLE = "BENCHMARK_AMQP_URL"
+
+app = Celery("benchmark", broker=os.environ.get(URL_VARIABLE))
+app.conf.update(
+    task_default_queue=QUEUE,
+    task_default_queue_type="quorum",
+    task_acks_late=True,
+    task_ignore_result=True,
+    broker_transport_options={"confirm_publish": True},
+    broker_connection_retry_on_startup=True,
+    worker_hijack_root_logger=False,
+)
+
+
+@app.task(name="benchmark.nothing")  # type: ignore[untyped-decorator]
+def nothing() -> None:
+    """Do nothing."""
