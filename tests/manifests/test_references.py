@@ -1,0 +1,162 @@
+"""What the manifests say of each other, of the services and of the queue."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.amqp import SEND_CODE_QUEUE
+from tests.manifests.rendering import K8S, OVERLAYS, WORKLOADS, Manifest, containers_of, of_kind, pod_of
+
+PRODUCTION = "overlays/production"
+SERVICES = ("gateway", "auth", "sms")
+
+
+@pytest.fixture(name="target", params=[f"overlays/{name}" for name in OVERLAYS])
+def _target(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def labels_of(workload: Manifest) -> set[tuple[str, str]]:
+    return set(workload["spec"]["template"]["metadata"]["labels"].items())
+
+
+def references(value: Any, kind: str) -> set[tuple[str, str | None]]:
+    """Return the name and key of every reference of a kind, wherever it stands."""
+    found: set[tuple[str, str | None]] = set()
+    if isinstance(value, dict):
+        if kind in value and "name" in value[kind]:
+            found.add((value[kind]["name"], value[kind].get("key")))
+        for member in value.values():
+            found |= references(member, kind)
+    if isinstance(value, list):
+        for item in value:
+            found |= references(item, kind)
+    return found
+
+
+def test_every_service_leads_to_a_port_of_a_pod(target: str) -> None:
+    workloads = of_kind(target, *WORKLOADS).values()
+    for name, service in of_kind(target, "Service").items():
+        selector = set(service["spec"]["selector"].items())
+        chosen = [workload for workload in workloads if selector <= labels_of(workload)]
+        assert len(chosen) == 1, name
+        ports = [port for container in containers_of(chosen[0]) for port in container.get("ports", [])]
+        known = {port["name"] for port in ports} | {port["containerPort"] for port in ports}
+        if known:
+            assert {port["targetPort"] for port in service["spec"]["ports"]} <= known, name
+
+
+def test_the_gateways_public_service_does_not_lead_to_the_operators_port(target: str) -> None:
+    (port,) = of_kind(target, "Service")["gateway"]["spec"]["ports"]
+    assert port["targetPort"] == "http"
+
+
+def test_every_secret_that_is_read_is_made(target: str) -> None:
+    made = set(of_kind(target, "Secret")) | set(of_kind(target, "ExternalSecret"))
+    for name, workload in of_kind(target, *WORKLOADS).items():
+        read = {secret for secret, _ in references(workload, "secretKeyRef")}
+        read |= {volume["secret"]["secretName"] for volume in pod_of(workload).get("volumes", [])
+                 if volume.get("secret")}  # fmt: skip
+        assert read - made == set(), name
+
+
+def test_every_account_that_a_pod_runs_as_is_made_without_a_token(target: str) -> None:
+    accounts = of_kind(target, "ServiceAccount")
+    for workload in of_kind(target, "Deployment", "Job").values():
+        if account := pod_of(workload).get("serviceAccountName"):
+            assert accounts[account]["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_rollout_takes_no_pod_away_before_another_is_ready(service: str) -> None:
+    update = of_kind(PRODUCTION, "Deployment")[service]["spec"]["strategy"]["rollingUpdate"]
+    assert update == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_draining_a_node_takes_one_pod_of_a_service_at_a_time(service: str) -> None:
+    budget = of_kind(PRODUCTION, "PodDisruptionBudget")[service]["spec"]
+    assert budget["maxUnavailable"] == 1
+    selector = set(budget["selector"]["matchLabels"].items())
+    assert selector <= labels_of(of_kind(PRODUCTION, "Deployment")[service])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_pods_of_a_service_are_spread_over_zones_and_nodes(service: str) -> None:
+    rules = pod_of(of_kind(PRODUCTION, "Deployment")[service])["topologySpreadConstraints"]
+    assert {rule["topologyKey"] for rule in rules} == {
+        "topology.kubernetes.io/zone", "kubernetes.io/hostname"
+    }  # fmt: skip
+
+
+def test_whoever_scales_a_service_is_alone_in_that() -> None:
+    scaled = {
+        item["spec"]["scaleTargetRef"]["name"]
+        for item in of_kind(PRODUCTION, "HorizontalPodAutoscaler", "ScaledObject").values()
+    }
+    assert scaled == set(SERVICES)
+    for name in scaled:
+        assert "replicas" not in of_kind(PRODUCTION, "Deployment")[name]["spec"]
+
+
+def test_the_worker_is_scaled_by_the_queue_that_it_consumes() -> None:
+    (trigger,) = of_kind(PRODUCTION, "ScaledObject")["sms"]["spec"]["triggers"]
+    assert (trigger["type"], trigger["metadata"]["protocol"]) == ("rabbitmq", "http")
+    assert trigger["metadata"]["queueName"] == SEND_CODE_QUEUE
+    authentication = of_kind(PRODUCTION, "TriggerAuthentication")[trigger["authenticationRef"]["name"]]
+    (reference,) = authentication["spec"]["secretTargetRef"]
+    secret = of_kind(PRODUCTION, "ExternalSecret")[reference["name"]]
+    assert reference["key"] in secret["spec"]["target"]["template"]["data"]
+
+
+def test_the_pods_of_auth_wait_until_the_job_has_migrated(target: str) -> None:
+    waiting = pod_of(of_kind(target, "Deployment")["auth"])["initContainers"]
+    migrating = pod_of(of_kind(target, "Job")["migrate"])["containers"]
+    (wait,) = (container for container in waiting if container["name"] == "wait-for-migrations")
+    assert wait["args"][:3] == ["services.auth", "migrate", "--wait"]
+    assert {wait["image"]} == {container["image"] for container in migrating}
+
+
+def test_whatever_is_not_named_is_denied_to_all_of_our_pods() -> None:
+    policies = of_kind(PRODUCTION, "NetworkPolicy")
+    deny = policies["default-deny"]["spec"]
+    assert set(deny) == {"podSelector", "policyTypes"}
+    assert set(deny["policyTypes"]) == {"Ingress", "Egress"}
+    for name, workload in of_kind(PRODUCTION, *WORKLOADS).items():
+        assert set(deny["podSelector"]["matchLabels"].items()) <= labels_of(workload)
+        own = policies[name]["spec"]["podSelector"]["matchLabels"]
+        assert set(own.items()) <= labels_of(workload)
+
+
+def test_the_way_in_and_its_certificate_name_the_same_host() -> None:
+    (ingress,) = of_kind(PRODUCTION, "Ingress").values()
+    (certificate,) = of_kind(PRODUCTION, "Certificate").values()
+    assert ingress["spec"]["tls"] == [
+        {"hosts": certificate["spec"]["dnsNames"], "secretName": certificate["spec"]["secretName"]}
+    ]
+    listeners = of_kind("components/gateway-api", "Gateway")["public"]["spec"]["listeners"]
+    assert {listener["hostname"] for listener in listeners} == set(certificate["spec"]["dnsNames"])
+
+
+def test_metrics_are_collected_from_the_ports_that_serve_them() -> None:
+    selector = of_kind(PRODUCTION, "ServiceMonitor")["dialpass"]["spec"]["selector"]["matchLabels"]
+    collected = {
+        service["metadata"]["labels"]["app.kubernetes.io/name"]: service["spec"]["ports"][0]["port"]
+        for service in of_kind(PRODUCTION, "Service").values()
+        if set(selector.items()) <= set(service["metadata"]["labels"].items())
+    }
+    assert collected == {"gateway": 8889, "auth": 8001, "sms": 8002}
+
+
+def test_the_readme_names_every_secret() -> None:
+    secrets = {name for name, _ in references(list(of_kind(PRODUCTION, *WORKLOADS).values()), "secretKeyRef")}
+    text = (K8S / "README.md").read_text()
+    assert {name for name in secrets if f"`{name}`" not in text} == set()
+
+
+def test_no_secret_stands_in_a_file_of_the_production_overlay() -> None:
+    for path in (K8S / "overlays" / "production").glob("*.yaml"):
+        kinds = {item["kind"] for item in yaml.safe_load_all(path.read_text())}
+        assert "Secret" not in kinds
+    assert of_kind(PRODUCTION, "Secret") == {}

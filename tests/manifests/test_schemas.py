@@ -1,0 +1,26 @@
+"""Every manifest against the schema of its kind: Kubernetes's own, or the operator's."""
+
+import pytest
+from jsonschema import Draft7Validator
+
+from tests.manifests.archives import definitions, schema_of
+from tests.manifests.rendering import TARGETS, Manifest, render
+
+
+def problems(manifest: Manifest) -> list[str]:
+    validator = Draft7Validator(schema_of(manifest), registry=definitions())
+    return [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(manifest)]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_each_manifest_is_what_its_schema_asks_for(target: str) -> None:
+    found = {f"{item['kind']} {item['metadata']['name']}": problems(item) for item in render(target)}
+    assert {name: what for name, what in found.items() if what} == {}
+
+
+def test_a_misspelt_member_is_found() -> None:
+    (deployment,) = (item for item in render("overlays/production") if item["metadata"]["name"] == "sms"
+                     and item["kind"] == "Deployment")  # fmt: skip
+    assert problems(deployment) == []
+    broken = {**deployment, "spec": {**deployment["spec"], "replica": 3}}
+    assert "'replica' was unexpected" in problems(broken)[0]
