@@ -6,13 +6,13 @@ cancels and a lost connection all take the same path here, which sets everything
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, DeliveryError
 from yarl import URL
 
 from shared.tasks import cancel
@@ -29,6 +29,7 @@ _CONNECT_SECONDS = 3.0
 _HEARTBEAT_SECONDS = 5
 _FIRST_BACKOFF_SECONDS = 0.1
 _MAX_BACKOFF_SECONDS = 2.0
+_REFUSAL_SECONDS = 0.2
 
 log = structlog.get_logger()
 
@@ -84,6 +85,7 @@ class AmqpLink:
         self._name = name
         self._up = asyncio.Event()
         self._lost = asyncio.Event()
+        self._set_up_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -108,6 +110,22 @@ class AmqpLink:
         """Report that a channel or consumer of the link has gone; everything is set up anew."""
         self._up.clear()
         self._lost.set()
+
+    @contextmanager
+    def publishing(self) -> Iterator[None]:
+        """Have the link set up anew where the broker refuses the message that the block publishes.
+
+        A channel that was opened while a quorum queue elected its leader can refuse every message from
+        then on, though other channels work (seen with RabbitMQ 3.10 and `reject-publish`).
+        """
+        set_up_at = self._set_up_at
+        try:
+            yield
+        except DeliveryError:
+            # Not for ever: a broker may have its reasons, a full disk for instance.
+            if set_up_at == self._set_up_at and _now() > set_up_at + _REFUSAL_SECONDS:
+                self.lost()
+            raise
 
     async def close(self) -> None:
         """Stop reconnecting and close the connection."""
@@ -134,6 +152,7 @@ class AmqpLink:
             connection.close_callbacks.add(self.lost)
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._set_up(connection)
+            self._set_up_at = _now()
             self._up.set()
             log.info("broker_connected")
             await self._lost.wait()
@@ -145,6 +164,10 @@ class AmqpLink:
     def _next_url(self) -> URL:
         query = {"heartbeat": str(_HEARTBEAT_SECONDS), "name": self._name}
         return URL(next(self._urls)).update_query(query)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _close(connection: AbstractConnection) -> None:

@@ -45,20 +45,21 @@ class RabbitEvents:
         await self.link.wait_up()
         if self._exchange is None:  # the link runs the set-up before it is up
             raise ConnectionError("the link is up without an exchange")
-        await self._exchange.publish(
-            Message(
-                event.body.encode(),
-                content_type="application/json",
-                delivery_mode=DeliveryMode.PERSISTENT,
-                message_id=event.event_id,
-                timestamp=event.created_at,
-                type=event.type,
-                app_id="dialpass-auth",
-                headers={"request_id": event.request_id},
-            ),
-            routing_key=routing_key(event.type),
-            mandatory=False,
-        )
+        with self.link.publishing():
+            await self._exchange.publish(
+                Message(
+                    event.body.encode(),
+                    content_type="application/json",
+                    delivery_mode=DeliveryMode.PERSISTENT,
+                    message_id=event.event_id,
+                    timestamp=event.created_at,
+                    type=event.type,
+                    app_id="dialpass-auth",
+                    headers={"request_id": event.request_id},
+                ),
+                routing_key=routing_key(event.type),
+                mandatory=False,
+            )
 
     async def _set_up(self, connection: AbstractConnection) -> None:
         channel = await connection.channel(publisher_confirms=True)

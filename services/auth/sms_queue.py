@@ -5,6 +5,7 @@ import asyncio
 import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika.exceptions import DeliveryError
 
 from services.auth.errors import SmsUnavailable
 from shared.amqp import AMQP_FAILURES, SEND_CODE_QUEUE, AmqpLink, declare_sms_topology
@@ -34,7 +35,10 @@ class RabbitSmsQueue:
         """Hand a message over; returns once the broker has stored it."""
         try:
             async with asyncio.timeout(_PUBLISH_SECONDS):
-                await self._publish(message)
+                try:
+                    await self._publish(message)
+                except DeliveryError:  # certainly not stored, and perhaps only this channel's trouble
+                    await self._publish(message)
         except AMQP_FAILURES as error:
             self._metrics.dependency_failures.labels("rabbitmq").inc()
             self._metrics.codes.labels(message.purpose, "unsent").inc()
@@ -45,20 +49,22 @@ class RabbitSmsQueue:
         await self.link.wait_up()
         if self._exchange is None:  # the link runs the set-up before it is up
             raise ConnectionError("the link is up without an exchange")
+        with self.link.publishing():
+            await self._exchange.publish(
+                self._wire_form(message), routing_key=SEND_CODE_QUEUE, mandatory=True
+            )
+
+    def _wire_form(self, message: SendCode) -> Message:
         request_id = structlog.contextvars.get_contextvars().get("request_id", "")
-        await self._exchange.publish(
-            Message(
-                encode_send_code(message, self._sealer),
-                content_type="application/json",
-                delivery_mode=DeliveryMode.PERSISTENT,
-                message_id=message.message_id,
-                timestamp=message.created_at,
-                type=SendCodeV2.TYPE,
-                app_id="dialpass-auth",
-                headers={"request_id": request_id},
-            ),
-            routing_key=SEND_CODE_QUEUE,
-            mandatory=True,
+        return Message(
+            encode_send_code(message, self._sealer),
+            content_type="application/json",
+            delivery_mode=DeliveryMode.PERSISTENT,
+            message_id=message.message_id,
+            timestamp=message.created_at,
+            type=SendCodeV2.TYPE,
+            app_id="dialpass-auth",
+            headers={"request_id": request_id},
         )
 
     async def _set_up(self, connection: AbstractConnection) -> None:

@@ -1,18 +1,28 @@
 """Servers that fail over to another address while the services work."""
 
 import asyncio
+import secrets
 import time
+from datetime import timedelta
 from pathlib import Path
 
+import aio_pika
 import pytest
 from redis.asyncio import Redis
 
 from services.auth.database import Database
 from services.auth.domain import NewUser
+from services.auth.errors import SmsUnavailable
+from services.auth.sms_queue import RabbitSmsQueue
 from services.auth.users import MysqlUsers
 from shared import redis_client
+from shared.amqp import SEND_CODE_QUEUE
 from shared.errors import Unavailable
 from shared.message_status import now
+from shared.messages import SendCode
+from shared.metrics import AuthMetrics, new_registry
+from shared.sealing import Sealer
+from tests.chaos.rabbitmq_cluster import rabbitmq_cluster
 from tests.chaos.replicated_mariadb import replicated_mariadb
 from tests.chaos.sentinels import watched_redis
 from tests.client import eventually, new_mobile
@@ -52,13 +62,61 @@ async def test_accounts_outlive_the_server_that_took_them(tmp_path: Path, how: s
             await asyncio.to_thread(pair.promote_second)
             await grows(stored, 50)
         finally:
-            for task in load:
-                task.cancel()
-            await asyncio.gather(*load, return_exceptions=True)
+            await end(load)
         rows = await database.fetch_all("SELECT mobile FROM users", ())
         await database.close()
         assert stored <= {mobile for (mobile,) in rows}
         assert pair.second.row("SELECT COUNT(*) AS users FROM dialpass.users") == {"users": len(rows)}
+
+
+@pytest.mark.parametrize("lost", [0, 1], ids=["the-leader", "a-follower"])
+async def test_no_confirmed_message_is_lost_with_a_node_of_the_broker(tmp_path: Path, lost: int) -> None:
+    with rabbitmq_cluster(tmp_path) as cluster:
+        queue = RabbitSmsQueue(cluster.urls, Sealer(["of a throwaway broker"]), AuthMetrics(new_registry()))
+        queue.link.start()
+        confirmed: set[str] = set()
+        load = [asyncio.create_task(keep_publishing(queue, confirmed)) for _ in range(8)]
+        try:
+            await grows(confirmed, 200)
+            # A queue's leader is on the node where it was declared, the first of the list.
+            await asyncio.to_thread(cluster.nodes[lost].kill)
+            await grows(confirmed, 200)
+        finally:
+            await end(load)
+            await queue.link.close()
+        assert confirmed <= await messages_in(SEND_CODE_QUEUE, cluster.nodes[2].url)
+
+
+async def keep_publishing(queue: RabbitSmsQueue, confirmed: set[str]) -> None:
+    """Publish one message after the other; each one that was confirmed is noted."""
+    while True:
+        moment = now()
+        message = SendCode(
+            message_id=secrets.token_hex(16), mobile=new_mobile(), code="123456", purpose="login",
+            created_at=moment, expires_at=moment + timedelta(minutes=10),
+        )  # fmt: skip
+        try:
+            await queue.publish(message)
+            confirmed.add(message.message_id)
+        except SmsUnavailable:
+            await asyncio.sleep(0.05)
+
+
+async def messages_in(queue_name: str, url: str) -> set[str]:
+    """Take everything out of a queue and return the messages' ids."""
+    found: set[str] = set()
+    async with await aio_pika.connect(url) as connection:
+        queue = await (await connection.channel()).get_queue(queue_name)
+        while (message := await queue.get(fail=False)) is not None:
+            found.add(message.message_id or "")
+            await message.ack()
+    return found
+
+
+async def end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def keep_registering(users: MysqlUsers, stored: set[str]) -> None:
@@ -73,7 +131,7 @@ async def keep_registering(users: MysqlUsers, stored: set[str]) -> None:
 
 
 async def grows(stored: set[str], by: int, seconds: float = 60) -> None:
-    """Wait until so many more accounts have been stored."""
+    """Wait until so many more writes have been acknowledged."""
     wanted, deadline = len(stored) + by, time.monotonic() + seconds
     while len(stored) < wanted:
         assert time.monotonic() < deadline, f"{wanted - len(stored)} writes are missing"
