@@ -66,8 +66,15 @@ class Phone:
         self.url = simulator_url
 
     async def texts(self, mobile: str) -> list[str]:
+        return [message["text"] for message in await self._messages(mobile)]
+
+    async def channels(self, mobile: str) -> list[str]:
+        return [message["channel"] for message in await self._messages(mobile)]
+
+    async def _messages(self, mobile: str) -> list[dict[str, str]]:
         async with self.session.get(f"{self.url}/_inbox", params={"mobile": mobile}) as response:
-            return [message["text"] for message in await response.json()]
+            messages: list[dict[str, str]] = await response.json()
+            return messages
 
     async def code(self, mobile: str, *, messages: int = 1, seconds: float = 15) -> str:
         """Return the code of the newest text, once there are `messages` of them."""

@@ -9,7 +9,7 @@ from services.auth.errors import ChallengeRequired, Suspicious
 from services.auth.ports import Challenges, Clock, Codes, SmsQueue, Statuses
 from shared.errors import NotFound, Unavailable
 from shared.message_status import MessageStatus
-from shared.messages import Purpose, SendCode
+from shared.messages import Channel, Purpose, SendCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,13 @@ class Asked:
         mobile: canonical number.
         purpose: what the code is to be good for.
         challenge: what the client solved, if anything.
+        channel: a text, or a call that reads the code out.
     """
 
     mobile: str
     purpose: Purpose
     challenge: str | None = None
+    channel: Channel = "sms"
 
 
 async def request_code(
@@ -64,6 +66,7 @@ async def request_code(
         mobile=asked.mobile,
         code=code,
         purpose=asked.purpose,
+        channel=asked.channel,
         created_at=now,
         expires_at=now + timedelta(seconds=policy.ttl),
     )

@@ -21,7 +21,7 @@ class CodeHandler(JsonHandler):
         """Send a code."""
         body = self.body(schemas.CodeRequest)
         requested = await request_code(
-            Asked(body.mobile, body.purpose, body.challenge),
+            Asked(body.mobile, body.purpose, body.challenge, body.channel),
             self.client,
             codes=self.auth.codes,
             challenges=self.auth.challenges,

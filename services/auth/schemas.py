@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from services.auth import texts
 from services.auth.domain import User
-from shared.messages import Purpose
+from shared.messages import Channel, Purpose
 from shared.phone import InvalidMobile, parse_mobile
 from shared.texts import Text
 
@@ -105,7 +105,7 @@ class CodeRequest(Request):
 
     mobile: Mobile
     purpose: Purpose = "register"
-    channel: Literal["sms"] = "sms"
+    channel: Channel = "sms"
     challenge: Text_ | None = Field(
         None,
         max_length=_PAYLOAD_LENGTH,

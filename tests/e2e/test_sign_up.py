@@ -57,6 +57,18 @@ async def test_the_text_has_the_signature_and_the_template(api: Api, phone: Phon
     assert await phone.texts(mobile) == [f"【Dialpass】您的验证码是{code}。如非本人操作，请忽略本短信"]
 
 
+async def test_a_code_can_be_read_out_by_a_call(api: Api, phone: Phone) -> None:
+    mobile = new_mobile()
+
+    asked = await api.post("/code/", {"mobile": mobile, "channel": "voice"})
+    code = await phone.code(mobile)
+
+    assert asked.status == 200
+    assert await phone.channels(mobile) == ["voice"]
+    registered = await api.post("/register/", {"mobile": mobile, "code": code, "password": PASSWORD})
+    assert registered.status == 200
+
+
 async def test_a_client_can_ask_what_became_of_its_code(api: Api, phone: Phone) -> None:
     mobile = new_mobile()
     asked = await api.post("/code/", {"mobile": mobile})
