@@ -25,7 +25,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local due = tonumber(redis.call('GET', KEYS[1]) or 0)
-due = math.min(due, now + interval + burst)  -- the clock was put back
+if due > now + interval + burst then due = now end  -- the clock was put back
 if due - burst > now then return due - burst - now end
 redis.call('SET', KEYS[1], string.format('%.0f', math.max(due, now) + interval), 'PX', 60000)
 return 0
