@@ -1,0 +1,108 @@
+"""What guards the provider, while the Redis that the workers share hangs and comes back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from deploy.local.fleet import Servers
+from services.sms.halts import Halts, Line
+from services.sms.send_budget import SharedBudget
+from services.sms.spend import Spend
+from shared import redis_client
+from shared.metrics import ProviderMetrics
+from shared.redis_client import REDIS_FAILURES
+
+PRICE = Decimal("0.05")
+LINE = Line("main", "sms")
+
+
+@pytest.fixture
+def _hanging(servers: Servers) -> Iterator[None]:
+    yield
+    servers.redis.resume()
+
+
+@pytest.fixture
+async def redis(servers: Servers, _hanging: None) -> AsyncIterator[Redis]:
+    client = redis_client.connect(servers.redis.url)
+    await client.delete("sms:budget", "sms:spend", LINE.key)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def metrics() -> ProviderMetrics:
+    return ProviderMetrics(CollectorRegistry())
+
+
+async def test_money_is_counted_once_although_the_answer_was_lost(
+    servers: Servers, redis: Redis, metrics: ProviderMetrics
+) -> None:
+    spend = Spend(redis, Decimal(1), PRICE, metrics)
+    reservations = [await spend.reserve(1) for _ in range(4)]
+    await spend.flush()
+    for reservation in reservations[:3]:
+        spend.settle(str(reservation), "main", PRICE)
+
+    servers.redis.pause()  # what is asked now is carried out when it goes on
+    for _ in range(2):
+        with pytest.raises(REDIS_FAILURES):
+            await spend.flush()
+    spend.settle(str(reservations[3]), "main", PRICE)
+    servers.redis.resume()
+    await spend.flush()
+    await spend.flush()
+
+    fields: Any = await redis.hgetall("sms:spend")
+    assert (int(fields[b"spent"]), int(fields[b"held"])) == (2000, 0)
+
+
+async def test_nothing_is_reserved_until_redis_answers(
+    servers: Servers, redis: Redis, metrics: ProviderMetrics
+) -> None:
+    spend = Spend(redis, Decimal(1), PRICE, metrics)
+    servers.redis.pause()
+    reserving = asyncio.create_task(spend.reserve(1))
+    await asyncio.sleep(2)
+    assert not reserving.done()
+
+    servers.redis.resume()
+
+    async with asyncio.timeout(20):
+        assert await reserving
+    assert await redis.hget("sms:spend", "held") == b"500", "reserved once, however often it was asked for"
+
+
+async def test_there_is_no_slot_while_redis_hangs(
+    servers: Servers, redis: Redis, metrics: ProviderMetrics
+) -> None:
+    budget = SharedBudget(redis, 50, metrics)
+    servers.redis.pause()
+    assert not await budget.take(2)
+
+    servers.redis.resume()
+
+    assert await budget.take(20)
+
+
+async def test_a_halt_that_could_not_be_shared_holds_until_redis_tells_otherwise(
+    servers: Servers, redis: Redis, metrics: ProviderMetrics
+) -> None:
+    halts = Halts(redis, [LINE], metrics)
+    servers.redis.pause()
+    with pytest.raises(REDIS_FAILURES):
+        await halts.halt(LINE, "3")
+    with pytest.raises(REDIS_FAILURES):
+        await halts.refresh()
+    assert halts.code(LINE) == "3"
+
+    servers.redis.resume()
+    await redis.delete(LINE.key)
+    await halts.refresh()
+
+    assert not halts.code(LINE)
