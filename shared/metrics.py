@@ -124,6 +124,17 @@ class AuthMetrics:
             ("outcome",),
             registry=registry,
         )
+        self.throttled = Counter(
+            "dialpass_attempts_throttled_total",
+            "Attempts refused because of failed ones: of account and address, account, address or network.",
+            ("kind", "subject"),
+            registry=registry,
+        )
+        self.unthrottled = Counter(
+            "dialpass_sign_ins_unthrottled_total",
+            "Sign-ins that were let through unthrottled, because Redis did not answer.",
+            registry=registry,
+        )
         self.hashes = Counter(
             "dialpass_password_hashes_total",
             "bcrypt computations: done, or refused because the queue was full.",

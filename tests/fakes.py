@@ -2,11 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from services.auth.domain import AuditEntry, NewUser, Session, User
-from services.auth.errors import AlreadyRegistered, InvalidCode, SmsUnavailable, Suspicious
+from services.auth.errors import (
+    AlreadyRegistered,
+    InvalidCode,
+    Overloaded,
+    SmsUnavailable,
+    Suspicious,
+    TooManyAttempts,
+)
 from services.auth.ports import Journal
 from services.sms.ports import UNKNOWN, Announce, Answer, Found, Outgoing, Verdict
 from shared.access_tokens import AccessToken
@@ -91,6 +98,16 @@ class FakeUsers:
     async def find_by_session(self, user_id: int, session_id: str) -> User | None:
         return None if session_id in self.ended_sessions else await self.find_by_id(user_id)
 
+    async def replace_password_hash(self, user_id: int, old: str, new: str) -> bool:
+        if self.down:
+            raise Unavailable
+        before = self.rows[:]
+        self.rows = [
+            replace(row, password_hash=new) if (row.id, row.password_hash) == (user_id, old) else row
+            for row in before
+        ]
+        return self.rows != before
+
     async def lock(self, user_id: int) -> User | None:
         return await self.find_by_id(user_id)
 
@@ -129,17 +146,43 @@ class FakeSessions:
 
 @dataclass
 class FakePasswords:
-    """A hash is the password after a colon; every computation is counted."""
+    """A hash is its parameters and the password; every computation is counted; `full` refuses to hash."""
 
     computations: int = 0
+    parameters: str = "hash"
+    full: bool = False
 
     async def hash(self, password: str) -> str:
+        if self.full:
+            raise Overloaded
         self.computations += 1
-        return f"hash:{password}"
+        return f"{self.parameters}:{password}"
+
+    def outdated(self, hashed: str) -> bool:
+        return not hashed.startswith(f"{self.parameters}:")
 
     async def verify(self, password: str, hashed: str | None) -> bool:
         self.computations += 1
-        return hashed == f"hash:{password}"
+        return hashed is not None and hashed.partition(":")[2] == password
+
+
+@dataclass
+class FakeSignInGuard:
+    """Notes what came of each attempt; `shut` refuses them."""
+
+    outcomes: list[str] = field(default_factory=list)
+    shut: bool = False
+
+    @asynccontextmanager
+    async def attempt(self, mobile: str, address: str) -> AsyncIterator[None]:
+        if self.shut:
+            raise TooManyAttempts
+        try:
+            yield
+        except BaseException as error:
+            self.outcomes.append(type(error).__name__)
+            raise
+        self.outcomes.append("right")
 
 
 class FakeTokens:

@@ -28,6 +28,8 @@ NO_SUSPICION = {
     "CODE_CHALLENGE_PREFIX": "10000/hour",
     "CODE_CHALLENGE_GLOBAL": "10000/minute",
     "CODE_CHALLENGE_CONVERSION": "0",
+    "SIGN_IN_LIMIT_ADDRESS": "10000/hour",
+    "SIGN_IN_LIMIT_NETWORK": "10000/hour",
 }
 EVERY_ADDRESS = ""  # a service may listen on all of them
 

@@ -29,6 +29,7 @@ from services.auth.rotation import SessionPolicy
 from services.auth.schemas import InputRules
 from services.auth.sessions import MysqlSessions
 from services.auth.settings import AuthSettings
+from services.auth.sign_in_guard import RedisSignInGuard, SignInLimits
 from services.auth.sms_queue import RabbitSmsQueue
 from services.auth.tokens import JwtTokens
 from services.auth.users import MysqlUsers
@@ -133,6 +134,7 @@ def _wire(
         statuses=RedisStatuses(MessageStatuses(connections.redis), metrics),
         queue=connections.queue,
         passwords=connections.passwords,
+        sign_in_guard=_sign_in_guard(settings, connections.redis, code_secrets, metrics),
         tokens=JwtTokens(
             keys,
             issuer=settings.token_issuer,
@@ -181,6 +183,15 @@ def _start_relay(
     for work in (relay.run(), relay.measure()):
         stack.push_async_callback(cancel, asyncio.create_task(work))
     return relay
+
+
+def _sign_in_guard(
+    settings: AuthSettings, redis: Redis, secrets: CodeSecrets, metrics: AuthMetrics
+) -> RedisSignInGuard:
+    limits = SignInLimits(
+        settings.sign_in_limit_account, settings.sign_in_limit_address, settings.sign_in_limit_network
+    )
+    return RedisSignInGuard(redis, secrets, limits, metrics)
 
 
 def _codes(settings: AuthSettings, redis: Redis, secrets: CodeSecrets, metrics: AuthMetrics) -> RedisCodes:

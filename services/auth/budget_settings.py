@@ -16,6 +16,13 @@ def _one_limit(text: str) -> Limit:
     return limit
 
 
+def _positive_limit(text: str) -> Limit:
+    limit = _one_limit(text)
+    if limit.amount == 0:
+        raise ValueError(text)
+    return limit
+
+
 def _price(text: str) -> Decimal:
     price = Decimal(text) if text.replace(".", "", 1).isdecimal() else None
     if price is None:
@@ -24,11 +31,12 @@ def _price(text: str) -> Decimal:
 
 
 _LimitByDialCode = Annotated[Mapping[str, Limit], NoDecode, BeforeValidator(by_dial_code(_one_limit))]
+_Rate = Annotated[Limit, NoDecode, BeforeValidator(_positive_limit)]
 _PriceByDialCode = Annotated[Mapping[str, Decimal], NoDecode, BeforeValidator(by_dial_code(_price))]
 
 
 class BudgetSettings(ServiceSettings):
-    """What codes may cost, and from where on asking for one takes a solved challenge."""
+    """What codes may cost, from where on asking for one takes a solved challenge, and what may fail."""
 
     code_limit_number: Limits = Field(
         "3/hour,5/day",
@@ -79,4 +87,20 @@ class BudgetSettings(ServiceSettings):
     challenge_cost: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         5000,
         description="PBKDF2 iterations of one try at a challenge, of which 256 are needed on average",
+    )
+
+    sign_in_limit_account: _Rate = Field(
+        "10/hour",
+        validate_default=True,
+        description="failed sign-ins to an account before the next has to wait, such as 10/hour",
+    )
+    sign_in_limit_address: _Rate = Field(
+        "100/hour",
+        validate_default=True,
+        description="failed sign-ins from an address before the next has to wait, such as 100/hour",
+    )
+    sign_in_limit_network: _Rate = Field(
+        "300/hour",
+        validate_default=True,
+        description="failed sign-ins from an IPv4 /24 or IPv6 /64 before the next has to wait",
     )

@@ -10,6 +10,7 @@ Unavailable
 ├── SmsUnavailable       the broker did not take the message
 ├── LostRace             a transaction lost to a concurrent one; nothing was changed
 └── Overloaded           more password checks are queued than can be served in time
+TooManyAttempts          429, after failed sign-ins, or too many wrong codes from one address
 TooManyCodes             429, inside the cooldown or over a budget
 ChallengeRequired        403, with a proof-of-work challenge to solve first
 """
@@ -59,6 +60,14 @@ class SessionOver(Unauthorized):
 
     def __init__(self) -> None:
         super().__init__(token_given=True)
+
+
+class TooManyAttempts(AppError):
+    """Too much has failed for the account or from the address; not told which."""
+
+    slug = "too-many-attempts"
+    status = 429
+    title = Text("Too many failed attempts, please wait", "失败次数过多，请稍后再试")
 
 
 class TooManyCodes(AppError):

@@ -20,6 +20,7 @@ class LoginHandler(JsonHandler):
                 body.mobile,
                 body.password,
                 self.client,
+                guard=self.auth.sign_in_guard,
                 users=self.auth.users,
                 passwords=self.auth.passwords,
                 sessions=self.auth.sessions,

@@ -56,6 +56,10 @@ class BcryptPasswords:
         """Return a hash to store."""
         return await self._run(lambda: self._compute_hash(password))
 
+    def outdated(self, hashed: str) -> bool:
+        """Tell whether a hash was made with other parameters than today's."""
+        return not hashed.startswith(f"$2b${self._rounds:02d}$")
+
     async def verify(self, password: str, hashed: str | None) -> bool:
         """Tell whether the password belongs to the hash; takes as long where there is none."""
         known = hashed is not None

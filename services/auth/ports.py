@@ -67,6 +67,9 @@ class Users(Protocol):
     async def find_by_session(self, user_id: int, session_id: str) -> User | None:
         """Return the account with an id, if this session of it has not been ended."""
 
+    async def replace_password_hash(self, user_id: int, old: str, new: str) -> bool:
+        """Write the new hash of an unchanged password; False where the password was changed meanwhile."""
+
     async def lock(self, user_id: int) -> User | None:
         """Return the account with an id, which nobody else changes until the transaction is over."""
 
@@ -152,11 +155,28 @@ class Passwords(Protocol):
             Overloaded: too many computations are queued.
         """
 
+    def outdated(self, hashed: str) -> bool:
+        """Tell whether a hash was made with other parameters than today's."""
+
     async def verify(self, password: str, hashed: str | None) -> bool:
         """Tell whether the password belongs to the hash; takes as long where there is none.
 
         Raises:
             Overloaded: too many computations are queued.
+        """
+
+
+class SignInGuard(Protocol):
+    """The throttle around checking passwords; open where it cannot be asked."""
+
+    def attempt(self, mobile: str, address: str) -> AbstractAsyncContextManager[None]:
+        """Let a block check a password, and note what comes of it.
+
+        The block's answer is `InvalidRequest` for a wrong password; with any other failure, nothing
+        is known. Numbers without an account are throttled as those with one are.
+
+        Raises:
+            TooManyAttempts: on entering; the block does not run.
         """
 
 

@@ -2,9 +2,11 @@
 
 from functools import partial
 
+import structlog
+
 from services.auth.domain import Client, SignedIn, User
 from services.auth.errors import WrongCredentials
-from services.auth.ports import Clock, Journal, Passwords, Sessions, Tokens, Users
+from services.auth.ports import Clock, Journal, Passwords, Sessions, SignInGuard, Tokens, Users
 from services.auth.rotation import SessionPolicy
 from services.auth.session_opening import open_session
 from services.auth.transactions import atomically
@@ -12,12 +14,15 @@ from shared.errors import Unavailable
 
 _ATTEMPTS = 3
 
+log = structlog.get_logger()
+
 
 async def sign_in(
     mobile: str,
     password: str,
     client: Client,
     *,
+    guard: SignInGuard,
     users: Users,
     passwords: Passwords,
     sessions: Sessions,
@@ -30,10 +35,11 @@ async def sign_in(
 
     Unknown number, wrong password, disabled account and account without a password cost one bcrypt
     computation each and end alike (OWASP Authentication Cheat Sheet, "Authentication and Error
-    Messages").
+    Messages"). What is throttled costs none.
 
     Raises:
         WrongCredentials: for any of the four.
+        TooManyAttempts: after too many failures.
         Unavailable: a dependency is down, or too many checks are queued.
     """
 
@@ -50,11 +56,24 @@ async def sign_in(
             sessions=sessions, tokens=tokens, journal=journal, policy=policy,
         )  # fmt: skip
 
-    for _ in range(_ATTEMPTS):
-        checked = await _check(mobile, password, users, passwords)
-        if opened := await atomically(journal.transaction, partial(open_, checked)):
-            return opened
-    raise Unavailable
+    async with guard.attempt(mobile, client.ip):
+        for _ in range(_ATTEMPTS):
+            checked = await _check(mobile, password, users, passwords)
+            if opened := await atomically(journal.transaction, partial(open_, checked)):
+                await _renew_hash(checked, password, users, passwords)
+                return opened
+        raise Unavailable
+
+
+async def _renew_hash(user: User, password: str, users: Users, passwords: Passwords) -> None:
+    """Hash the password with today's parameters where they have changed; the sign-in stands anyway."""
+    if user.password_hash is None or not passwords.outdated(user.password_hash):
+        return
+    try:
+        renewed = await passwords.hash(password)
+        await users.replace_password_hash(user.id, user.password_hash, renewed)
+    except Unavailable as error:
+        log.warning("hash_not_renewed", error=type(error).__name__)
 
 
 async def _check(mobile: str, password: str, users: Users, passwords: Passwords) -> User:

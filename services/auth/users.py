@@ -62,6 +62,11 @@ class MysqlUsers:
         """Return the account with an id, which nobody else changes until the transaction is over."""
         return _user(await self._database.fetch_one(self._locked, (user_id,)))
 
+    async def replace_password_hash(self, user_id: int, old: str, new: str) -> bool:
+        """Write the new hash of an unchanged password; False where the password was changed meanwhile."""
+        unchanged = (UserRow.id == user_id) & (UserRow.password_hash == old)
+        return await self._database.update(UserRow.update(password_hash=new).where(unchanged)) > 0
+
     async def set_disabled(self, user_id: int, at: datetime | None) -> bool:
         """Disable an account as of a time, or enable it with None; False where there is none."""
         value = None if at is None else naive(at)

@@ -11,6 +11,7 @@ from services.auth.ports import (
     Journal,
     Passwords,
     Sessions,
+    SignInGuard,
     SmsQueue,
     Statuses,
     Tokens,
@@ -33,6 +34,7 @@ class Auth:
     statuses: Statuses
     queue: SmsQueue
     passwords: Passwords
+    sign_in_guard: SignInGuard
     tokens: Tokens
     journal: Journal
     keys: KeyRing

@@ -10,7 +10,16 @@ from services.auth.refreshing import refresh
 from services.auth.rotation import SessionPolicy
 from services.auth.session_ending import end_others, end_session
 from services.auth.sign_in import sign_in
-from tests.fakes import NOW, FakeCodes, FakePasswords, FakeRecords, FakeSessions, FakeTokens, FakeUsers
+from tests.fakes import (
+    NOW,
+    FakeCodes,
+    FakePasswords,
+    FakeRecords,
+    FakeSessions,
+    FakeSignInGuard,
+    FakeTokens,
+    FakeUsers,
+)
 
 MOBILE = "13800000000"
 PASSWORD = "correct horse"
@@ -29,6 +38,7 @@ class Desk:
     users: FakeUsers = field(default_factory=lambda: FakeUsers([USER]))
     codes: FakeCodes = field(default_factory=FakeCodes)
     passwords: FakePasswords = field(default_factory=FakePasswords)
+    guard: FakeSignInGuard = field(default_factory=FakeSignInGuard)
     sessions: FakeSessions = field(default_factory=FakeSessions)
     tokens: FakeTokens = field(default_factory=FakeTokens)
     records: FakeRecords = field(default_factory=FakeRecords)
@@ -41,8 +51,8 @@ class Desk:
     async def sign_in(self, password: str = PASSWORD, mobile: str = MOBILE) -> SignedIn:
         return await sign_in(
             mobile, password, CLIENT,
-            users=self.users, passwords=self.passwords, sessions=self.sessions, tokens=self.tokens,
-            journal=self.records.journal, policy=self.policy, clock=lambda: self.now,
+            guard=self.guard, users=self.users, passwords=self.passwords, sessions=self.sessions,
+            tokens=self.tokens, journal=self.records.journal, policy=self.policy, clock=lambda: self.now,
         )  # fmt: skip
 
     async def sign_in_with_code(
