@@ -1,6 +1,7 @@
-"""Command line of the benchmarks: `python -m benchmarks [gateway] [sign-in] [codes] [worker] [memory]`."""
+"""Command line of the benchmarks: `python -m benchmarks [gateway] [codes] …`; all of them by default."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import codes, gateway, memory, plot, report, sign_in, worker
+from benchmarks import codes, gateway, lookups, memory, plot, report, sign_in, worker
 from benchmarks.figures import Section
 from benchmarks.machine import busy_percent
 from benchmarks.progress import Report
@@ -28,15 +29,27 @@ class Benchmark(StrEnum):
     CODES = "codes"
     WORKER = "worker"
     MEMORY = "memory"
+    LOOKUPS = "lookups"
 
 
-Measure = Callable[[System], Section]
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long and how often."""
+
+    rounds: int
+    seconds: int
+    load: int
+    samples: int
+    users: int
+
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 Chosen = Annotated[list[Benchmark] | None, typer.Argument(help="What to measure; everything by default.")]
 Rounds = Annotated[int, typer.Option(min=1, max=9, help="Rounds of each comparison.")]
 Seconds = Annotated[int, typer.Option(min=1, max=9, help="Length of one load.")]
 Load = Annotated[int, typer.Option(min=3, max=60, help="Seconds of sign-ins, and of idleness before.")]
 Samples = Annotated[int, typer.Option(min=4, max=100, help="Sign-ins that fail, of each kind.")]
+Users = Annotated[int, typer.Option(min=2_000, max=100_000_000, help="Accounts of the large table.")]
 
 
 @app.command()
@@ -46,45 +59,44 @@ def main(
     seconds: Seconds = 3,
     load: Load = 30,
     samples: Samples = 40,
+    users: Users = 10_000_000,
 ) -> None:
     """Measure, print, and write benchmarks/results/ where everything was measured."""
-    names = chosen or list(Benchmark)
+    names = set(chosen or Benchmark)
     console = Console()
-    sections: list[Section] = []
     busy = busy_percent()
     if busy is not None and busy > QUIET_PERCENT:
         console.print(f"the machine is {busy:.0f} % busy with other things: figures suffer", style="yellow")
+    effort = Effort(rounds, seconds, load, samples, users)
     try:
         with TemporaryDirectory(prefix="dialpass-bench-") as folder:
-            say = _speaker(console)
-            if Benchmark.GATEWAY in names:
-                sections.append(gateway.measure(Path(folder), rounds, seconds, say))
-            measures = _measures(rounds, seconds, load, samples, say)
-            sections += _with_system(
-                Path(folder), [measures[name] for name in measures if name in names], say
-            )
+            sections = list(_sections(names, Path(folder), effort, _speaker(console)))
     except LocalError as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from error
     report.show(console, sections)
-    if set(names) == set(Benchmark):
+    if names == set(Benchmark):
         report.write(RESULTS, sections, busy)
         plot.draw(RESULTS / report.PLOT, sections)
         console.print(f"written: {RESULTS / report.PAGE}")
 
 
-def _with_system(folder: Path, measures: Sequence[Measure], say: Report) -> Iterator[Section]:
-    if not measures:
-        return
-    with running_system(folder, say) as system:
-        for measure in measures:
-            yield measure(system)
+def _sections(names: Collection[Benchmark], folder: Path, effort: Effort, say: Report) -> Iterator[Section]:
+    if Benchmark.GATEWAY in names:
+        yield gateway.measure(folder, effort.rounds, effort.seconds, say)
+    measures = _of_the_system(effort, say)
+    if measures.keys() & names:
+        with running_system(folder, say) as system:
+            yield from (measure(system) for name, measure in measures.items() if name in names)
+    if Benchmark.LOOKUPS in names:
+        yield lookups.measure(folder, effort.rounds, effort.seconds, effort.users, say)
 
 
-def _measures(rounds: int, seconds: int, load: int, samples: int, say: Report) -> dict[Benchmark, Measure]:
+def _of_the_system(effort: Effort, say: Report) -> dict[Benchmark, Callable[[System], Section]]:
     """Return what measures the whole system, in the order in which it is done."""
+    rounds, seconds = effort.rounds, effort.seconds
     return {
-        Benchmark.SIGN_IN: lambda system: sign_in.measure(system, load, samples, say),
+        Benchmark.SIGN_IN: lambda system: sign_in.measure(system, effort.load, effort.samples, say),
         Benchmark.CODES: lambda system: codes.measure(system, rounds, seconds, say),
         Benchmark.WORKER: lambda system: worker.measure(system, rounds, seconds, say),
         Benchmark.MEMORY: lambda system: memory.measure(system, say),
