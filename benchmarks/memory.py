@@ -62,7 +62,7 @@ async def _ask_for_codes(system: System) -> None:
 
 def _await_sent(system: System) -> None:
     """Return once the worker has delivered every code."""
-    wanted = f'dialpass_sms_messages_total{{outcome="sent"}} {REQUESTS:.1f}'
+    wanted = f'dialpass_sms_messages_total{{outcome="accepted"}} {REQUESTS:.1f}'
     deadline = time.monotonic() + PATIENCE
     while wanted not in system.operators_page("sms", "/metrics")[1]:
         if time.monotonic() > deadline:

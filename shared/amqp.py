@@ -19,11 +19,18 @@ from shared.tasks import cancel
 
 SMS_EXCHANGE = "sms"
 SEND_CODE_QUEUE = "sms.send_code"
-DEAD_QUEUE = "sms.dead"
+DEAD_QUEUE = "sms.dead_letters"
+# The routing key of the dead; as an argument of the work queue it can never change.
+DEAD_KEY = "sms.dead"
 
 # What a caller can see when the broker is down, hangs or breaks off.
 AMQP_FAILURES = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError)
 
+# Had the key before, without a limit to its messages' life. What is in it stays; nothing is added.
+_FORMER_DEAD_QUEUE = "sms.dead"
+_DEAD_LIFETIME_SECONDS = 7 * 24 * 3600
+# At-least-once dead-lettering needs the queue to refuse rather than drop.
+_SAFE_DEAD_LETTERING = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
 _CONNECT_SECONDS = 3.0
 # The library gives a silent peer three of these, and three seconds.
 _HEARTBEAT_SECONDS = 5
@@ -37,31 +44,62 @@ log = structlog.get_logger()
 async def declare_sms_topology(channel: AbstractChannel) -> tuple[AbstractExchange, AbstractQueue]:
     """Declare the exchange and the queues of the SMS pipeline; harmless where they exist.
 
-    Both sides declare the same, so that messages wait for a worker that has never run. What a
-    worker rejects, and what crashes workers again and again, goes to the dead queue.
+    Both sides declare the same, so that messages wait for a worker that has never run. What the
+    worker gives up on, and what crashes workers again and again, goes to the dead queue and is
+    dropped from there after seven days. Arguments of a queue that exists cannot change: another
+    argument takes another name.
 
     Returns:
         the exchange to publish to and the queue to consume from.
     """
     exchange = await channel.declare_exchange(SMS_EXCHANGE, "direct", durable=True)
-    dead = await channel.declare_queue(DEAD_QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
-    await dead.bind(exchange, DEAD_QUEUE)
+    dead = await channel.declare_queue(
+        DEAD_QUEUE,
+        durable=True,
+        arguments={"x-queue-type": "quorum", "x-message-ttl": _DEAD_LIFETIME_SECONDS * 1000},
+    )
+    await dead.bind(exchange, DEAD_KEY)
+    underlay = await channel.get_underlay_channel()
+    await underlay.queue_unbind(_FORMER_DEAD_QUEUE, SMS_EXCHANGE, DEAD_KEY)
     queue = await channel.declare_queue(
         SEND_CODE_QUEUE,
         durable=True,
         arguments={
             "x-queue-type": "quorum",
             "x-dead-letter-exchange": SMS_EXCHANGE,
-            "x-dead-letter-routing-key": DEAD_QUEUE,
-            # At-least-once dead-lettering needs the queue to refuse rather than drop.
-            "x-dead-letter-strategy": "at-least-once",
-            "x-overflow": "reject-publish",
+            "x-dead-letter-routing-key": DEAD_KEY,
+            **_SAFE_DEAD_LETTERING,
             # Without it RabbitMQ before 4.0 redelivers a message that kills its worker for ever.
             "x-delivery-limit": 20,
         },
     )
     await queue.bind(exchange, SEND_CODE_QUEUE)
     return exchange, queue
+
+
+async def declare_wait_queues(channel: AbstractChannel, delays: Sequence[float]) -> None:
+    """Declare a queue for each delay (seconds), from which messages go back to the work queue.
+
+    The delay is the queue's and not the messages': a queue expires its messages at its head alone.
+    """
+    for delay in delays:
+        queue = await channel.declare_queue(
+            wait_queue(delay),
+            durable=True,
+            arguments={
+                "x-queue-type": "quorum",
+                "x-message-ttl": round(delay * 1000),
+                "x-dead-letter-exchange": SMS_EXCHANGE,
+                "x-dead-letter-routing-key": SEND_CODE_QUEUE,
+                **_SAFE_DEAD_LETTERING,
+            },
+        )
+        await queue.bind(SMS_EXCHANGE, wait_queue(delay))
+
+
+def wait_queue(delay: float) -> str:
+    """Return the name, and routing key, of the queue in which messages wait so many seconds."""
+    return f"sms.wait.{round(delay * 1000)}ms"
 
 
 class AmqpLink:
@@ -87,6 +125,7 @@ class AmqpLink:
         self._lost = asyncio.Event()
         self._set_up_at = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._stuck_since: float | None = None
 
     def start(self) -> None:
         """Begin to connect, in the background."""
@@ -97,13 +136,22 @@ class AmqpLink:
         await self._up.wait()
 
     @property
+    def up(self) -> bool:
+        """Whether the connection is there and set up."""
+        return self._up.is_set()
+
+    @property
     def running(self) -> bool:
         """Whether the link is up or being worked on; false would mean a defect."""
         return self._task is not None and not self._task.done()
 
+    def stuck(self, seconds: float) -> bool:
+        """Whether the broker has been reached for so long, while setting up failed each time."""
+        return self._stuck_since is not None and _now() - self._stuck_since > seconds
+
     async def check(self) -> None:
         """Health check: raises `ConnectionError` while the link is down."""
-        if not self._up.is_set():
+        if not self.up:
             raise ConnectionError("not connected to the broker")
 
     def lost(self, *_: object) -> None:
@@ -145,14 +193,15 @@ class AmqpLink:
 
     async def _connect_and_wait(self) -> None:
         """Return when a connection that had come up is lost."""
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            connection = await aio_pika.connect(self._next_url())
+        connection = await self._connect()
         try:
             self._lost.clear()
             connection.close_callbacks.add(self.lost)
+            self._stuck_since = self._stuck_since or _now()
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._set_up(connection)
             self._set_up_at = _now()
+            self._stuck_since = None
             self._up.set()
             log.info("broker_connected")
             await self._lost.wait()
@@ -160,6 +209,14 @@ class AmqpLink:
         finally:
             self._up.clear()
             await _close(connection)
+
+    async def _connect(self) -> AbstractConnection:
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                return await aio_pika.connect(self._next_url())
+        except BaseException:
+            self._stuck_since = None
+            raise
 
     def _next_url(self) -> URL:
         query = {"heartbeat": str(_HEARTBEAT_SECONDS), "name": self._name}

@@ -1,4 +1,8 @@
-"""Where each send-code message stands, in Redis: written by auth and the worker, shown to clients."""
+"""Where each send-code message stands, as a client sees it: begun by auth, carried on by the worker.
+
+It is one Redis hash per message, the worker's ledger (`services/sms/ledger.py`). Auth writes its
+first state and reads what a client may know of it.
+"""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -7,67 +11,64 @@ from typing import Any, Literal, cast
 
 from redis.asyncio import Redis
 
-# `attempting` is the worker's own: a client sees it as queued.
-State = Literal["queued", "attempting", "sent", "delivered", "failed", "expired", "limited"]
-FINAL: frozenset[State] = frozenset({"sent", "delivered", "failed", "expired", "limited"})
+State = Literal["queued", "sent", "delivered", "failed", "expired", "limited"]
 
-_LIFETIME_SECONDS = 24 * 3600
+RECORD_LIFETIME_SECONDS = 24 * 3600
+
+# The ledger's finer states that a client sees as another one.
+_AS_A_CLIENT_SEES: dict[str, State] = {"reserved": "queued", "attempting": "queued", "accepted": "sent"}
+
+# KEYS record; ARGV now. The worker may have got the message although nobody confirmed it: what it
+# has begun to send is not taken back.
+_ABANDON = """
+if redis.call('HGET', KEYS[1], 'state') == 'queued' then
+  redis.call('HSET', KEYS[1], 'state', 'failed', 'detail', 'not queued', 'updated_at', ARGV[1])
+end
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageStatus:
-    """One message's state.
-
-    Attributes:
-        state: how far it got.
-        updated_at: when it got there, UTC.
-        attempts: how often the provider was called.
-        detail: the provider's message number, or its code and why, never content.
-    """
+    """How far a message got, and when (UTC)."""
 
     state: State
     updated_at: datetime
-    attempts: int = 0
-    detail: str = ""
 
 
 class MessageStatuses:
-    """The record of each message by its id, kept for a day.
+    """Auth's view of the records, which are kept for a day.
 
     Every method raises one of `shared.redis_client.REDIS_FAILURES` where Redis does not answer.
     """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._abandon = redis.register_script(_ABANDON)
 
     async def put(self, message_id: str, status: MessageStatus) -> None:
-        """Write the state of a message, replacing an earlier one."""
-        fields = {
-            "state": status.state,
-            "updated_at": status.updated_at.isoformat(),
-            "attempts": status.attempts,
-            "detail": status.detail,
-        }
+        """Write the first state of a message."""
+        fields = {"state": status.state, "updated_at": status.updated_at.isoformat()}
         async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hset(_key(message_id), mapping=cast("dict[Any, Any]", fields))
-            pipeline.expire(_key(message_id), _LIFETIME_SECONDS)
+            pipeline.hset(record_key(message_id), mapping=cast("dict[Any, Any]", fields))
+            pipeline.expire(record_key(message_id), RECORD_LIFETIME_SECONDS)
             await pipeline.execute()
+
+    async def abandon(self, message_id: str, at: datetime) -> None:
+        """Fail a message that the broker did not confirm, unless the worker has begun with it."""
+        await self._abandon([record_key(message_id)], [at.isoformat()])
 
     async def get(self, message_id: str) -> MessageStatus | None:
         """Return the state of a message, or None where the id is unknown."""
-        reply = self._redis.hgetall(_key(message_id))
-        fields = {
-            name.decode(): value.decode()
-            for name, value in (await cast("Awaitable[dict[bytes, bytes]]", reply)).items()
-        }
-        if not fields:
+        reply = self._redis.hmget(record_key(message_id), ["state", "updated_at"])
+        state, updated_at = await cast("Awaitable[list[bytes | None]]", reply)
+        if state is None or updated_at is None:
             return None
-        return MessageStatus(
-            cast("State", fields["state"]),
-            datetime.fromisoformat(fields["updated_at"]),
-            int(fields["attempts"]),
-            fields["detail"],
-        )
+        return MessageStatus(client_state(state.decode()), datetime.fromisoformat(updated_at.decode()))
+
+
+def client_state(state: str) -> State:
+    """Return what a client sees of a record's state."""
+    return _AS_A_CLIENT_SEES.get(state, cast("State", state))
 
 
 def now() -> datetime:
@@ -75,5 +76,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _key(message_id: str) -> str:
+def record_key(message_id: str) -> str:
+    """Return the name of a message's record in Redis."""
     return f"sms:message:{message_id}"

@@ -179,8 +179,22 @@ class SmsMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.messages = Counter(
             "dialpass_sms_messages_total",
-            "Send-code messages by outcome: sent, failed, limited, expired, duplicate, unreadable.",
+            "Send-code messages taken from the queue, by outcome. Ends: accepted, limited, failed, expired,"
+            " unreadable; duplicate: it had ended before; waiting, halted, in_doubt, superseded: it comes"
+            " again.",
             ("outcome",),
+            registry=registry,
+        )
+        self.doubts = Counter(
+            "dialpass_sms_doubts_total",
+            "Doubts whether a provider had accepted a message, by how they were settled: filtered, found,"
+            " resent, unresolved.",
+            ("resolution",),
+            registry=registry,
+        )
+        self.second_texts = Counter(
+            "dialpass_sms_second_texts_total",
+            "Messages that a provider has accepted twice.",
             registry=registry,
         )
         self.in_flight = Gauge("dialpass_sms_messages_in_flight", "Messages being sent.", registry=registry)

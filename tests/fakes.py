@@ -16,6 +16,18 @@ from services.auth.errors import (
 )
 from services.auth.ports import Journal
 from services.sms.ports import UNKNOWN, Announce, Answer, Found, Outgoing, Verdict
+from services.sms.records import (
+    FINAL,
+    SUPERSEDED,
+    Acceptance,
+    Attempt,
+    Claim,
+    Doubt,
+    Record,
+    Standing,
+    State,
+    Trace,
+)
 from shared.access_tokens import AccessToken
 from shared.errors import InvalidRequest, Unavailable
 from shared.events import DomainEvent, EndReason
@@ -246,6 +258,10 @@ class FakeStatuses:
     async def put(self, message_id: str, status: MessageStatus) -> None:
         self.history.setdefault(message_id, []).append(status)
 
+    async def abandon(self, message_id: str, at: datetime) -> None:
+        if self.states(message_id)[-1:] == ["queued"]:
+            await self.put(message_id, MessageStatus("failed", at))
+
     async def get(self, message_id: str) -> MessageStatus | None:
         return self.history.get(message_id, [None])[-1]
 
@@ -264,6 +280,78 @@ class FakeSmsQueue:
         if self.down:
             raise SmsUnavailable
         self.published.append(message)
+
+
+@dataclass
+class FakeRecord:
+    """What the ledger knows of one message."""
+
+    state: State
+    attempts: int = 0
+    token: str = ""
+    doubt: Doubt | None = None
+    resent: bool = False
+    detail: str = ""
+    acceptance: Acceptance | None = None
+
+
+@dataclass
+class FakeLedger:
+    """Records in a dictionary, under the rules of the real one; `states` is the history of each."""
+
+    records: dict[str, FakeRecord] = field(default_factory=dict)
+    states: dict[str, list[str]] = field(default_factory=dict)
+    announced: list[str] = field(default_factory=list)
+
+    async def claim(self, message_id: str, claim: Claim, attempt: Attempt, trace: Trace) -> Record:
+        known = self.records.get(message_id)
+        if known and known.token == attempt.token:
+            return Record(known.state, known.attempts, granted=True, doubt=None, resent=known.resent)
+        if known and known.state in FINAL:
+            return Record(known.state, known.attempts, granted=False, doubt=None, resent=known.resent)
+        attempts, doubt = (known.attempts, known.doubt) if known else (0, None)
+        if attempts < trace.attempts or (known is None and trace.redelivered):
+            attempts, doubt = trace.attempts, Doubt(trace.since, trace.account)
+        resent = trace.resent or (known is not None and known.resent) or claim is Claim.ANEW
+        state = known.state if known else None
+        if claim is Claim.LOOK or (claim is Claim.FIRST and doubt is not None):
+            return Record(state, attempts, granted=False, doubt=doubt, resent=resent)
+        if claim is not Claim.AGAIN:
+            doubt = Doubt(attempt.at, attempt.account)
+        self._write(message_id, FakeRecord("attempting", attempts + 1, attempt.token, doubt, resent))
+        return Record("attempting", attempts + 1, granted=True, doubt=None, resent=resent)
+
+    async def announce(self, message_id: str, attempt: Attempt, account: str) -> None:
+        self.announced.append(account)
+        known = self.records[message_id]
+        if known.token == attempt.token and known.doubt:
+            known.doubt = Doubt(known.doubt.since, account)
+
+    async def stand(self, message_id: str, standing: Standing, attempt: Attempt | None = None) -> str:
+        known = self.records.get(message_id)
+        if known and known.state in FINAL:
+            return known.state
+        if known and attempt and known.token != attempt.token:
+            return SUPERSEDED
+        token, resent = (known.token, known.resent) if known else ("", False)
+        self._write(
+            message_id,
+            FakeRecord(standing.state, standing.attempts, token, standing.doubt, resent, standing.detail),
+        )
+        return standing.state
+
+    async def accept(self, message_id: str, acceptance: Acceptance) -> bool:
+        known = self.records.get(message_id)
+        before = known.acceptance if known else None
+        if before and (before.sid or not acceptance.sid):
+            return acceptance.sid in {"", before.sid}
+        record = FakeRecord("accepted", acceptance.attempts, acceptance=acceptance)
+        self._write(message_id, record)
+        return True
+
+    def _write(self, message_id: str, record: FakeRecord) -> None:
+        self.records[message_id] = record
+        self.states.setdefault(message_id, []).append(record.state)
 
 
 @dataclass

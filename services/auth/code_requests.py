@@ -92,7 +92,7 @@ async def _issue(asked: Asked, client: Client, request: str, codes: Codes, chall
 
 async def _mark_unsent(statuses: Statuses, message_id: str, clock: Clock) -> None:
     try:
-        await statuses.put(message_id, MessageStatus("failed", clock(), detail="not queued"))
+        await statuses.abandon(message_id, clock())
     except Unavailable:
         return  # nobody knows the id: the client got an error instead of it
 

@@ -43,9 +43,9 @@ class CodeStatusHandler(JsonHandler):
     async def handle_get(self, message_id: str) -> schemas.CodeStatusResponse:
         """Tell what became of a message."""
         status = await message_status(message_id, statuses=self.auth.statuses)
-        # An attempt under way is still on its way, as far as a client is concerned.
-        state = "queued" if status.state == "attempting" else status.state
-        return schemas.CodeStatusResponse(message_id=message_id, status=state, updated_at=status.updated_at)
+        return schemas.CodeStatusResponse(
+            message_id=message_id, status=status.state, updated_at=status.updated_at
+        )
 
 
 class RegisterHandler(JsonHandler):

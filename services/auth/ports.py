@@ -209,7 +209,10 @@ class Statuses(Protocol):
     """Where each message stands."""
 
     async def put(self, message_id: str, status: MessageStatus) -> None:
-        """Write a message's state."""
+        """Write a message's first state."""
+
+    async def abandon(self, message_id: str, at: datetime) -> None:
+        """Fail a message that the broker did not confirm, unless the worker has begun with it."""
 
     async def get(self, message_id: str) -> MessageStatus | None:
         """Return a message's state, or None for an unknown one."""

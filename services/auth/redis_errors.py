@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import structlog
 
@@ -32,9 +33,14 @@ class RedisStatuses:
         self._metrics = metrics
 
     async def put(self, message_id: str, status: MessageStatus) -> None:
-        """Write a message's state."""
+        """Write a message's first state."""
         with redis_errors(self._metrics):
             await self._statuses.put(message_id, status)
+
+    async def abandon(self, message_id: str, at: datetime) -> None:
+        """Fail a message that was not queued."""
+        with redis_errors(self._metrics):
+            await self._statuses.abandon(message_id, at)
 
     async def get(self, message_id: str) -> MessageStatus | None:
         """Return a message's state, or None for an unknown one."""

@@ -1,12 +1,151 @@
-"""The record of each message in Redis, patient: a message waits here for Redis rather than be lost."""
+"""The record of each message in Redis, one hash per message; it holds neither number nor code nor text."""
+
+from collections.abc import Awaitable, Mapping
+from datetime import datetime
+from typing import Literal, cast
 
 import stamina
+from redis.asyncio import Redis
 
-from shared.message_status import MessageStatus, MessageStatuses
+from services.sms import ledger_scripts as scripts
+from services.sms.records import Acceptance, Attempt, Claim, Doubt, Record, Reported, Standing, State, Trace
+from shared.message_status import RECORD_LIFETIME_SECONDS, now, record_key
 from shared.redis_client import REDIS_FAILURES
 
+# A report whose message is not known waits this long for it.
+_REPORT_LIFETIME_SECONDS = 3600
 _FIRST_WAIT_SECONDS = 0.1
 _MAX_WAIT_SECONDS = 2.0
+
+_Argument = str | int
+Outcome = Literal["delivered", "failed"]
+
+
+class RedisLedger:
+    """The records; each method is one script, atomic and harmless when it runs twice.
+
+    Every method raises one of `shared.redis_client.REDIS_FAILURES` where Redis does not answer.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._claim = redis.register_script(scripts.CLAIM)
+        self._announce = redis.register_script(scripts.ANNOUNCE)
+        self._stand = redis.register_script(scripts.STAND)
+        self._accept = redis.register_script(scripts.ACCEPT)
+        self._report = redis.register_script(scripts.REPORT)
+        self._reopen = redis.register_script(scripts.REOPEN)
+
+    async def claim(self, message_id: str, claim: Claim, attempt: Attempt, trace: Trace) -> Record:
+        """Find a message's record and, where the claim holds, begin the attempt in it.
+
+        Where the record is behind what the message tells of itself, or is missing although a worker
+        has had the message, Redis has lost it, and the message is in doubt.
+        """
+        told: list[_Argument] = [
+            trace.attempts, trace.since.isoformat(), trace.account, int(trace.resent), int(trace.redelivered),
+        ]  # fmt: skip
+        mine: list[_Argument] = [claim.value, attempt.token, attempt.at.isoformat(), attempt.account]
+        reply = await self._claim([record_key(message_id)], [*mine, *told, RECORD_LIFETIME_SECONDS])
+        granted, state, attempts, since, account, resent = reply
+        return Record(
+            state=cast("State", state.decode()) or None,
+            attempts=int(attempts),
+            granted=bool(granted),
+            doubt=Doubt(datetime.fromisoformat(since.decode()), account.decode()) if since else None,
+            resent=resent == b"1",
+        )
+
+    async def announce(self, message_id: str, attempt: Attempt, account: str) -> None:
+        """Record that an attempt goes on with another account."""
+        await self._announce([record_key(message_id)], [attempt.token, account])
+
+    async def stand(self, message_id: str, standing: Standing, attempt: Attempt | None = None) -> str:
+        """Record where a message stands after an attempt, or without one.
+
+        Returns:
+            the state that holds afterwards: an end that was on record stays; `superseded` where
+            another attempt has begun since.
+        """
+        doubt = standing.doubt
+        args: list[_Argument] = [
+            attempt.token if attempt else "",
+            standing.state,
+            standing.attempts,
+            standing.detail,
+            doubt.since.isoformat() if doubt else "",
+            doubt.account if doubt else "",
+            now().isoformat(),
+            RECORD_LIFETIME_SECONDS,
+        ]
+        reply: bytes = await self._stand([record_key(message_id)], args)
+        return reply.decode()
+
+    async def accept(self, message_id: str, acceptance: Acceptance) -> bool:
+        """Record that the provider has accepted a message; a report that came before is applied.
+
+        Returns:
+            False where it had accepted the message before under another number: a second text.
+        """
+        reply = await self._accept(
+            [record_key(message_id), sid_key(acceptance.account, acceptance.sid)],
+            [
+                message_id,
+                acceptance.account,
+                acceptance.sid,
+                acceptance.at.isoformat(),
+                acceptance.attempts,
+                acceptance.parts,
+                str(acceptance.fee),
+                acceptance.dial_code,
+                acceptance.prefix,
+                RECORD_LIFETIME_SECONDS,
+            ],
+        )
+        return bool(reply[0] != b"twice")
+
+    async def report(self, account: str, sid: str, outcome: Outcome, code: str, at: datetime) -> Reported:
+        """Record what a status report says, or keep it until its message is known.
+
+        Duplicates, and reports after the first, change nothing.
+        """
+        args: list[_Argument] = [
+            outcome,
+            code,
+            at.isoformat(),
+            now().isoformat(),
+            record_key(""),
+            _REPORT_LIFETIME_SECONDS,
+        ]
+        known, applied, message_id, accepted_at, dial_code, prefix = await self._report(
+            [sid_key(account, sid)], args
+        )
+        return Reported(
+            known=bool(known),
+            applied=bool(applied),
+            message_id=message_id.decode(),
+            accepted_at=datetime.fromisoformat(accepted_at.decode()) if accepted_at else None,
+            dial_code=dial_code.decode(),
+            prefix=prefix.decode(),
+        )
+
+    async def reopen(self, message_id: str) -> str:
+        """Let a message be sent that had ended without an acceptance; returns its state afterwards."""
+        keys = [record_key(message_id)]
+        reply: bytes = await self._reopen(keys, [now().isoformat(), RECORD_LIFETIME_SECONDS])
+        return reply.decode()
+
+    async def fields(self, message_id: str) -> Mapping[str, str]:
+        """Return a message's record as it is, for people; empty where there is none."""
+        reply = self._redis.hgetall(record_key(message_id))
+        fields = await cast("Awaitable[dict[bytes, bytes]]", reply)
+        return {name.decode(): value.decode() for name, value in fields.items()}
+
+
+def sid_key(account: str, sid: str) -> str:
+    """Return the name of the index from a provider's number to its message."""
+    return f"sms:sid:{account}:{sid}"
+
 
 _until_redis_answers = stamina.retry(
     on=REDIS_FAILURES,
@@ -25,15 +164,25 @@ class PatientLedger:
     gives them back.
     """
 
-    def __init__(self, statuses: MessageStatuses) -> None:
-        self._statuses = statuses
+    def __init__(self, ledger: RedisLedger) -> None:
+        self._ledger = ledger
 
     @_until_redis_answers
-    async def get(self, message_id: str) -> MessageStatus | None:
-        """Return a message's record."""
-        return await self._statuses.get(message_id)
+    async def claim(self, message_id: str, claim: Claim, attempt: Attempt, trace: Trace) -> Record:
+        """Find a message's record and, where the claim holds, begin the attempt in it."""
+        return await self._ledger.claim(message_id, claim, attempt, trace)
 
     @_until_redis_answers
-    async def put(self, message_id: str, status: MessageStatus) -> None:
-        """Write a message's record."""
-        await self._statuses.put(message_id, status)
+    async def announce(self, message_id: str, attempt: Attempt, account: str) -> None:
+        """Record that an attempt goes on with another account."""
+        await self._ledger.announce(message_id, attempt, account)
+
+    @_until_redis_answers
+    async def stand(self, message_id: str, standing: Standing, attempt: Attempt | None = None) -> str:
+        """Record where a message stands."""
+        return await self._ledger.stand(message_id, standing, attempt)
+
+    @_until_redis_answers
+    async def accept(self, message_id: str, acceptance: Acceptance) -> bool:
+        """Record that the provider has accepted a message; False where it is a second text."""
+        return await self._ledger.accept(message_id, acceptance)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from shared.message_status import MessageStatus
+from services.sms.records import Acceptance, Attempt, Claim, Record, Standing, Trace
 from shared.messages import Channel
 
 Clock = Callable[[], datetime]
@@ -145,8 +145,19 @@ class Breaker(Protocol):
 class Ledger(Protocol):
     """The record of each message. Its methods return once the record is safe, however long it takes."""
 
-    async def get(self, message_id: str) -> MessageStatus | None:
-        """Return a message's record."""
+    async def claim(self, message_id: str, claim: Claim, attempt: Attempt, trace: Trace) -> Record:
+        """Find a message's record and, where the claim holds, begin the attempt in it."""
 
-    async def put(self, message_id: str, status: MessageStatus) -> None:
-        """Write a message's record."""
+    async def announce(self, message_id: str, attempt: Attempt, account: str) -> None:
+        """Record that an attempt goes on with another account."""
+
+    async def stand(self, message_id: str, standing: Standing, attempt: Attempt | None = None) -> str:
+        """Record where a message stands after an attempt, or without one.
+
+        Returns:
+            the state that holds afterwards: an end that was on record stays; `superseded` where
+            another attempt has begun since.
+        """
+
+    async def accept(self, message_id: str, acceptance: Acceptance) -> bool:
+        """Record that the provider has accepted a message; False where it is a second text."""

@@ -7,8 +7,18 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from services.sms.account_settings import AccountEntry, parse_accounts
-from shared.settings import AmqpSettings, BaseUrl, Port, RedisSettings, SealingSettings, ServiceSettings
+from shared.settings import (
+    AmqpSettings,
+    BaseUrl,
+    Port,
+    RedisSettings,
+    SealingSettings,
+    Seconds,
+    ServiceSettings,
+    split_commas,
+)
 
+Delays = Annotated[tuple[Annotated[float, Field(ge=0.1, le=600)], ...], Field(min_length=1, max_length=10)]
 Money = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=4)]
 
 
@@ -67,10 +77,34 @@ class SmsSettings(ProviderSettings, RedisSettings, AmqpSettings, SealingSettings
         "您的验证码是{code}。如非本人操作，请忽略本短信",
         description="the template approved by Yunpian, without the signature, with {code} in it",
     )
+    sms_retry_delays: Annotated[Delays, NoDecode] = Field(
+        (5.0, 15.0, 60.0),
+        description="seconds that a message waits between two attempts, ascending, separated by commas",
+    )
+    sms_filter_window: Seconds = Field(
+        20.0,
+        description="seconds after an attempt in doubt in which Yunpian's filter of repeated texts, 30 s"
+        " long, surely catches another one",
+    )
+    sms_record_lag: Seconds = Field(
+        60.0, description="seconds after which Yunpian's records surely show what it has accepted"
+    )
     # Nothing balances load to a worker, so there is nobody to take note of its end.
     drain_delay: Annotated[float, Field(ge=0)] = Field(
         0.0, description="seconds to keep consuming after SIGTERM"
     )
+
+    @field_validator("sms_retry_delays", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return split_commas(value)
+
+    @field_validator("sms_retry_delays")
+    @classmethod
+    def _ascends(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError
+        return value
 
     @field_validator("sms_template")
     @classmethod

@@ -25,7 +25,7 @@ async def test_a_message_of_a_killed_worker_is_sent_by_the_next(
     await own_phone.fault(fault="hang", mobile=mobile, times=1)
     asked = await own_api.post("/code/", {"mobile": mobile})
     await own_phone.faults_taken()
-    assert await state(own_system, asked["message_id"]) == "attempting"
+    assert await state(own_system, asked["message_id"]) == "queued"
     own_system.sms.stop(signal.SIGKILL)
     assert await own_phone.texts(mobile) == []
     own_system.sms.start()

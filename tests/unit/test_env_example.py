@@ -48,7 +48,7 @@ def line_for(name: str, field: FieldInfo) -> str:
 
 def shown(default: object) -> str:
     if isinstance(default, tuple):
-        return ",".join(default)
+        return ",".join(map(str, default))
     if isinstance(default, bool):
         return str(default).lower()
     return "" if default is None or repr(default) == "PydanticUndefined" else str(default)
