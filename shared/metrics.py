@@ -115,6 +115,12 @@ class AuthMetrics:
             ("outcome",),
             registry=registry,
         )
+        self.account_changes = Counter(
+            "dialpass_account_changes_total",
+            "Changes of an account by its user, by outcome.",
+            ("change", "outcome"),
+            registry=registry,
+        )
         self.sign_ins = Counter(
             "dialpass_sign_ins_total", "Sign-ins by outcome.", ("outcome",), registry=registry
         )

@@ -7,6 +7,7 @@ import pytest
 
 from deploy.local.fleet import Servers, start_all, stop_all, throwaway
 from deploy.local.programs import ensure_programs
+from services.auth.database import Database
 from tests.client import Api, Phone
 from tests.system import System, make_system, run
 
@@ -26,6 +27,14 @@ def mysql_url(servers: Servers) -> str:
     """A migrated database."""
     run("services.auth", "migrate", env={"MYSQL_URL": servers.mariadb.url})
     return servers.mariadb.url
+
+
+@pytest.fixture
+async def database(mysql_url: str) -> AsyncIterator[Database]:
+    """The database, by connections of the test's own."""
+    database = Database(mysql_url, pool_size=8)
+    yield database
+    await database.close()
 
 
 @pytest.fixture(scope="session")

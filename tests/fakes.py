@@ -29,7 +29,7 @@ from services.sms.records import (
     Trace,
 )
 from shared.access_tokens import AccessToken
-from shared.errors import InvalidRequest, Unavailable
+from shared.errors import Unavailable
 from shared.events import DomainEvent, EndReason
 from shared.message_status import MessageStatus
 from shared.messages import Purpose, SendCode
@@ -81,6 +81,12 @@ class FakeAudit:
     async def record(self, entry: AuditEntry) -> None:
         self.rows.append(entry)
 
+    async def forget(self, user_id: int, mobile: str) -> None:
+        self.rows[:] = [
+            replace(row, mobile="") if row.user_id == user_id or row.mobile == mobile else row
+            for row in self.rows
+        ]
+
 
 @dataclass
 class FakeUsers:
@@ -122,6 +128,14 @@ class FakeUsers:
 
     async def lock(self, user_id: int) -> User | None:
         return await self.find_by_id(user_id)
+
+    async def save(self, user: User) -> None:
+        if any(row.mobile == user.mobile and row.id != user.id for row in self.rows):
+            raise AlreadyRegistered
+        self.rows[:] = [user if row.id == user.id else row for row in self.rows]
+
+    async def remove(self, user_id: int) -> None:
+        self.rows[:] = [row for row in self.rows if row.id != user_id]
 
 
 @dataclass
@@ -232,7 +246,7 @@ class FakeCodes:
             raise InvalidCode
         try:
             yield
-        except InvalidRequest:
+        except (InvalidCode, AlreadyRegistered):
             raise
         except BaseException:
             self.given_back.append(mobile)

@@ -1,16 +1,15 @@
 """Commands of the auth service: `python -m services.auth --help`."""
 
-import asyncio
 import sys
-from collections.abc import Coroutine
 from functools import partial
 from typing import Annotated, NoReturn
 
 import typer
 
+from services.auth.audit_commands import show_audit
 from services.auth.key_commands import key_cli
 from services.auth.settings import AuthSettings, MysqlSettings
-from shared.errors import Unavailable
+from services.auth.user_commands import user_cli
 
 # Without typer's own tracebacks, which show local variables and so secrets.
 cli = typer.Typer(
@@ -19,11 +18,9 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="The auth service of Dialpass.",
 )
-user_cli = typer.Typer(no_args_is_help=True, help="Accounts.")
 cli.add_typer(key_cli, name="key")
 cli.add_typer(user_cli, name="user")
-
-Mobile = Annotated[str, typer.Argument(help="The account's mobile number.")]
+cli.command("audit")(show_audit)
 
 
 @cli.command()
@@ -62,41 +59,6 @@ def migrate(
     except migrations.MigrationFailed as error:
         _fail(str(error))
     typer.echo(f"applied: {', '.join(done)}" if done else "the database is up to date")
-
-
-@user_cli.command("show")
-def show_user(mobile: Mobile) -> None:
-    """Show an account."""
-    from services.auth import admin  # noqa: PLC0415
-
-    _report(admin.show(MysqlSettings.load(), mobile))
-
-
-@user_cli.command("disable")
-def disable_user(mobile: Mobile) -> None:
-    """Disable an account: signing in and its tokens stop working."""
-    from services.auth import admin  # noqa: PLC0415
-
-    _report(admin.set_disabled(MysqlSettings.load(), mobile, disabled=True))
-
-
-@user_cli.command("enable")
-def enable_user(mobile: Mobile) -> None:
-    """Enable a disabled account again."""
-    from services.auth import admin  # noqa: PLC0415
-
-    _report(admin.set_disabled(MysqlSettings.load(), mobile, disabled=False))
-
-
-def _report(work: Coroutine[None, None, dict[str, str] | None]) -> None:
-    try:
-        account = asyncio.run(work)
-    except Unavailable:
-        _fail("the database cannot be reached")
-    if account is None:
-        _fail("no account has this number")
-    for name, value in account.items():
-        typer.echo(f"{name}: {value}")
 
 
 def _fail(message: str) -> NoReturn:

@@ -1,6 +1,6 @@
 """Who makes a request."""
 
-from services.auth.domain import Caller
+from services.auth.domain import Caller, User
 from services.auth.ports import Tokens, Users
 from shared.errors import Unauthorized
 
@@ -22,3 +22,17 @@ async def identify(token: str | None, *, tokens: Tokens, users: Users) -> Caller
     if user is None or not user.enabled:
         raise Unauthorized(token_given=True)
     return Caller(user, verified.session_id)
+
+
+async def locked(caller: Caller, users: Users) -> User:
+    """Return the caller's account, which nobody else changes until the transaction is over.
+
+    Raises:
+        Unauthorized: since the caller was identified, the session has ended, or the account is gone or
+            disabled.
+    """
+    user = await users.lock(caller.user.id)
+    # Looked at again behind the lock: what ends sessions, such as a new password, has held it.
+    if user is None or await users.find_by_session(user.id, caller.session_id) is None or not user.enabled:
+        raise Unauthorized(token_given=True)
+    return user

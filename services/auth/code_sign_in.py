@@ -5,6 +5,7 @@ from dataclasses import replace
 from services.auth.domain import Client, NewUser, SignedIn
 from services.auth.errors import AlreadyRegistered, InvalidCode
 from services.auth.ports import Clock, Codes, Journal, Sessions, Tokens, Users
+from services.auth.refusals import refusals_audited
 from services.auth.registration import add_user
 from services.auth.rotation import SessionPolicy
 from services.auth.session_opening import open_session
@@ -49,7 +50,10 @@ async def sign_in_with_code(
         return replace(opened, created=created)
 
     known = await users.find_by_mobile(mobile)
-    async with codes.consuming(mobile, "login", code):
+    async with (
+        refusals_audited("login_code", mobile, client, journal=journal, clock=clock),
+        codes.consuming(mobile, "login", code),
+    ):
         if known is None and not creates_accounts:
             raise InvalidCode
         try:

@@ -13,9 +13,9 @@ from services.auth import code_scripts
 from services.auth.budgets import Budgets, conversion_key
 from services.auth.challenges import CHALLENGE_SECONDS
 from services.auth.code_secrets import CodeSecrets, new_nonce
-from services.auth.errors import InvalidCode, Suspicious, TooManyCodes
+from services.auth.errors import AlreadyRegistered, InvalidCode, Suspicious, TooManyCodes
 from services.auth.redis_errors import redis_errors
-from shared.errors import InvalidRequest, Unavailable
+from shared.errors import Unavailable
 from shared.messages import Purpose
 from shared.metrics import AuthMetrics
 from shared.phone import dial_code, network_prefix
@@ -131,8 +131,8 @@ class RedisCodes:
         self._count("verified", mobile, purpose)
         try:
             yield
-        except InvalidRequest:
-            raise  # the user's own mistake; the code has served
+        except (InvalidCode, AlreadyRegistered):
+            raise  # the code has served: it led to this answer
         except BaseException:
             await self._return(keys, attempt)
             raise

@@ -162,6 +162,11 @@ class Database:
         """Run a SELECT and return its rows; tried twice where an idle connection had died."""
         return list(await self._read(sql, values, fetchall))
 
+    async def select(self, query: peewee.Select) -> list[tuple[Any, ...]]:
+        """Run a SELECT that is built for this call and return its rows, as `fetch_all` does."""
+        sql, values = self._db.get_sql_context().sql(query).query()
+        return await self.fetch_all(sql, values)
+
     async def insert(self, query: peewee.Insert) -> int:
         """Run an INSERT and return the new row's id.
 

@@ -18,8 +18,11 @@ Action = Literal[
     "session.started",
     "session.ended",
     "session.token_reused",
-    "sign_in.failed",
+    "proof.refused",  # a wrong password or code
 ]
+
+# What users tell about themselves.
+ProfileMember = Literal["nickname", "avatar"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class AuditEntry:
         user_id: whose account, where there is one.
         mobile: the number that it was about; stored masked and as a pseudonym.
         details: what else an auditor wants to know; never a secret, never a number.
+        repeats: whether the like of it, from one address about one number, is told once an hour with
+            how often it happened, so that an attack does not fill the trail.
     """
 
     action: Action
@@ -83,7 +88,8 @@ class AuditEntry:
     client: Client
     user_id: int | None
     mobile: str = field(default="", repr=False)
-    details: Mapping[str, str | int] = field(default_factory=lambda: MappingProxyType({}))
+    details: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

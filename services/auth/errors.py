@@ -3,6 +3,8 @@
 InvalidRequest
 ├── InvalidCode          wrong, expired, used, dead, or of another number or purpose
 ├── AlreadyRegistered    the number has an account
+├── WrongPassword        the old password, given to change it, is not the account's
+├── PersonalPassword     the new password is the account's number or nickname
 └── WrongCredentials     unknown number, wrong password, disabled account: told apart by nobody
 Unauthorized
 └── SessionOver          the session behind a refresh token has ended
@@ -50,6 +52,23 @@ class WrongCredentials(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__({NON_FIELD: [texts.WRONG_CREDENTIALS]})
+
+
+class WrongPassword(InvalidRequest):
+    """The old password is not the account's."""
+
+    slug = "wrong-password"
+    title = Text("The old password is wrong", "旧密码错误")
+
+    def __init__(self) -> None:
+        super().__init__({"old_password": [texts.WRONG_PASSWORD]})
+
+
+class PersonalPassword(InvalidRequest):
+    """The new password is the account's number or nickname."""
+
+    def __init__(self) -> None:
+        super().__init__({"password": [texts.PASSWORD_PERSONAL]})
 
 
 class SessionOver(Unauthorized):

@@ -1,12 +1,12 @@
 """The outbox's writing end: an event becomes a row in the transaction of what it tells of."""
 
 from collections.abc import Callable
-from datetime import UTC
 
 import structlog
 
 from services.auth.database import Database
 from services.auth.models import OutboxRow
+from services.auth.moments import naive
 from shared.events import DomainEvent
 
 
@@ -31,7 +31,7 @@ class MysqlEvents:
                 type=event.TYPE,
                 body=event.model_dump_json(),
                 request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
-                created_at=event.occurred_at.astimezone(UTC).replace(tzinfo=None),
+                created_at=naive(event.occurred_at),
             )
         )
         self._database.on_commit(self._wake)

@@ -6,6 +6,7 @@ from tornado.web import Application, RequestHandler
 
 from services.auth import schemas
 from services.auth.code_requests import Asked, message_status, request_code
+from services.auth.handlers_accounts import ACCOUNT_ROUTES
 from services.auth.handlers_sessions import SESSION_ROUTES
 from services.auth.http import JsonHandler, NotFoundHandler, Routes, counted
 from services.auth.registration import Registration, register
@@ -67,15 +68,6 @@ class RegisterHandler(JsonHandler):
         return schemas.RegisterResponse(id=user_id)
 
 
-class MeHandler(JsonHandler):
-    """`GET /me/`."""
-
-    async def handle_get(self) -> schemas.ProfileResponse:
-        """Show the caller's account."""
-        caller = await self.caller()
-        return schemas.ProfileResponse.of(caller.user)
-
-
 class JwksHandler(JsonHandler):
     """`GET /.well-known/jwks.json`."""
 
@@ -89,8 +81,8 @@ _ROUTES: Routes = [
     (r"/code/?", "/code/", CodeHandler),
     (r"/code/([0-9a-f]{32})/?", "/code/{message_id}/", CodeStatusHandler),
     (r"/register/?", "/register/", RegisterHandler),
-    (r"/me/?", "/me/", MeHandler),
     (r"/\.well-known/jwks\.json/?", "/.well-known/jwks.json", JwksHandler),
+    *ACCOUNT_ROUTES,
     *SESSION_ROUTES,
 ]
 

@@ -184,14 +184,14 @@ Routes = list[tuple[str, str, type[JsonHandler]]]
 
 
 @contextmanager
-def counted(outcomes: Counter) -> Iterator[None]:
-    """Count the block's outcome: done, or the slug of the problem."""
+def counted(outcomes: Counter, *what: str) -> Iterator[None]:
+    """Count the block's outcome: done, or the slug of the problem; `what` are the labels before it."""
     try:
         yield
     except AppError as error:
-        outcomes.labels(error.slug).inc()
+        outcomes.labels(*what, error.slug).inc()
         raise
-    outcomes.labels("done").inc()
+    outcomes.labels(*what, "done").inc()
 
 
 class NotFoundHandler(JsonHandler):

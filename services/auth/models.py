@@ -7,13 +7,12 @@ class UserRow(peewee.Model):
     """An account."""
 
     id = peewee.BigAutoField()
-    mobile = peewee.CharField(max_length=16, unique=True, null=True)
+    mobile = peewee.CharField(max_length=16, unique=True)
     password_hash = peewee.CharField(max_length=100, null=True)
     nickname = peewee.CharField(max_length=64, null=True)
     avatar = peewee.CharField(max_length=512, null=True)
     disabled_at = peewee.DateTimeField(null=True)
     created_at = peewee.DateTimeField()
-    deleted_at = peewee.DateTimeField(null=True)
 
     class Meta:
         """peewee's settings."""

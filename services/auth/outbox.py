@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from services.auth.database import Database
 from services.auth.models import OutboxRow
+from services.auth.moments import aware
 
 _LOCK = "dialpass.outbox"
 _TURN_SECONDS = 1.0
@@ -79,11 +80,9 @@ class MysqlOutbox:
             (_COUNTED,),
         )
         depth, oldest = row or (0, None)
-        return Backlog(depth, oldest and oldest.replace(tzinfo=UTC))
+        return Backlog(depth, oldest and aware(oldest))
 
 
 def _event(row: tuple[Any, ...]) -> StoredEvent:
     row_id, user_id, event_id, event_type, body, request_id, created_at = row
-    return StoredEvent(
-        row_id, user_id, event_id, event_type, body, request_id, created_at.replace(tzinfo=UTC)
-    )
+    return StoredEvent(row_id, user_id, event_id, event_type, body, request_id, aware(created_at))

@@ -34,6 +34,9 @@ class Audit(Protocol):
     async def record(self, entry: AuditEntry) -> None:
         """Write an entry in the current transaction."""
 
+    async def forget(self, user_id: int, mobile: str) -> None:
+        """Leave of a number nothing but its pseudonym, in the current transaction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Journal:
@@ -72,6 +75,16 @@ class Users(Protocol):
 
     async def lock(self, user_id: int) -> User | None:
         """Return the account with an id, which nobody else changes until the transaction is over."""
+
+    async def save(self, user: User) -> None:
+        """Write what a change of a locked account has changed.
+
+        Raises:
+            AlreadyRegistered: another account has the number.
+        """
+
+    async def remove(self, user_id: int) -> None:
+        """Remove a locked account; its number is free."""
 
 
 class Sessions(Protocol):
@@ -128,7 +141,8 @@ class Codes(Protocol):
     def consuming(self, mobile: str, purpose: Purpose, code: str) -> AbstractAsyncContextManager[None]:
         """Verify and consume a code atomically for the length of a block.
 
-        Where the block fails for a reason that is not the user's, the code works again.
+        The code has served where the block succeeds or answers `InvalidCode` or `AlreadyRegistered`;
+        where it fails for any other reason, the code works again.
 
         Raises:
             InvalidCode: on entering, and one of its tries is counted.

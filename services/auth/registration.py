@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from services.auth.domain import AuditEntry, Client, NewUser
 from services.auth.ports import Clock, Codes, Journal, Passwords, Users
+from services.auth.refusals import refusals_audited
 from services.auth.transactions import atomically
 from shared.events import SignInMethod, UserRegistered
 from shared.phone import mask_mobile
@@ -37,9 +38,13 @@ async def register(
         AlreadyRegistered: the number has an account.
         Unavailable: a dependency is down; the code still works.
     """
-    async with codes.consuming(registration.mobile, "register", registration.code):
+    mobile = registration.mobile
+    async with (
+        refusals_audited("register", mobile, client, journal=journal, clock=clock),
+        codes.consuming(mobile, "register", registration.code),
+    ):
         user = NewUser(
-            mobile=registration.mobile,
+            mobile=mobile,
             password_hash=await passwords.hash(registration.password),
             nickname=registration.nickname,
             avatar=registration.avatar,

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -15,12 +15,10 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationInfo,
-    field_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from services.auth import texts
-from services.auth.domain import User
 from shared.messages import Channel, Purpose
 from shared.phone import InvalidMobile, parse_mobile
 from shared.texts import Text
@@ -80,6 +78,17 @@ def _avatar(value: str) -> str:
     return value
 
 
+def _acceptable(password: str, info: ValidationInfo[InputRules]) -> str:
+    if len(password) not in _PASSWORD_LENGTHS:
+        raise _fail(texts.PASSWORD_LENGTH)
+    personal = {info.data.get("mobile"), (info.data.get("nickname") or "").casefold()}
+    if password.casefold() in personal:
+        raise _fail(texts.PASSWORD_PERSONAL)
+    if password.casefold() in info.context.common_passwords:
+        raise _fail(texts.PASSWORD_COMMON)
+    return password
+
+
 # Strict: a number is no string.
 Text_ = Annotated[str, Field(strict=True), BeforeValidator(_storable)]
 Mobile = Annotated[
@@ -89,6 +98,10 @@ Mobile = Annotated[
 ]
 Nickname = Annotated[Text_, AfterValidator(_nickname)]
 Avatar = Annotated[Text_, AfterValidator(_avatar)]
+# To be declared after mobile and nickname, which its check looks at.
+NewPassword = Annotated[
+    Text_, AfterValidator(_acceptable), Field(description="8 to 128 characters of any script", repr=False)
+]
 Timestamp = Annotated[
     datetime, PlainSerializer(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}Z", return_type=str)
 ]
@@ -121,19 +134,7 @@ class RegisterRequest(Request):
     nickname: Nickname | None = None
     avatar: Avatar | None = None
     # Last, because its check looks at the ones before.
-    password: Text_ = Field(description="8 to 128 characters of any script", repr=False)
-
-    @field_validator("password")
-    @classmethod
-    def _acceptable(cls, password: str, info: ValidationInfo[InputRules]) -> str:
-        if len(password) not in _PASSWORD_LENGTHS:
-            raise _fail(texts.PASSWORD_LENGTH)
-        personal = {info.data.get("mobile"), (info.data.get("nickname") or "").casefold()}
-        if password.casefold() in personal:
-            raise _fail(texts.PASSWORD_PERSONAL)
-        if password.casefold() in info.context.common_passwords:
-            raise _fail(texts.PASSWORD_COMMON)
-        return password
+    password: NewPassword
 
 
 class CodeResponse(BaseModel):
@@ -156,29 +157,6 @@ class RegisterResponse(BaseModel):
     """The answer to `POST /register/`."""
 
     id: int
-
-
-class ProfileResponse(BaseModel):
-    """The answer to `GET /me/`."""
-
-    id: int
-    mobile: str
-    nick: str
-    nickname: str | None
-    avatar: str | None
-    created_at: Timestamp
-
-    @classmethod
-    def of(cls, user: User) -> Self:
-        """Return the answer for an account."""
-        return cls(
-            id=user.id,
-            mobile=user.mobile,
-            nick=user.nick,
-            nickname=user.nickname,
-            avatar=user.avatar,
-            created_at=user.created_at,
-        )
 
 
 class JwksResponse(BaseModel):

@@ -32,6 +32,15 @@ class MysqlSettings(ServiceSettings):
     )
 
 
+class OperatorSettings(MysqlSettings):
+    """What the commands need that change accounts or read the audit trail."""
+
+    code_secret: Annotated[SecretStr, Field(min_length=32)] = Field(
+        description="at least 32 random characters; codes, keys in Redis and pseudonyms in the audit trail "
+        "are derived from it"
+    )
+
+
 class TokenSettings(ServiceSettings):
     """What decides how access tokens are signed, and how long they live."""
 
@@ -56,14 +65,13 @@ class KeySettings(TokenSettings):
     )
 
 
-class AuthSettings(MysqlSettings, KeySettings, RedisSettings, AmqpSettings, SealingSettings, BudgetSettings):
+class AuthSettings(
+    OperatorSettings, KeySettings, RedisSettings, AmqpSettings, SealingSettings, BudgetSettings
+):
     """Everything `serve` needs."""
 
     auth_port: Port = Field(8001, description="a TCP port, 1 to 65535")
 
-    code_secret: Annotated[SecretStr, Field(min_length=32)] = Field(
-        description="at least 32 random characters; codes and the keys in Redis are derived from it"
-    )
     code_ttl: Annotated[int, Field(ge=30, le=3600)] = Field(
         600, description="seconds that a code is valid, 30 to 3600"
     )

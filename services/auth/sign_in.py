@@ -7,6 +7,7 @@ import structlog
 from services.auth.domain import Client, SignedIn, User
 from services.auth.errors import WrongCredentials
 from services.auth.ports import Clock, Journal, Passwords, Sessions, SignInGuard, Tokens, Users
+from services.auth.refusals import refusals_audited
 from services.auth.rotation import SessionPolicy
 from services.auth.session_opening import open_session
 from services.auth.transactions import atomically
@@ -56,7 +57,10 @@ async def sign_in(
             sessions=sessions, tokens=tokens, journal=journal, policy=policy,
         )  # fmt: skip
 
-    async with guard.attempt(mobile, client.ip):
+    async with (
+        guard.attempt(mobile, client.ip),
+        refusals_audited("login", mobile, client, journal=journal, clock=clock),
+    ):
         for _ in range(_ATTEMPTS):
             checked = await _check(mobile, password, users, passwords)
             if opened := await atomically(journal.transaction, partial(open_, checked)):

@@ -19,6 +19,7 @@ NOT_AN_OBJECT = Text("The body must be a JSON object", "请求体必须是 JSON 
 INVALID_MOBILE = Text("Invalid mobile format", "手机号格式不正确")
 INVALID_CODE = Text("Invalid or expired code", "验证码错误或已过期")
 ALREADY_REGISTERED = Text("Already registered", "该手机号已注册")
+WRONG_PASSWORD = Text("Wrong password", "密码错误")
 WRONG_CREDENTIALS = Text("Wrong credentials", "手机号或密码错误")
 INVALID_NICKNAME = Text(
     "Must have 1 to 64 characters and no control characters", "须为 1 到 64 个字符，且不含控制字符"

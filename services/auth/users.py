@@ -1,6 +1,5 @@
 """The accounts in MySQL."""
 
-from datetime import datetime
 from typing import Any
 
 from services.auth.database import Database
@@ -67,11 +66,23 @@ class MysqlUsers:
         unchanged = (UserRow.id == user_id) & (UserRow.password_hash == old)
         return await self._database.update(UserRow.update(password_hash=new).where(unchanged)) > 0
 
-    async def set_disabled(self, user_id: int, at: datetime | None) -> bool:
-        """Disable an account as of a time, or enable it with None; False where there is none."""
-        value = None if at is None else naive(at)
-        query = UserRow.update(disabled_at=value).where(UserRow.id == user_id)
-        return await self._database.update(query) > 0
+    async def save(self, user: User) -> None:
+        """Write what a change of a locked account has changed."""
+        query = UserRow.update(
+            mobile=user.mobile,
+            password_hash=user.password_hash,
+            nickname=user.nickname,
+            avatar=user.avatar,
+            disabled_at=user.disabled_at and naive(user.disabled_at),
+        ).where(UserRow.id == user.id)
+        try:
+            await self._database.update(query)
+        except DuplicateKey as error:
+            raise AlreadyRegistered from error
+
+    async def remove(self, user_id: int) -> None:
+        """Remove a locked account; its number is free."""
+        await self._database.update(UserRow.delete().where(UserRow.id == user_id))
 
 
 def _user(row: tuple[Any, ...] | None) -> User | None:

@@ -47,7 +47,17 @@ class RouteTable:
 
 def auth_routes(upstream: Upstream, timeout: float, max_body: int) -> list[Route]:
     """Return the public paths of the auth service; its operators' endpoints are not among them."""
-    prefixes = ("/code", "/register", "/login", "/token", "/logout", "/sessions", "/me", "/.well-known")
+    prefixes = (
+        "/code",
+        "/register",
+        "/login",
+        "/token",
+        "/logout",
+        "/sessions",
+        "/me",
+        "/password",
+        "/.well-known",
+    )
     return [Route(prefix, upstream, timeout, max_body) for prefix in prefixes]
 
 

@@ -6,7 +6,6 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.local.fleet import Servers
-from services.auth.database import Database
 from shared import redis_client
 from shared.metrics import AuthMetrics, new_registry
 
@@ -21,10 +20,3 @@ async def redis(servers: Servers) -> AsyncIterator[Redis]:
     client = redis_client.connect(servers.redis.url)
     yield client
     await client.aclose()
-
-
-@pytest.fixture
-async def database(mysql_url: str) -> AsyncIterator[Database]:
-    database = Database(mysql_url, pool_size=8)
-    yield database
-    await database.close()

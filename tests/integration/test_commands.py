@@ -9,12 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.ports import free_port
-from services.auth.database import Database
-from services.auth.domain import NewUser
-from services.auth.users import MysqlUsers
-from tests.client import new_mobile
-from tests.fakes import NOW
-from tests.system import API_KEY, CODE_SECRET, MESSAGE_SECRET, ROOT, run
+from tests.system import API_KEY, CODE_SECRET, MESSAGE_SECRET, ROOT
 
 NOWHERE = "mysql://user:hunter2@127.0.0.1:1/nowhere"
 
@@ -79,17 +74,6 @@ def test_a_database_that_is_not_there_is_said_in_a_line_without_its_password(com
     assert "the database" in done.stderr
     assert "Traceback" not in done.stderr
     assert "hunter2" not in done.stderr + done.stdout
-
-
-async def test_an_operator_can_show_disable_and_enable_a_user(database: Database, mysql_url: str) -> None:
-    mobile, env = new_mobile(), {"MYSQL_URL": mysql_url}
-    user_id = await MysqlUsers(database).add(NewUser(mobile, "hash", "小明", None, NOW))
-    shown = run("services.auth", "user", "show", mobile, env=env).stdout
-    assert f"id: {user_id}\n" in shown
-    assert "disabled: no" in shown
-    assert mobile not in shown
-    assert "disabled: no" not in run("services.auth", "user", "disable", mobile, env=env).stdout
-    assert "disabled: no" in run("services.auth", "user", "enable", mobile, env=env).stdout
 
 
 def test_an_unknown_user_is_said_so(mysql_url: str) -> None:

@@ -1,13 +1,16 @@
 """The accounts on a real MariaDB, and what the session there is really set to."""
 
 import asyncio
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
+from types import NoneType
 
 import pytest
 
 from deploy.local.fleet import Servers
 from services.auth.database import Database
-from services.auth.domain import NewUser
+from services.auth.domain import NewUser, User
 from services.auth.errors import AlreadyRegistered
 from services.auth.migrate import migrate
 from services.auth.users import MysqlUsers
@@ -75,16 +78,33 @@ async def test_of_50_concurrent_accounts_for_a_number_one_is_stored(database: Da
     assert sum(isinstance(result, AlreadyRegistered) for result in results) == 49
 
 
-async def test_an_account_can_be_disabled_and_enabled(database: Database) -> None:
+async def test_a_changed_account_is_read_as_it_was_saved(database: Database) -> None:
+    users = MysqlUsers(database)
+    user_id = await users.add(new_user(new_mobile()))
+    changed = User(user_id, new_mobile(), None, "小明", "https://example.com/a.png", NOW, NOW)
+    await users.save(changed)
+    assert await users.find_by_id(user_id) == changed
+
+
+async def test_of_20_accounts_that_take_a_number_at_once_one_gets_it(database: Database) -> None:
+    users, wanted = MysqlUsers(database), new_mobile()
+    accounts = [await users.find_by_id(await users.add(new_user(new_mobile()))) for _ in range(20)]
+
+    async def take(user: User) -> None:
+        async with database.transaction():
+            await users.lock(user.id)
+            await users.save(replace(user, mobile=wanted))
+
+    results = await asyncio.gather(*(take(user) for user in accounts if user), return_exceptions=True)
+    assert Counter(type(result) for result in results) == {NoneType: 1, AlreadyRegistered: 19}
+
+
+async def test_a_removed_account_leaves_its_number_free(database: Database) -> None:
     users, mobile = MysqlUsers(database), new_mobile()
     user_id = await users.add(new_user(mobile))
-    assert await users.set_disabled(user_id, NOW)
-    disabled = await users.find_by_id(user_id)
-    assert await users.set_disabled(user_id, None)
-    enabled = await users.find_by_id(user_id)
-    assert disabled is not None
-    assert enabled is not None
-    assert (disabled.enabled, enabled.enabled) == (False, True)
+    await users.remove(user_id)
+    assert await users.find_by_mobile(mobile) is None
+    assert await users.add(new_user(mobile)) > user_id
 
 
 async def test_a_dead_idle_connection_is_not_noticed_by_a_reader(mysql_url: str) -> None:

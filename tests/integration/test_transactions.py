@@ -11,6 +11,8 @@ from services.auth.database import Database
 from services.auth.domain import AuditEntry, Client, NewUser
 from services.auth.errors import AlreadyRegistered, LostRace
 from services.auth.events import MysqlEvents
+from services.auth.models import UserRow
+from services.auth.moments import naive
 from services.auth.pseudonyms import Pseudonyms
 from services.auth.transactions import atomically
 from services.auth.users import MysqlUsers
@@ -34,6 +36,10 @@ async def add(database: Database, mobile: str) -> int:
         UserRegistered(user_id=user_id, occurred_at=NOW, mobile="139****0000", method="password")
     )
     return user_id
+
+
+async def touch(database: Database, user_id: int) -> None:
+    await database.update(UserRow.update(disabled_at=naive(NOW)).where(UserRow.id == user_id))
 
 
 async def events_of(database: Database, user_id: int) -> list[str]:
@@ -144,14 +150,14 @@ async def test_a_lock_that_is_held_for_too_long_is_a_lost_race(database: Databas
 
     async def hold() -> None:
         async with database.transaction():
-            await MysqlUsers(database).set_disabled(user_id, NOW)
+            await touch(database, user_id)
             held.set()
             await done.wait()
 
     holder = asyncio.create_task(hold())
     await held.wait()
     with pytest.raises(LostRace):
-        await MysqlUsers(database).set_disabled(user_id, None)
+        await touch(database, user_id)
     done.set()
     await holder
 
@@ -159,17 +165,17 @@ async def test_a_lock_that_is_held_for_too_long_is_a_lost_race(database: Databas
 async def test_both_sides_of_a_deadlock_get_done(database: Database) -> None:
     async with database.transaction():
         first, second = await add(database, new_mobile()), await add(database, new_mobile())
-    users, both_hold = MysqlUsers(database), asyncio.Barrier(2)
+    both_hold = asyncio.Barrier(2)
     tries = 0
 
     def crossing(own: int, other: int) -> Callable[[], Awaitable[None]]:
         async def work() -> None:
             nonlocal tries
             tries += 1
-            await users.set_disabled(own, NOW)
+            await touch(database, own)
             if tries <= 2:
                 await both_hold.wait()
-            await users.set_disabled(other, NOW)
+            await touch(database, other)
 
         return work
 

@@ -1,4 +1,4 @@
-"""Accounts without a password, erased accounts, the outbox of events, the audit trail."""
+"""Accounts without a password, the outbox of events, the audit trail."""
 
 from typing import Any
 
@@ -6,13 +6,10 @@ from peewee_migrate import Migrator
 
 
 def migrate(migrator: Migrator, database: Any, *, fake: bool = False) -> None:
-    # An erased account keeps its row, empty: its id is used nowhere else, its number is free.
     migrator.sql(
         """
         ALTER TABLE users
-            MODIFY mobile VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NULL,
-            MODIFY password_hash VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NULL,
-            ADD deleted_at DATETIME(6) NULL
+            MODIFY password_hash VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NULL
         """
     )
     migrator.sql(
@@ -56,12 +53,10 @@ def migrate(migrator: Migrator, database: Any, *, fake: bool = False) -> None:
 def rollback(migrator: Migrator, database: Any, *, fake: bool = False) -> None:
     migrator.sql("DROP TABLE audit")
     migrator.sql("DROP TABLE outbox")
-    # Fails, as it should, where an account has no password or no number any more.
+    # Fails, as it should, where an account has no password.
     migrator.sql(
         """
         ALTER TABLE users
-            MODIFY mobile VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-            MODIFY password_hash VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-            DROP deleted_at
+            MODIFY password_hash VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
         """
     )
