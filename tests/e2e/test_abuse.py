@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from altcha import Challenge, Payload, solve_challenge
 
 from deploy.local.fleet import Servers
-from tests.client import Api, Phone, Reply, new_mobile
+from tests.client import Api, Phone, Reply, new_mobile, sign_up
 from tests.system import ORIGIN, System, make_system
 
 
@@ -28,6 +29,8 @@ def strict(servers: Servers, mysql_url: str, tmp_path_factory: pytest.TempPathFa
         CODE_LIMIT_NUMBER="1/hour",
         CODE_CHALLENGE_ADDRESS="2/10minutes",
         CHALLENGE_COST="2",
+        SIGN_IN_LIMIT_ACCOUNT="3/hour",
+        SIGN_IN_LIMIT_ADDRESS="20/hour",
     )
     system.start()
     yield system
@@ -101,3 +104,40 @@ async def test_a_refusal_tells_nothing_but_when_to_ask_again(door: Api) -> None:
 async def test_what_cannot_be_a_solution_is_bad_input(door: Api, challenge: Any) -> None:
     reply = await ask(door, "203.0.116.5", new_mobile(), challenge=challenge)
     assert (reply.status, list(reply["challenge"])) == (400, reply["challenge"])
+
+
+async def sign_in(door: Api, address: str, mobile: str, password: str = "wrong horse") -> Reply:
+    headers = {"X-Forwarded-For": address}
+    return await door.post("/login/", {"mobile": mobile, "password": password}, headers=headers)
+
+
+@pytest.mark.parametrize("registered", [True, False])
+async def test_failed_sign_ins_are_throttled_alike_with_and_without_an_account(
+    door: Api, strict_phone: Phone, *, registered: bool
+) -> None:
+    mobile = new_mobile()
+    if registered:
+        await sign_up(door, strict_phone, mobile)
+    failures = 0
+    while (reply := await sign_in(door, f"203.0.117.{failures}", mobile)).status == 400:
+        failures += 1
+    assert failures in range(4, 7)  # more than 4 only where that took seconds
+    assert (reply.status, reply["type"]) == (429, "/problems/too-many-attempts")
+    assert 1 <= reply["retry_after"] == int(reply.headers["Retry-After"]) <= 4
+
+
+async def test_strangers_cannot_keep_an_owner_out(door: Api, strict_phone: Phone) -> None:
+    mobile, password = new_mobile(), "correct horse 电池"
+    await sign_up(door, strict_phone, mobile, password)
+    assert (await sign_in(door, "203.0.118.1", mobile, password)).status == 200
+    for number in range(8):
+        await sign_in(door, f"203.0.119.{number}", mobile)
+    assert (await sign_in(door, "203.0.118.2", mobile, password)).status == 429
+    assert (await sign_in(door, "203.0.118.1", mobile, password)).status == 200
+
+
+async def test_stuffing_from_one_address_is_slowed(door: Api) -> None:
+    replies = await asyncio.gather(*(sign_in(door, "203.0.120.1", new_mobile()) for _ in range(40)))
+    seen = Counter(reply.status for reply in replies)
+    assert seen[400] in range(21, 24)  # more than 21 only where that took seconds
+    assert seen[400] + seen[429] == 40
