@@ -1,7 +1,7 @@
 PYTHON = .venv/bin/python
 LOCK = $(PYTHON) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q
 
-.PHONY: help setup run test containers lint types imports format lock bench clean
+.PHONY: help setup run test containers lint types imports format lock monitoring bench clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -36,6 +36,9 @@ format: setup ## let ruff repair what it can
 lock: setup ## resolve pyproject.toml into requirements/ again
 	$(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(LOCK) --extra dev pyproject.toml -o requirements/dev.txt
+
+monitoring: setup ## write dashboards and the PrometheusRule from deploy/monitoring/
+	$(PYTHON) -m deploy.monitoring.generate
 
 bench: setup ## measure
 	$(PYTHON) -m benchmarks

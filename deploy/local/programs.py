@@ -26,6 +26,7 @@ NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
     "chromium": (("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),),
     "nginx": (("nginx",),),
     "wrk": (("wrk",),),
+    "prometheus": (("prometheus",), ("promtool",)),
 }
 PACKAGES = {
     "mariadb": "mariadb-server",
@@ -34,6 +35,7 @@ PACKAGES = {
     "chromium": "chromium",
     "nginx": "nginx-light",
     "wrk": "wrk",
+    "prometheus": "prometheus",
 }
 SERVERS = ("mariadb", "redis", "rabbitmq")
 SERVICE_STARTERS = ("invoke-rc.d", "deb-systemd-invoke")

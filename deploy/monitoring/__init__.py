@@ -1,0 +1,1 @@
+"""What is watched: dashboards and alerts as people write them; see generate.py."""

@@ -1,0 +1,106 @@
+"""Writes what Grafana and Kubernetes read from what people write: `make monitoring`.
+
+`dashboards/*.yaml` says what is shown; Grafana's JSON of it goes to `deploy/dashboards/`. `alerts.yaml` is
+what Prometheus reads; the PrometheusRule for Kubernetes holds the same groups.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+DASHBOARDS = HERE.parent / "dashboards"
+RULE = HERE.parent / "k8s" / "components" / "monitoring" / "prometheusrule.yaml"
+COLUMNS, WIDTH, HEIGHT = 3, 8, 8
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+NOTE = "# Written by `make monitoring` from deploy/monitoring/alerts.yaml.\n"
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """Yield each file to write, and its content."""
+    for source in sorted((HERE / "dashboards").glob("*.yaml")):
+        content = dashboard(yaml.safe_load(source.read_text(encoding="utf-8")))
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        yield DASHBOARDS / f"{source.stem}.json", text + "\n"
+    yield RULE, NOTE + prometheus_rule((HERE / "alerts.yaml").read_text(encoding="utf-8"))
+
+
+def prometheus_rule(alerts: str) -> str:
+    """Return the custom resource with the groups of a file of rules."""
+    resource = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "dialpass"},
+        "spec": yaml.safe_load(alerts),
+    }
+    return yaml.safe_dump(resource, sort_keys=False, width=110, allow_unicode=True)
+
+
+def dashboard(source: dict[str, Any]) -> dict[str, Any]:
+    """Return Grafana's form of a dashboard."""
+    return {
+        "uid": source["uid"],
+        "title": source["title"],
+        "tags": ["dialpass"],
+        "editable": False,
+        "graphTooltip": 1,  # the crosshair is shared
+        "schemaVersion": 39,
+        "refresh": "30s",
+        "time": {"from": "now-3h", "to": "now"},
+        "timezone": "browser",
+        "templating": {"list": [{"name": "datasource", "type": "datasource", "query": "prometheus"}]},
+        "panels": list(_panels(source["rows"])),
+    }
+
+
+def _panels(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    number = top = 0
+    for row in rows:
+        number += 1
+        yield {
+            "id": number,
+            "type": "row",
+            "title": row["title"],
+            "collapsed": False,
+            "gridPos": {"x": 0, "y": top, "w": COLUMNS * WIDTH, "h": 1},
+            "panels": [],
+        }
+        top += 1
+        for index, panel in enumerate(row["panels"]):
+            number += 1
+            line, column = divmod(index, COLUMNS)
+            position = {"x": column * WIDTH, "y": top + line * HEIGHT, "w": WIDTH, "h": HEIGHT}
+            yield _panel(number, panel, position)
+        top += HEIGHT * -(-len(row["panels"]) // COLUMNS)
+
+
+def _panel(number: int, panel: dict[str, Any], position: dict[str, int]) -> dict[str, Any]:
+    return {
+        "id": number,
+        "type": "timeseries",
+        "title": panel["title"],
+        "datasource": DATASOURCE,
+        "gridPos": position,
+        "fieldConfig": {"defaults": {"unit": panel["unit"], "min": 0}, "overrides": []},
+        "options": {
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        },
+        "targets": [
+            {
+                "refId": chr(ord("A") + index),
+                "datasource": DATASOURCE,
+                "expr": query["expr"],
+                "legendFormat": query["legend"],
+            }
+            for index, query in enumerate(panel["queries"])
+        ],
+    }
+
+
+if __name__ == "__main__":
+    for path, text in files():
+        path.write_text(text, encoding="utf-8")
