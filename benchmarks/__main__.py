@@ -98,7 +98,9 @@ def _of_the_system(effort: Effort, say: Report) -> dict[Benchmark, Callable[[Sys
     return {
         Benchmark.SIGN_IN: lambda system: sign_in.measure(system, effort.load, effort.samples, say),
         Benchmark.CODES: lambda system: codes.measure(system, rounds, seconds, say),
-        Benchmark.WORKER: lambda system: worker.measure(system, rounds, seconds, say),
+        Benchmark.WORKER: lambda system: worker.measure(
+            system, min(rounds, worker.MOST_ROUNDS), seconds, say
+        ),
         Benchmark.MEMORY: lambda system: memory.measure(system, say),
     }
 
