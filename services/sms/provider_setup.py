@@ -1,5 +1,6 @@
 """The provider, put together: accounts, and what they share with the other workers."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -29,10 +30,14 @@ class ProviderParts:
     Attributes:
         provider: sends and finds.
         breaker: says when to consume.
+        watch: looks after both; nothing resumes without it.
+        accounts: what else is asked of Yunpian, in order of preference.
     """
 
     provider: Accounts
     breaker: Breaker
+    watch: Watch
+    accounts: Sequence[Yunpian]
 
 
 async def open_provider(
@@ -52,7 +57,7 @@ async def open_provider(
     stack.push_async_callback(watch.close)
     watch.start()
     guard = Guard(spend, _new_budget(settings, redis, metrics), settings.sms_price, now)
-    return ProviderParts(Accounts(accounts, halts, guard, breaker), breaker)
+    return ProviderParts(Accounts(accounts, halts, guard, breaker), breaker, watch, accounts)
 
 
 def open_accounts(

@@ -50,10 +50,15 @@ class Watch:
         self._price = price
         self._metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin."""
-        self._spawn(self._run())
+        self._running = self._spawn(self._run())
+
+    def alive(self) -> bool:
+        """Tell whether it goes on."""
+        return self._running is not None and not self._running.done()
 
     async def close(self) -> None:
         """End, after writing what was spent."""
@@ -106,7 +111,13 @@ class Watch:
             info = await account.info()
             self._metrics.balance.labels(account.name).set(float(info.balance))
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_done)
+        return task
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("watch_crashed", exc_info=error)

@@ -1,13 +1,19 @@
 """Connections of a test's own to the shared servers."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
 
+import aiohttp
 import pytest
+from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from deploy.local.fleet import Servers
+from services.sms.provider_setup import ProviderParts, open_provider
 from shared import redis_client
-from shared.metrics import AuthMetrics, new_registry
+from shared.metrics import AuthMetrics, ProviderMetrics, new_registry
+from tests.integration.provider import OpenWorker, Simulator, provider_settings, running_simulator
 
 
 @pytest.fixture
@@ -20,3 +26,26 @@ async def redis(servers: Servers) -> AsyncIterator[Redis]:
     client = redis_client.connect(servers.redis.url)
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+async def simulator(session: aiohttp.ClientSession) -> AsyncIterator[Simulator]:
+    """A simulator of the test's own."""
+    async with running_simulator(session) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def open_worker(redis: Redis, simulator: Simulator) -> AsyncIterator[OpenWorker]:
+    """Opens workers' providers on one Redis that knows nothing yet; numbers may be texted at will."""
+    for key in await redis.keys("sms:*"):
+        await redis.delete(key)
+    for account in ("first", "second"):
+        await simulator.set_account(account, limits=False)
+    async with AsyncExitStack() as stack:
+
+        async def open_worker(registry: CollectorRegistry | None = None, **settings: Any) -> ProviderParts:
+            metrics = ProviderMetrics(registry or CollectorRegistry())
+            return await open_provider(provider_settings(simulator.url, **settings), redis, metrics, stack)
+
+        yield open_worker

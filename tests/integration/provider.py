@@ -1,5 +1,7 @@
 """The simulator in the test's own process, and what sends to it."""
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,10 +15,13 @@ from tornado.testing import bind_unused_port
 
 from deploy.local.simulator.app import make_app
 from deploy.local.simulator.settings import SimulatorSettings
-from services.sms.ports import Outgoing
+from services.sms.ports import Answer, Outgoing
+from services.sms.provider_setup import ProviderParts
 from services.sms.settings import ProviderSettings
 from shared.message_status import now
 from shared.messages import Channel
+
+OpenWorker = Callable[..., Awaitable[ProviderParts]]
 
 KEY = "0123456789abcdef0123456789abcdef"
 SECOND_KEY = "fedcba9876543210fedcba9876543210"
@@ -76,8 +81,10 @@ def provider_settings(url: str, **settings: Any) -> ProviderSettings:
     return ProviderSettings(**(given | settings))
 
 
-def outgoing(mobile: str = MOBILE, channel: Channel = "sms", code: str = CODE) -> Outgoing:
-    return Outgoing("a-message", mobile, TEXT, code, channel, now() + timedelta(minutes=10))
+def outgoing(
+    mobile: str = MOBILE, channel: Channel = "sms", code: str = CODE, life: timedelta = timedelta(minutes=10)
+) -> Outgoing:
+    return Outgoing("a-message", mobile, TEXT, code, channel, now() + life)
 
 
 def announcements(names: list[str]) -> Callable[[str], Awaitable[None]]:
@@ -85,3 +92,14 @@ def announcements(names: list[str]) -> Callable[[str], Awaitable[None]]:
         names.append(account)
 
     return announce
+
+
+async def send(worker: ProviderParts, **message: Any) -> Answer:
+    return await worker.provider.send(outgoing(**message), announcements([]))
+
+
+async def until(fact: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)

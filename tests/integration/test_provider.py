@@ -1,66 +1,26 @@
 """Several accounts: which one sends, what halts one, and how it comes back, on a real Redis."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from typing import Any
 
-import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from deploy.local.ports import free_port
-from services.sms.ports import Answer, Verdict
-from services.sms.provider_setup import ProviderParts, open_provider
-from shared.metrics import ProviderMetrics
+from services.sms.ports import Verdict
 from tests.integration.provider import (
+    SECOND_KEY,
+    OpenWorker,
     Simulator,
     announcements,
     outgoing,
-    provider_settings,
-    running_simulator,
+    send,
+    until,
 )
 
-Open = Callable[..., Any]
 
-
-@pytest.fixture
-async def simulator(session: aiohttp.ClientSession) -> AsyncIterator[Simulator]:
-    async with running_simulator(session) as simulator:
-        await simulator.set_account("first", limits=False)
-        await simulator.set_account("second", limits=False)
-        yield simulator
-
-
-@pytest.fixture
-async def open_worker(redis: Redis, simulator: Simulator) -> AsyncIterator[Open]:
-    """Opens workers' providers, which share the same Redis; halts of other tests are gone."""
-    for key in await redis.keys("sms:*"):
-        await redis.delete(key)
-    async with AsyncExitStack() as stack:
-
-        async def open_worker(registry: CollectorRegistry | None = None, **settings: Any) -> ProviderParts:
-            metrics = ProviderMetrics(registry or CollectorRegistry())
-            return await open_provider(provider_settings(simulator.url, **settings), redis, metrics, stack)
-
-        yield open_worker
-
-
-async def send(worker: ProviderParts, **message: Any) -> Answer:
-    return await worker.provider.send(outgoing(**message), announcements([]))
-
-
-async def until(fact: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-
-
-async def test_the_first_account_sends(open_worker: Open) -> None:
+async def test_the_first_account_sends(open_worker: OpenWorker) -> None:
     worker = await open_worker()
 
     assert (await send(worker)).account == "main"
@@ -69,7 +29,7 @@ async def test_the_first_account_sends(open_worker: Open) -> None:
 
 @pytest.mark.parametrize("code", [3, 5, -1, -3, -4, -5, 28])
 async def test_the_next_account_sends_where_the_first_certainly_did_not(
-    open_worker: Open, simulator: Simulator, code: int
+    open_worker: OpenWorker, simulator: Simulator, code: int
 ) -> None:
     await simulator.fault(fault="code", code=code, account="first")
     worker = await open_worker()
@@ -84,7 +44,7 @@ async def test_the_next_account_sends_where_the_first_certainly_did_not(
 
 @pytest.mark.parametrize("code", [2, 8, 10, 20, 22, 33, 53, -50, -51, -53, 4711])
 async def test_no_other_account_is_asked_about_the_message_itself(
-    open_worker: Open, simulator: Simulator, code: int
+    open_worker: OpenWorker, simulator: Simulator, code: int
 ) -> None:
     await simulator.fault(fault="code", code=code, account="first")
     worker = await open_worker()
@@ -93,7 +53,9 @@ async def test_no_other_account_is_asked_about_the_message_itself(
 
 
 @pytest.mark.parametrize("kind", ["accept_then_drop", "accept_then_reset", "accept_then_bad_gateway", "drop"])
-async def test_in_doubt_no_other_account_is_asked(open_worker: Open, simulator: Simulator, kind: str) -> None:
+async def test_in_doubt_no_other_account_is_asked(
+    open_worker: OpenWorker, simulator: Simulator, kind: str
+) -> None:
     await simulator.fault(fault=kind, account="first")
     worker = await open_worker()
 
@@ -102,9 +64,9 @@ async def test_in_doubt_no_other_account_is_asked(open_worker: Open, simulator: 
 
 
 async def test_an_account_out_of_reach_is_passed_by_and_soon_not_even_tried(
-    open_worker: Open, simulator: Simulator
+    open_worker: OpenWorker, simulator: Simulator
 ) -> None:
-    key_and_url = f"backup=fedcba9876543210fedcba9876543210@{simulator.url}"
+    key_and_url = f"backup={SECOND_KEY}@{simulator.url}"
     registry = CollectorRegistry()
     worker = await open_worker(
         registry,
@@ -121,7 +83,7 @@ async def test_an_account_out_of_reach_is_passed_by_and_soon_not_even_tried(
     assert registry.get_sample_value("dialpass_sms_account_halted", halted) == 1
 
 
-async def test_a_resend_goes_to_no_other_account(open_worker: Open, simulator: Simulator) -> None:
+async def test_a_resend_goes_to_no_other_account(open_worker: OpenWorker, simulator: Simulator) -> None:
     worker = await open_worker()
     await simulator.fault(fault="code", code=3, account="second")
 
@@ -132,7 +94,7 @@ async def test_a_resend_goes_to_no_other_account(open_worker: Open, simulator: S
 
 
 async def test_all_accounts_halted_open_the_breaker_until_there_is_money_again(
-    open_worker: Open, simulator: Simulator
+    open_worker: OpenWorker, simulator: Simulator
 ) -> None:
     worker, other = await open_worker(), await open_worker()
     changes: list[bool] = []
@@ -158,7 +120,9 @@ async def test_all_accounts_halted_open_the_breaker_until_there_is_money_again(
     assert len(events) == len(set(events)), "one line for each change, whichever worker made it"
 
 
-async def test_where_only_a_message_can_tell_one_is_tried(open_worker: Open, simulator: Simulator) -> None:
+async def test_where_only_a_message_can_tell_one_is_tried(
+    open_worker: OpenWorker, simulator: Simulator
+) -> None:
     worker = await open_worker(yunpian_accounts="")
     await simulator.fault(fault="code", code=-5)
     assert (await send(worker)).verdict is Verdict.HALTED
@@ -174,7 +138,7 @@ async def test_where_only_a_message_can_tell_one_is_tried(open_worker: Open, sim
     assert worker.breaker.closed
 
 
-async def test_one_of_many_workers_probes(open_worker: Open, simulator: Simulator) -> None:
+async def test_one_of_many_workers_probes(open_worker: OpenWorker, simulator: Simulator) -> None:
     workers = [await open_worker(yunpian_accounts="") for _ in range(5)]
     await simulator.set_account("first", ip_whitelist=["192.0.2.1"])
     await send(workers[0])
@@ -187,7 +151,9 @@ async def test_one_of_many_workers_probes(open_worker: Open, simulator: Simulato
     assert (await simulator.answers("first"))["-3"] - asked_before["-3"] <= 3
 
 
-async def test_voice_that_is_not_switched_on_halts_no_text(open_worker: Open, simulator: Simulator) -> None:
+async def test_voice_that_is_not_switched_on_halts_no_text(
+    open_worker: OpenWorker, simulator: Simulator
+) -> None:
     await simulator.fault(fault="code", code=-11, endpoint="voice_send")
     worker = await open_worker()
 
@@ -199,7 +165,7 @@ async def test_voice_that_is_not_switched_on_halts_no_text(open_worker: Open, si
 
 
 async def test_halts_are_forgotten_with_an_emptied_redis(
-    open_worker: Open, simulator: Simulator, redis: Redis
+    open_worker: OpenWorker, simulator: Simulator, redis: Redis
 ) -> None:
     worker = await open_worker(yunpian_accounts="")
     await simulator.fault(fault="code", code=5, times=1)

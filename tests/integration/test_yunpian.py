@@ -24,7 +24,6 @@ from tests.integration.provider import (
     Simulator,
     outgoing,
     provider_settings,
-    running_simulator,
 )
 
 REFUSALS = [code for code in CODES if code != 0]
@@ -32,12 +31,6 @@ REFUSALS = [code for code in CODES if code != 0]
 SCRIPTED_CLASS = {2: Class.BUG, 11: Class.BUG}
 IN_DOUBT = ["drop", "reset", "accept_then_drop", "accept_then_reset", "bad_gateway_html",
             "accept_then_bad_gateway", "empty_503"]  # fmt: skip
-
-
-@pytest.fixture
-async def simulator(session: aiohttp.ClientSession) -> AsyncIterator[Simulator]:
-    async with running_simulator(session) as simulator:
-        yield simulator
 
 
 @pytest.fixture
