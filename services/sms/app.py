@@ -36,7 +36,7 @@ async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
     intake = _pipeline(settings, redis, provider, SmsMetrics(registry))
     health = Health(
         required={"rabbitmq": intake.link.check, "redis": redis_client.check(redis)},
-        alive=intake.alive,
+        alive=lambda: intake.alive() and provider.watch.alive(),
     )
     server = DrainableServer(Application(list(ops.routes(health, registry))), settings.sms_port)
     stack.push_async_callback(server.close)

@@ -100,7 +100,7 @@ class Courier:
         case = replace(case, answer=answer)
         if answer.verdict is Verdict.ACCEPTED:
             return await self._accept(case, answer)
-        if answer.verdict is Verdict.LIMITED or answer.verdict is Verdict.PERMANENT:
+        if answer.verdict in {Verdict.LIMITED, Verdict.PERMANENT} or (answer.once and case.attempts > 1):
             return await self._refuse(case, answer)
         if answer.verdict is Verdict.HALTED:  # has cost no attempt
             return await self._come_again(replace(case, attempts=case.attempts - 1), "halted", answer.code)

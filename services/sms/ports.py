@@ -52,6 +52,7 @@ class Answer:
         parts: billed parts.
         fee: the price that the provider names, RMB.
         filtered: whether its filter of repeated texts refused.
+        once: whether, to be tried again, it makes sense once at most.
     """
 
     verdict: Verdict
@@ -61,6 +62,7 @@ class Answer:
     parts: int = 0
     fee: Decimal = Decimal(0)
     filtered: Filtered = Filtered.NO
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

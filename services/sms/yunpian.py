@@ -145,7 +145,9 @@ class Yunpian:
             return self._accepted(document), Class.DELIVERED
         rule = find_rule(code, f"{document.get('msg')} {document.get('detail')}")
         self._alert(code, rule)
-        return Answer(rule.class_.verdict, str(code), self.name, filtered=rule.filtered), rule.class_
+        once = rule.class_ is Class.UNKNOWN
+        answer = Answer(rule.class_.verdict, str(code), self.name, filtered=rule.filtered, once=once)
+        return answer, rule.class_
 
     def _accepted(self, document: Mapping[str, Any]) -> Answer:
         parts = int(_decimal(document.get("count"), Decimal(1)))

@@ -84,7 +84,7 @@ async def test_a_code_that_nobody_knows_is_retried_and_reported(
     with capture_logs() as logs:
         answer = await yunpian.send(outgoing())
 
-    assert (answer.verdict, answer.code) == (Verdict.RETRY, "4711")
+    assert answer == Answer(Verdict.RETRY, "4711", "main", once=True)
     assert [(log["event"], log["code"]) for log in logs] == [("provider_refused", 4711)]
     assert MOBILE not in str(logs)
 

@@ -31,6 +31,7 @@ SAME_TEXT = Answer(Verdict.LIMITED, "8", "main", filtered=Filtered.STRONG)
 TOO_OFTEN = Answer(Verdict.LIMITED, "33", "main", filtered=Filtered.WEAK)
 TIMEOUT = Answer(Verdict.AMBIGUOUS, "timeout", "main")
 BUSY = Answer(Verdict.RETRY, "-51", "main")
+UNHEARD_OF = Answer(Verdict.RETRY, "4711", "main", once=True)
 BLOCKED = Answer(Verdict.PERMANENT, "10", "main")
 HALTED = Answer(Verdict.HALTED, "3", "main")
 FOUND = Found(Search.FOUND, "7")
@@ -129,6 +130,12 @@ async def test_a_refusal_for_good_ends_the_message() -> None:
     case = Case().answering(BLOCKED)
     assert await case.deliver() == Delivery("failed", 1, "10", answer=BLOCKED)
     assert case.states == ["attempting", "failed"]
+
+
+async def test_a_code_that_nobody_knows_is_tried_once_more() -> None:
+    case = Case().answering(UNHEARD_OF, UNHEARD_OF)
+    assert (await case.deliver()).outcome == "waiting"
+    assert (await case.deliver()).outcome == "failed"
 
 
 async def test_what_was_not_sent_waits_longer_each_time() -> None:
@@ -293,10 +300,14 @@ async def test_a_refusal_of_what_nobody_knows_ends_the_message() -> None:
     assert (await case.deliver()).outcome == "failed"
 
 
-async def test_a_call_in_doubt_is_never_repeated_because_no_filter_catches_it() -> None:
+@pytest.mark.parametrize("found", [UNKNOWN, NOT_FOUND, FOUND])
+async def test_a_call_in_doubt_is_never_repeated_because_no_filter_and_no_record_knows_it(
+    found: Found,
+) -> None:
     case = Case(message=MESSAGE.model_copy(update={"channel": "voice"})).answering(TIMEOUT)
     await case.deliver()
-    assert (await case.after(5).answering(found=UNKNOWN).deliver()).outcome == "in_doubt"
+    assert (await case.after(5).answering(found=found).deliver()).outcome == "in_doubt"
+    assert (await case.after(LAG).answering(found=found).deliver()).outcome == "in_doubt"
     assert len(case.provider.sent) == 1
 
 
