@@ -15,9 +15,11 @@ from services.auth.code_secrets import CodeSecrets
 from services.auth.codes import RedisCodes
 from services.auth.common_passwords import load_common_passwords
 from services.auth.database import Database
+from services.auth.ended_sessions import EndedSessions
 from services.auth.event_exchange import RabbitEvents
 from services.auth.events import MysqlEvents
 from services.auth.handlers import make_application
+from services.auth.housekeeping import keep_house
 from services.auth.keys import KeyPolicy, KeyRing
 from services.auth.outbox import MysqlOutbox
 from services.auth.passwords import BcryptPasswords
@@ -81,8 +83,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
 def _key_ring(settings: AuthSettings, metrics: AuthMetrics, stack: AsyncExitStack) -> KeyRing:
     policy = KeyPolicy(settings.token_algorithm, timedelta(seconds=settings.signing_key_delay))
     keys = KeyRing(settings.signing_keys_dir, policy, metrics)
-    watching = asyncio.create_task(keys.watch())
-    stack.callback(watching.cancel)
+    stack.push_async_callback(cancel, asyncio.create_task(keys.watch()))
     return keys
 
 
@@ -113,6 +114,7 @@ def _connect(settings: AuthSettings, metrics: AuthMetrics, stack: AsyncExitStack
         metrics=metrics,
     )
     stack.callback(passwords.close)
+    stack.push_async_callback(cancel, asyncio.create_task(keep_house(database, now)))
     relay = _start_relay(settings, database, metrics, stack)
     return _Connections(database, redis, queue, passwords, relay)
 
@@ -129,6 +131,7 @@ def _wire(
     return Auth(
         users=MysqlUsers(connections.database),
         sessions=MysqlSessions(connections.database, journal.events),
+        ended_sessions=EndedSessions(connections.database),
         codes=_codes(settings, connections.redis, code_secrets, metrics),
         challenges=AltchaChallenges(code_secrets, cost=settings.challenge_cost, metrics=metrics),
         statuses=RedisStatuses(MessageStatuses(connections.redis), metrics),

@@ -7,6 +7,7 @@ from tornado.web import Application, RequestHandler
 from services.auth import schemas
 from services.auth.code_requests import Asked, message_status, request_code
 from services.auth.handlers_accounts import ACCOUNT_ROUTES
+from services.auth.handlers_internal import INTERNAL_ROUTES
 from services.auth.handlers_sessions import SESSION_ROUTES
 from services.auth.http import JsonHandler, NotFoundHandler, Routes, counted
 from services.auth.registration import Registration, register
@@ -84,6 +85,7 @@ _ROUTES: Routes = [
     (r"/\.well-known/jwks\.json/?", "/.well-known/jwks.json", JwksHandler),
     *ACCOUNT_ROUTES,
     *SESSION_ROUTES,
+    *INTERNAL_ROUTES,
 ]
 
 

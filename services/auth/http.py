@@ -43,6 +43,9 @@ class JsonHandler(RequestHandler):
     The route template (`route`) is what metrics and logs show instead of the path.
     """
 
+    # Whether answers without a problem are logged at level debug only, because they are many.
+    quiet = False
+
     def initialize(self, auth: Auth, route: str) -> None:
         """Take the wired service and the route's template."""
         self.auth = auth
@@ -169,7 +172,8 @@ class JsonHandler(RequestHandler):
         status = self.get_status()
         self.auth.http_metrics.observe(self.request.method or "", self.route, status, seconds)
         details = {"problem": self._problem} if self._problem else {}
-        log.info(
+        write = log.debug if self.quiet and not self._problem else log.info
+        write(
             "request",
             method=self.request.method,
             route=self.route,

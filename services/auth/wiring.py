@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from services.auth.code_requests import CodePolicy
+from services.auth.ended_sessions import EndedSessions
 from services.auth.keys import KeyRing
 from services.auth.ports import (
     Challenges,
@@ -29,6 +30,7 @@ class Auth:
 
     users: Users
     sessions: Sessions
+    ended_sessions: EndedSessions
     codes: Codes
     challenges: Challenges
     statuses: Statuses

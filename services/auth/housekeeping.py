@@ -1,0 +1,42 @@
+"""Removing what has run out: sessions, and ended sessions whose tokens are all gone."""
+
+import asyncio
+import random
+from datetime import timedelta
+
+import structlog
+
+from services.auth.database import Database
+from services.auth.models import EndedSessionRow, SessionRow
+from services.auth.moments import naive
+from services.auth.ports import Clock
+from shared.errors import Unavailable
+
+_PAUSE_SECONDS = 60.0
+# Small enough to hold no lock for long; the next round takes the next ones.
+_BATCH = 1000
+# Nobody asks for an ended session that long after its last token.
+_KEPT_SECONDS = 3600
+
+log = structlog.get_logger()
+
+
+async def keep_house(database: Database, clock: Clock) -> None:
+    """Tidy up for ever; several replicas may do it at once."""
+    while True:
+        await asyncio.sleep(_PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the replicas
+        try:
+            removed = await tidy_up(database, clock)
+        except Unavailable:
+            continue  # the next round finds the same rows
+        if removed:
+            log.info("expired_sessions_removed", rows=removed)
+
+
+async def tidy_up(database: Database, clock: Clock) -> int:
+    """Remove a batch of each and return how many rows there were."""
+    now = clock()
+    over = SessionRow.delete().where(SessionRow.expires_at < naive(now)).limit(_BATCH)
+    forgotten_at = naive(now - timedelta(seconds=_KEPT_SECONDS))
+    forgotten = EndedSessionRow.delete().where(EndedSessionRow.expires_at < forgotten_at).limit(_BATCH)
+    return await database.update(over) + await database.update(forgotten)
