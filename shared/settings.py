@@ -12,11 +12,13 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared import mysql_url, sentinel_url
 
 EXIT_BAD_SETTINGS = 2
+_TOLD = "told"
 _SHORTEST_SECRET = 32
 
 
@@ -60,6 +62,11 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis_url)]
 MysqlUrl = Annotated[SecretStr, AfterValidator(_check_mysql_url)]
 AmqpUrls = Annotated[SecretStr, AfterValidator(_check_amqp_urls)]
 Secrets = Annotated[SecretStr, AfterValidator(_check_secrets)]
+
+
+def unusable(why: str) -> PydanticCustomError:
+    """Return what a validator raises to have `why` told; it must not repeat a secret."""
+    return PydanticCustomError(_TOLD, "{why}", {"why": why})
 
 
 def split_commas(value: object) -> object:
@@ -132,6 +139,8 @@ def _report(settings: type[_Settings], error: ValidationError) -> NoReturn:
     for problem in error.errors(include_input=False, include_context=False):
         name = str(problem["loc"][0])
         what = "is missing" if problem["type"] == "missing" else "is malformed"
+        if problem["type"] == _TOLD:
+            what += f": {problem['msg']}"
         takes = settings.model_fields[name].description
         sys.stderr.write(f"{name.upper()} {what}; it takes {takes}\n")
     raise SystemExit(EXIT_BAD_SETTINGS)

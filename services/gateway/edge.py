@@ -6,6 +6,7 @@ from typing import cast
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerConnectionDelegate
 
+from services.gateway.access import Access
 from services.gateway.client_address import ClientAddresses
 from services.gateway.cors import CorsPolicy
 from services.gateway.exchange import Exchange
@@ -23,6 +24,7 @@ class Edge(HTTPServerConnectionDelegate):
 
     Args:
         routes: where requests go.
+        access: checks tokens.
         cors: what browsers are told.
         addresses: finds the client's address.
         access_log: takes a line per request.
@@ -36,6 +38,7 @@ class Edge(HTTPServerConnectionDelegate):
     def __init__(
         self,
         routes: RouteTable,
+        access: Access,
         cors: CorsPolicy,
         addresses: ClientAddresses,
         access_log: AccessLog,
@@ -45,6 +48,7 @@ class Edge(HTTPServerConnectionDelegate):
         upstream_metrics: UpstreamMetrics,
     ) -> None:
         self.routes = routes
+        self.access = access
         self.cors = cors
         self.addresses = addresses
         self.access_log = access_log

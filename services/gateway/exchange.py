@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import StreamClosedError
 
+from services.gateway.access import TokenRule
 from services.gateway.forwarding import encode_head, forwarded_request
+from services.gateway.lingering import linger
 from services.gateway.routes import Route
 from services.gateway.upstream_call import Headers, UpstreamCall
 from shared import problems, request_ids
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 _NO_CONTENT = 204
 _BODILESS = frozenset({204, 304})
 _CLIENT_GONE = 499  # nginx's number for it, known to operators
-_LINGER_SECONDS = 2.0
 # Tornado's own limits cost a timer each per request; here one sweep a second looks at all.
 _IDLE_SECONDS = 75.0
 _BODY_SECONDS = 10.0
@@ -116,8 +117,31 @@ class Exchange(HTTPMessageDelegate):
             self.failed(NotFound())
         elif self._size > self._max_body:
             self.failed(PayloadTooLarge())
+        elif self._route.token is TokenRule.NONE:
+            self.admitted("")
         else:
-            self._forward(self._route)
+            self._edge.access.admit(self._headers.get("Authorization"), self._route.token, self)
+
+    def admitted(self, identity: str) -> None:
+        """Forward the request; `identity` are header lines that tell the upstream who asks."""
+        route = self._route
+        if route is None or self._finished:  # the client has gone while its token was verified
+            return
+        address = self._edge.addresses.find(
+            self._edge.peer(self._connection), self._headers.get("X-Forwarded-For")
+        )
+        request = forwarded_request(
+            self._method,
+            self._target,
+            self._headers,
+            b"".join(self._body),
+            host=route.upstream.host_header,
+            client=address,
+            identity=identity,
+            request_id=self._request_id,
+        )
+        self._call = UpstreamCall(self._method, request, self, route.timeout)
+        route.upstream.send(self._call)
 
     def on_connection_close(self) -> None:
         """Give up: the client has gone."""
@@ -172,22 +196,6 @@ class Exchange(HTTPMessageDelegate):
     def _max_body(self) -> int:
         return self._route.max_body if self._route else self._edge.max_body
 
-    def _forward(self, route: Route) -> None:
-        address = self._edge.addresses.find(
-            self._edge.peer(self._connection), self._headers.get("X-Forwarded-For")
-        )
-        request = forwarded_request(
-            self._method,
-            self._target,
-            self._headers,
-            b"".join(self._body),
-            host=route.upstream.host_header,
-            client=address,
-            request_id=self._request_id,
-        )
-        self._call = UpstreamCall(self._method, request, self, route.timeout)
-        route.upstream.send(self._call)
-
     def _answer_options(self) -> None:
         """Answer preflights and other OPTIONS without asking the upstream."""
         self._cors = self._edge.cors.preflight_headers(self._headers.get("Origin"))
@@ -223,7 +231,7 @@ class Exchange(HTTPMessageDelegate):
         headers["Connection"] = "close"
         self._write_head(error.status, HTTPStatus(error.status).phrase, [*headers.items()], body)
         stream = self._connection.detach()
-        self._edge.keep(asyncio.create_task(_linger(stream)))
+        self._edge.keep(asyncio.create_task(linger(stream)))
         self._done()
 
     def _done(self) -> None:
@@ -238,15 +246,3 @@ class Exchange(HTTPMessageDelegate):
         method = self._edge.known_method(self._method)
         self._edge.http_metrics.observe(method, route, self._status, seconds)
         self._edge.access_log.write(self._request_id, method, route, self._status, seconds, self._problem)
-
-
-async def _linger(stream: IOStream) -> None:
-    """Read and drop what the client still sends.
-
-    Closing at once would reset the connection and could take the answer with it (RFC 9112 §9.6).
-    """
-    with suppress(StreamClosedError, TimeoutError):
-        async with asyncio.timeout(_LINGER_SECONDS):
-            while True:
-                await stream.read_bytes(65536, partial=True)
-    stream.close()

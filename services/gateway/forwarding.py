@@ -11,7 +11,7 @@ _NOT_FORWARDED = frozenset(
     {
         "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Te", "Trailer",
         "Transfer-Encoding", "Upgrade", "Expect", "Host", "Content-Length", "Forwarded",
-        "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip",
+        "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "X-User-Id", "X-Session-Id",
         request_ids.HEADER.title(),
     }
 )  # fmt: skip
@@ -25,6 +25,7 @@ def forwarded_request(
     *,
     host: str,
     client: str,
+    identity: str,
     request_id: str,
 ) -> bytes:
     """Return the bytes of a request for an upstream.
@@ -32,11 +33,12 @@ def forwarded_request(
     Args:
         method: the client's method.
         target: the client's path and query.
-        headers: the client's headers; those for this hop only, and any claim about the client's
-            address, are left out.
+        headers: the client's headers; those for this hop only, any claim about the client's address or
+            identity, and names with an underscore, which some servers take for a dash, are left out.
         body: the whole body.
         host: the upstream's own name.
         client: the client's address, which the upstream may rely on.
+        identity: lines that say whose token the request came with, which the upstream may rely on.
         request_id: the request's id.
     """
     dropped = _NOT_FORWARDED
@@ -44,8 +46,10 @@ def forwarded_request(
         dropped = dropped | {token.strip().title() for token in connection.split(",")}
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
     # Tornado normalises names to Title-Case.
-    lines += [f"{name}: {value}" for name, value in headers.get_all() if name not in dropped]
-    lines.append(f"X-Forwarded-For: {client}")
+    lines += [
+        f"{name}: {value}" for name, value in headers.get_all() if name not in dropped and "_" not in name
+    ]
+    lines.append(f"{identity}X-Forwarded-For: {client}")
     lines.append(f"{request_ids.HEADER}: {request_id}")
     if body or method in {"POST", "PUT", "PATCH"}:
         lines.append(f"Content-Length: {len(body)}")

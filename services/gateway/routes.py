@@ -1,12 +1,31 @@
-"""The route table: which path prefix goes to which service, with its limits."""
+"""The route table: which path prefix goes to which service, with its limits and its token rule."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
+from services.gateway.access import TokenRule
 from services.gateway.upstream import Upstream
 
 # A hundred status reports, url-encoded twice, with room to spare.
 _MAX_CALLBACK_BYTES = 512 * 1024
+# Of the auth service; its operators' and its internal endpoints are not among them.
+AUTH_PREFIXES = {
+    "/code": TokenRule.NONE,
+    "/register": TokenRule.NONE,
+    "/login": TokenRule.NONE,
+    "/token": TokenRule.NONE,
+    "/logout": TokenRule.REQUIRED,
+    "/sessions": TokenRule.REQUIRED,
+    "/me": TokenRule.REQUIRED,
+    "/password": TokenRule.NONE,
+    "/password/change": TokenRule.REQUIRED,
+    "/.well-known": TokenRule.NONE,
+}
+CALLBACK_PREFIX = "/callbacks"
+_UNUSUAL = re.compile(r"[%;\\]|//|\.\.")
+_PARAMETERS = re.compile(r";[^/]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,49 +37,65 @@ class Route:
         upstream: where matching requests go.
         timeout: seconds that the upstream gets to begin its answer.
         max_body: bytes that a request's body may have.
+        token: what a request's access token has to be.
     """
 
     prefix: str
     upstream: Upstream
     timeout: float
     max_body: int
+    token: TokenRule
 
 
 class RouteTable:
-    """Finds the route of a path by its first segment."""
+    """Finds the route of a path: the one with the longest prefix."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        self._routes = {route.prefix: route for route in routes}
+        self._by_head: dict[str, list[tuple[str, Route]]] = {}
+        for route in sorted(routes, key=lambda route: len(route.prefix), reverse=True):
+            self._by_head.setdefault(_head(route.prefix), []).append((route.prefix + "/", route))
+        self.max_body = max((route.max_body for route in routes), default=0)
 
     def match(self, target: str) -> Route | None:
-        """Return the route of a request target, or None.
-
-        Dot segments match nothing: an upstream that resolved them would answer for another path
-        than the one that was matched here.
-        """
+        """Return the route of a request target, or None."""
         path = target.partition("?")[0]
-        if ".." in path or "%2e" in path.lower():
+        if _UNUSUAL.search(path):
+            plain = _plain(path)
+            if plain is None:
+                return None
+            path = plain
+        candidates = self._by_head.get(_head(path))
+        if candidates is None:
             return None
-        end = path.find("/", 1)
-        return self._routes.get(path if end < 0 else path[:end])
+        path += "/"
+        for below, route in candidates:
+            if path.startswith(below):
+                return route
+        return None
+
+
+def _head(path: str) -> str:
+    end = path.find("/", 1)
+    return path if end < 0 else path[:end]
+
+
+def _plain(path: str) -> str | None:
+    """Return what an upstream may take a path for: decoded, without parameters; None where it is tricky.
+
+    Dot segments, doubled slashes and backslashes match nothing: an upstream that resolved them would
+    answer for another path, with another token rule, than the one that was matched here.
+    """
+    decoded = _PARAMETERS.sub("", unquote(path))
+    if ".." in decoded or "//" in decoded or "\\" in decoded:
+        return None
+    return decoded
 
 
 def auth_routes(upstream: Upstream, timeout: float, max_body: int) -> list[Route]:
-    """Return the public paths of the auth service; its operators' endpoints are not among them."""
-    prefixes = (
-        "/code",
-        "/register",
-        "/login",
-        "/token",
-        "/logout",
-        "/sessions",
-        "/me",
-        "/password",
-        "/.well-known",
-    )
-    return [Route(prefix, upstream, timeout, max_body) for prefix in prefixes]
+    """Return the public paths of the auth service."""
+    return [Route(prefix, upstream, timeout, max_body, rule) for prefix, rule in AUTH_PREFIXES.items()]
 
 
 def callback_routes(upstream: Upstream, timeout: float) -> list[Route]:
     """Return the public paths of the SMS worker; its operators' endpoints are not among them."""
-    return [Route("/callbacks", upstream, timeout, _MAX_CALLBACK_BYTES)]
+    return [Route(CALLBACK_PREFIX, upstream, timeout, _MAX_CALLBACK_BYTES, TokenRule.NONE)]

@@ -4,9 +4,11 @@ import ipaddress
 from typing import Annotated
 
 from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
 from services.gateway.cors import parse_origin_pattern
-from shared.settings import BaseUrl, CommaSeparated, Port, Seconds, ServiceSettings, split_commas
+from services.gateway.platform_routes import PlatformRoute, parse_routes
+from shared.settings import BaseUrl, CommaSeparated, Port, Seconds, ServiceSettings, split_commas, unusable
 
 
 class GatewaySettings(ServiceSettings):
@@ -34,10 +36,33 @@ class GatewaySettings(ServiceSettings):
         64 * 1024, description="bytes that a request's body may have, 1024 to 1048576"
     )
 
+    gateway_routes: Annotated[tuple[PlatformRoute, ...], NoDecode] = Field(
+        (),
+        description="routes to further services, separated by commas: /orders=http://orders:9000, each with "
+        ";token=required, optional or none (required), ;timeout=seconds and ;max_body=bytes where wanted",
+    )
+    token_issuer: str = Field("dialpass", description="the tokens' iss claim")
+    token_audience: str = Field("dialpass", description="the tokens' aud claim")
+    ended_sessions_max_age: Seconds = Field(
+        60.0,
+        description="seconds that the list of ended sessions is relied on while the auth service cannot be "
+        "reached; beyond it a request with a token is answered 503",
+    )
+
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return split_commas(value)
+
+    @field_validator("gateway_routes", mode="before")
+    @classmethod
+    def _routes(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_routes(value)
+        except ValueError as error:
+            raise unusable(str(error)) from error
 
     @field_validator("cors_origins")
     @classmethod

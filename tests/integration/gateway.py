@@ -1,6 +1,7 @@
 """The gateway inside the test's own process, in front of an upstream that does what a test wants."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,19 +23,32 @@ class Upstream:
     Attributes:
         answer: the bytes of every response.
         script: replaces answering, once a whole request has come.
-        requests: head and body of every request.
-        connections: how many have been opened.
+        requests: head and body of every request, but for the gateway's own questions.
+        connections: how many of these requests' have been opened.
+        told: what the gateway's own questions are answered with, by path.
+        questions: the paths of these questions.
+        port: where it listens.
     """
 
     answer: bytes = OK
     script: Script | None = None
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
+    told: dict[str, Any] = field(
+        default_factory=lambda: {
+            "/internal/ended-sessions/": {"ended": {}},
+            "/internal/ended-sessions/recent/": {"ended": {}},
+            "/.well-known/jwks.json": {"keys": []},
+        }
+    )
+    questions: list[str] = field(default_factory=list)
+    port: int = 0
     _open: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @asynccontextmanager
     async def listening(self, port: int) -> AsyncIterator[None]:
         server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self.port = port
         try:
             yield
         finally:
@@ -44,16 +58,31 @@ class Upstream:
             await server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
         self._open.append(writer)
+        counted = False
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
-                self.requests.append(await _request(reader))
+                request = await _request(reader)
+                if self._tell(request, writer):
+                    continue
+                self.connections += not counted
+                counted = True
+                self.requests.append(request)
                 if self.script is None:
                     writer.write(self.answer)
                 else:
                     await self.script(reader, writer)
         writer.close()
+
+    def _tell(self, request: bytes, writer: asyncio.StreamWriter) -> bool:
+        path = request.split(b" ", 2)[1].decode()
+        if path not in self.told:
+            return False
+        self.questions.append(path)
+        body = json.dumps(self.told[path]).encode()
+        status = b"200 OK" if self.told[path] is not None else b"401 Unauthorized"
+        writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+        return True
 
 
 async def _request(reader: asyncio.StreamReader) -> bytes:
@@ -88,9 +117,11 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running_gateway(**settings: Any) -> AsyncIterator[Gateway]:
-    """Run a gateway whose upstream is at `upstream_port`, where nothing listens yet."""
+async def running_gateway(upstream_port: int | None = None, **settings: Any) -> AsyncIterator[Gateway]:
+    """Run a gateway whose upstream is at `upstream_port`, or at a port where nothing listens yet."""
     ports = free_ports(["gateway", "ops", "upstream"])
+    if upstream_port is not None:
+        ports["upstream"] = upstream_port
     complete = GatewaySettings(
         gateway_port=ports["gateway"],
         gateway_ops_port=ports["ops"],

@@ -1,17 +1,26 @@
 """The sessions on a real MariaDB."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.auth.audit import MysqlAudit
+from services.auth.code_sign_in import sign_in_with_code
 from services.auth.database import Database
-from services.auth.domain import Client, NewUser, Session
+from services.auth.domain import Client, NewUser, Session, SignedIn
+from services.auth.errors import AlreadyRegistered
 from services.auth.events import MysqlEvents
+from services.auth.ports import Journal
+from services.auth.pseudonyms import Pseudonyms
 from services.auth.refresh_tokens import new_chain_key, new_session_id
+from services.auth.registration import Registration, register
 from services.auth.sessions import MysqlSessions
 from services.auth.users import MysqlUsers
 from tests.client import new_mobile
+from tests.fakes import FakeCodes, FakePasswords, FakeTokens, clock
+from tests.unit.desk import CLIENT, POLICY
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -128,3 +137,32 @@ async def test_a_users_session_names_the_user_until_it_ends(
     assert await users.find_by_session(user_id + 1, session.id) is None
     await sessions.end(user_id, session.id, reason="disabled", now=NOW)
     assert await users.find_by_session(user_id, session.id) is None
+
+
+async def test_registering_and_signing_in_with_codes_at_once_make_one_account(
+    database: Database, sessions: MysqlSessions
+) -> None:
+    users, codes, mobile = MysqlUsers(database), FakeCodes(), new_mobile()
+    journal = Journal(database.transaction, MysqlEvents(database), MysqlAudit(database, Pseudonyms("x" * 32)))
+
+    async def sign_in() -> SignedIn:
+        return await sign_in_with_code(
+            mobile, "123456", CLIENT, creates_accounts=True, codes=codes, users=users, sessions=sessions,
+            tokens=FakeTokens(), journal=journal, policy=POLICY, clock=clock,
+        )  # fmt: skip
+
+    async def sign_up() -> int:
+        return await register(
+            Registration(mobile, "123456", "correct horse", None, None), CLIENT,
+            codes=codes, passwords=FakePasswords(), users=users, journal=journal, clock=clock,
+        )  # fmt: skip
+
+    results = await asyncio.gather(*(sign_in() for _ in range(8)), sign_up(), return_exceptions=True)
+    opened = [result for result in results if isinstance(result, SignedIn)]
+    assert len(opened) == 8
+    assert len({one.user.id for one in opened}) == 1
+    assert sum(one.created for one in opened) == isinstance(results[-1], AlreadyRegistered)
+    told = await database.fetch_all(
+        "SELECT type FROM outbox WHERE user_id = %s ORDER BY id", (opened[0].user.id,)
+    )
+    assert [row[0] for row in told] == ["user.registered.v1"] + ["session.started.v1"] * 8

@@ -6,16 +6,16 @@ from peewee_migrate import Migrator
 
 
 def migrate(migrator: Migrator, database: Any, *, fake: bool = False) -> None:
-    # Nothing could refresh a session so far: those there are end with their access tokens.
-    migrator.sql("DELETE FROM sessions")
+    # The defaults are for pods of the version before, which go on opening sessions; without a key of its
+    # chain, a session cannot be refreshed and runs out.
     migrator.sql(
         """
         ALTER TABLE sessions
             DROP KEY sessions_refresh_hash,
-            ADD chain_key CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-            ADD generation INT UNSIGNED NOT NULL,
-            ADD recent_uses VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-            ADD access_expires_at DATETIME(6) NOT NULL,
+            ADD chain_key CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
+            ADD generation INT UNSIGNED NOT NULL DEFAULT 0,
+            ADD recent_uses VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '[]',
+            ADD access_expires_at DATETIME(6) NOT NULL DEFAULT '2000-01-01',
             ADD KEY sessions_expires_at (expires_at)
         """
     )
