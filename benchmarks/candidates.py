@@ -1,23 +1,36 @@
 """The gateway and what it is compared with."""
 
+import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from http.client import HTTPConnection
 from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import nginx
 from benchmarks.machine import LOAD_CORE, SERVER_CORE, pinned
-from benchmarks.processes import await_port, module, running
+from benchmarks.processes import PATIENCE, await_port, module, running
+from deploy.local.errors import LocalError
 from deploy.local.ports import LOOPBACK, free_port
+from services.auth.domain import User
+from services.auth.keys import KeyPolicy, KeyRing
+from services.auth.signing_keys import create_key
+from services.auth.tokens import JwtTokens
+from shared.metrics import AuthMetrics, new_registry
 
 ORIGIN = "https://app.example.com"
 BODY = '{"mobile": "13800138000", "password": "correct!!"}'
+ENDED = '{"ended": {}}'
 ANSWER = '{"id": 12, "nick": "13800138000"}'
 
 NGINX = "nginx, keep-alive upstream"
 GATEWAY = "gateway"
 GATEWAY_ORIGIN = "gateway, with Origin"
+GATEWAY_TOKEN = "gateway, with a token to check"
 AIOHTTP = "aiohttp server + aiohttp client"
 TORNADO = "Tornado handler, no upstream"
 TORNADO_AIOHTTP = "Tornado handler + aiohttp client"
@@ -39,11 +52,12 @@ class Candidate:
     version: str
     port: int
     headers: Mapping[str, str] = field(default_factory=dict)
+    path: str = "/login/"
 
     @property
     def url(self) -> str:
         """Where the load goes."""
-        return f"http://{LOOPBACK}:{self.port}/login/"
+        return f"http://{LOOPBACK}:{self.port}{self.path}"
 
 
 @contextmanager
@@ -51,7 +65,13 @@ def all_running(folder: Path) -> Iterator[list[Candidate]]:
     """Run the upstream and every candidate for the block's time."""
     with ExitStack() as stack:
         upstream = free_port()
-        stack.enter_context(nginx.answering(ANSWER, upstream, folder, LOAD_CORE))
+        keys = _key_ring(folder)
+        told = {
+            "/.well-known/jwks.json": json.dumps(keys.jwks()),
+            "/internal/ended-sessions/": ENDED,
+            "/internal/ended-sessions/recent/": ENDED,
+        }
+        stack.enter_context(nginx.answering(ANSWER, upstream, folder, LOAD_CORE, told))
         proxy = free_port()
         stack.enter_context(nginx.forwarding(upstream, proxy, folder, SERVER_CORE))
         gateway = stack.enter_context(_gateway(upstream, folder))
@@ -59,8 +79,21 @@ def all_running(folder: Path) -> Iterator[list[Candidate]]:
             Candidate(NGINX, f"nginx {nginx.version()}", proxy),
             Candidate(GATEWAY, "this one", gateway),
             Candidate(GATEWAY_ORIGIN, "this one", gateway, {"Origin": ORIGIN}),
+            Candidate(GATEWAY_TOKEN, "this one", gateway, {"Authorization": _bearer(keys)}, "/me/"),
             *[stack.enter_context(_peer(name, upstream, folder)) for name in PEERS],
         ]
+
+
+def _key_ring(folder: Path) -> KeyRing:
+    create_key(folder / "keys", "ES256", datetime.now(UTC))
+    return KeyRing(folder / "keys", KeyPolicy("ES256", timedelta(0)), AuthMetrics(new_registry()))
+
+
+def _bearer(keys: KeyRing) -> str:
+    now = datetime.now(UTC)
+    user = User(12, "13800138000", None, None, None, None, now)
+    tokens = JwtTokens(keys, issuer="dialpass", audience="dialpass")
+    return f"Bearer {tokens.issue(user, 'session', now, now + timedelta(hours=1))}"
 
 
 @contextmanager
@@ -79,7 +112,22 @@ def _gateway(upstream: int, folder: Path) -> Iterator[int]:
     command = pinned(SERVER_CORE, module("services.gateway", "serve"))
     with running("gateway", command, folder, settings) as process:
         await_port(process, "gateway", port)
+        _await_ready(int(settings["GATEWAY_OPS_PORT"]))
         yield port
+
+
+def _await_ready(ops_port: int) -> None:
+    """Return once the gateway knows the keys and what has ended."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        connection = HTTPConnection(LOOPBACK, ops_port, timeout=5)
+        connection.request("GET", "/readyz")
+        ready = connection.getresponse().status == HTTPStatus.OK
+        connection.close()
+        if ready:
+            return
+        time.sleep(0.05)
+    raise LocalError("the gateway does not become ready")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from benchmarks.candidates import (
     BODY,
     GATEWAY,
     GATEWAY_ORIGIN,
+    GATEWAY_TOKEN,
     ORIGIN,
     TORNADO,
     Candidate,
@@ -46,7 +47,7 @@ def measure(folder: Path, rounds: int, seconds: int, report: Report) -> Section:
 def _check_answer(candidate: Candidate) -> None:
     connection = HTTPConnection(LOOPBACK, candidate.port, timeout=5)
     headers = {"Content-Type": "application/json", **candidate.headers}
-    connection.request("POST", "/login/", BODY, headers)
+    connection.request("POST", candidate.path, BODY, headers)
     response = connection.getresponse()
     body = response.read().decode()
     allowed = response.getheader("Access-Control-Allow-Origin")
@@ -91,11 +92,12 @@ def _row(candidate: Candidate, load: wrk.Load) -> tuple[str, ...]:
 
 def _targets(medians: dict[str, wrk.Load]) -> list[Target]:
     gateway, aiohttp, tornado = medians[GATEWAY], medians[AIOHTTP], medians[TORNADO]
-    origin = medians[GATEWAY_ORIGIN]
+    origin, token = medians[GATEWAY_ORIGIN], medians[GATEWAY_TOKEN]
     return [
         _ratio(f"gateway ÷ {AIOHTTP}", 1.0, gateway, aiohttp),
         _ratio(f"gateway, with Origin ÷ {AIOHTTP}", 1.0, origin, aiohttp),
         _ratio(f"gateway ÷ {TORNADO}", 0.9, gateway, tornado),
+        _ratio("gateway, with a token to check ÷ without", 0.9, token, gateway),
         Target(
             "gateway, p99", f"≤ {ms(aiohttp.p99)} (aiohttp's)", ms(gateway.p99), gateway.p99 <= aiohttp.p99
         ),

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +32,7 @@ http {{
     {upstream}
     server {{
         listen {host}:{port} reuseport backlog=1024;
+        {documents}
         location / {{ {location} }}
     }}
 }}
@@ -41,9 +42,14 @@ FORWARD = 'proxy_pass http://stub; proxy_http_version 1.1; proxy_set_header Conn
 
 
 @contextmanager
-def answering(body: str, port: int, folder: Path, core: int) -> Iterator[None]:
-    """Serve the same JSON for every request."""
-    with _serving(f"stub-{port}", f"return 200 '{body}';", "", port, folder, core):
+def answering(
+    body: str, port: int, folder: Path, core: int, documents: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """Serve the same JSON for every request, but for the paths that have documents of their own."""
+    own = "".join(
+        f"location = {path} {{ return 200 '{document}'; }}" for path, document in (documents or {}).items()
+    )
+    with _serving(f"stub-{port}", f"return 200 '{body}';", "", port, folder, core, own):
         yield
 
 
@@ -56,7 +62,9 @@ def forwarding(to: int, port: int, folder: Path, core: int) -> Iterator[None]:
 
 
 @contextmanager
-def _serving(name: str, location: str, upstream: str, port: int, folder: Path, core: int) -> Iterator[None]:
+def _serving(
+    name: str, location: str, upstream: str, port: int, folder: Path, core: int, documents: str = ""
+) -> Iterator[None]:
     own = folder / name
     own.mkdir()
     configuration = own / "nginx.conf"
@@ -69,6 +77,7 @@ def _serving(name: str, location: str, upstream: str, port: int, folder: Path, c
             port=port,
             location=location,
             upstream=upstream,
+            documents=documents,
         )
     )
     command = [str(require("nginx")), "-c", str(configuration), "-p", str(own)]
