@@ -1,5 +1,6 @@
 """A system of the test's own, because the test breaks it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import aiohttp
 import pytest
 
 from deploy.local.fleet import Servers
+from tests.chaos.pipeline import Pipeline, running_pipeline
 from tests.client import Api, Phone
 from tests.system import System, make_system
 
@@ -38,3 +40,13 @@ def own_api(own_session: aiohttp.ClientSession, own_system: System) -> Api:
 @pytest.fixture
 def own_phone(own_session: aiohttp.ClientSession, own_system: System) -> Phone:
     return Phone(own_session, own_system.simulator_url)
+
+
+@pytest.fixture
+async def pipeline(servers: Servers, tmp_path: Path) -> AsyncIterator[Pipeline]:
+    """The SMS pipeline alone, without workers yet; the servers are all running again afterwards."""
+    async with running_pipeline(servers, tmp_path) as running:
+        yield running
+    for server in servers.all:
+        server.resume()
+        await asyncio.to_thread(server.start)

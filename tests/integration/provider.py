@@ -41,6 +41,11 @@ class Simulator:
         async with self.session.post(f"{self.url}/_faults", json=rule) as response:
             assert response.status == 201, await response.text()
 
+    async def faults(self) -> list[dict[str, Any]]:
+        async with self.session.get(f"{self.url}/_faults") as response:
+            rules: list[dict[str, Any]] = await response.json()
+            return rules
+
     async def heal(self) -> None:
         async with self.session.delete(f"{self.url}/_faults") as response:
             assert response.status == 204

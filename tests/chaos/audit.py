@@ -1,0 +1,76 @@
+"""The audit: every message that was published is in exactly one known state, and none was texted twice."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.sms.records import FINAL
+from shared.amqp import DEAD_QUEUE, SEND_CODE_QUEUE
+from shared.messages import SendCode
+from tests.chaos.pipeline import WAIT_QUEUES, Pipeline
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the audit found: messages by where they are, and texts by message."""
+
+    places: Counter[str]
+    texts: Counter[str]
+
+    @property
+    def most_texts(self) -> int:
+        return max(self.texts.values(), default=0)
+
+
+async def audit(pipeline: Pipeline, messages: Sequence[SendCode]) -> Books:
+    """Close the books over messages; no worker may hold any of them.
+
+    published = accepted + failed + limited + expired + dead + still queued. `accepted` includes what
+    was delivered; what failed for good is in the dead queue too and counts as failed.
+    """
+    dead, queued = await _ids(pipeline, DEAD_QUEUE), await _queued(pipeline)
+    books: dict[str, str] = {}
+    for message in messages:
+        state = await pipeline.state(message)
+        if state in FINAL:
+            books[message.message_id] = "accepted" if state == "delivered" else state
+        elif message.message_id in dead:
+            books[message.message_id] = "dead"
+        else:
+            books[message.message_id] = "queued" if message.message_id in queued else f"lost ({state})"
+    assert not [place for place in books.values() if place.startswith("lost")], Counter(books.values())
+    texts = await _texts(pipeline, messages)
+    for message in messages:
+        sent, place = texts[message.message_id], books[message.message_id]
+        assert bool(sent) == (place == "accepted") or place == "queued", (place, sent)
+    return Books(Counter(books.values()), texts)
+
+
+async def _texts(pipeline: Pipeline, messages: Sequence[SendCode]) -> Counter[str]:
+    inbox = await pipeline.provider.inbox()
+    texts: Counter[str] = Counter()
+    by_mobile = {message.mobile: message for message in messages}
+    for sent in inbox:
+        if (message := by_mobile.get(sent["mobile"])) is not None:
+            assert message.code in sent["text"]
+            texts[message.message_id] += 1
+    return texts
+
+
+async def _queued(pipeline: Pipeline) -> set[str]:
+    """Return what is in the work queue, once all that waits has come back to it."""
+    for queue in WAIT_QUEUES:
+        await pipeline.until_empty(queue)
+    await asyncio.sleep(0.2)
+    return await _ids(pipeline, SEND_CODE_QUEUE)
+
+
+async def _ids(pipeline: Pipeline, name: str) -> set[str]:
+    """Return the ids of a queue's messages, and leave them there."""
+    ids: set[str] = set()
+    async with pipeline.channel() as channel:
+        queue = await channel.get_queue(name)
+        while (message := await queue.get(fail=False)) is not None:
+            ids.add(message.message_id or "")
+    return ids

@@ -1,0 +1,104 @@
+"""Workers that are killed at every point of a message's way."""
+
+import asyncio
+
+import pytest
+
+from shared.messages import SendCode
+from tests.chaos.audit import audit
+from tests.chaos.pipeline import ASK_AT_ONCE, Pipeline
+from tests.chaos.tcp_proxy import TcpProxy
+
+BY_FILTER: dict[str, str] = {}
+BOTH_WAYS = pytest.mark.parametrize("settling", [BY_FILTER, ASK_AT_ONCE], ids=["filter", "records"])
+
+
+async def end_with_one_text(pipeline: Pipeline, message: SendCode, settings: dict[str, str]) -> None:
+    """Let another worker carry on, and close the books."""
+    await pipeline.ready_worker(**settings)
+    await pipeline.reach([message], "accepted")
+    await pipeline.end_workers()
+    books = await audit(pipeline, [message])
+    assert books.places == {"accepted": 1}
+    assert books.most_texts == 1
+
+
+@BOTH_WAYS
+async def test_before_the_call(pipeline: Pipeline, settling: dict[str, str]) -> None:
+    async with TcpProxy(pipeline.redis_server.url) as network:
+        worker = await pipeline.ready_worker(REDIS_URL=network.url_through, **settling)
+        network.hold("up")
+        [message] = await pipeline.publish()
+        await pipeline.until_empty()  # the worker has it
+        await pipeline.kill(worker)
+    assert await pipeline.provider.inbox() == []
+    assert await pipeline.state(message) == "queued"
+    await end_with_one_text(pipeline, message, settling)
+
+
+@BOTH_WAYS
+async def test_during_the_call(pipeline: Pipeline, settling: dict[str, str]) -> None:
+    worker = await pipeline.ready_worker(**settling)
+    await pipeline.provider.fault(fault="hang", times=1)
+    [message] = await pipeline.publish()
+    await pipeline.reach([message], "attempting")
+    await pipeline.until_taken()
+    await pipeline.kill(worker)
+    assert await pipeline.provider.inbox() == []
+    await end_with_one_text(pipeline, message, settling)
+
+
+@BOTH_WAYS
+async def test_after_the_acceptance_before_the_answer(pipeline: Pipeline, settling: dict[str, str]) -> None:
+    worker = await pipeline.ready_worker(**settling)
+    await pipeline.provider.fault(fault="accept_then_hang", times=1)
+    [message] = await pipeline.publish()
+    await pipeline.until_texted()
+    await pipeline.kill(worker)
+    assert await pipeline.state(message) == "attempting"
+    await end_with_one_text(pipeline, message, settling)
+
+
+@BOTH_WAYS
+async def test_after_the_answer_before_its_record(pipeline: Pipeline, settling: dict[str, str]) -> None:
+    async with TcpProxy(pipeline.redis_server.url) as network:
+        worker = await pipeline.ready_worker(REDIS_URL=network.url_through, **settling)
+        await pipeline.provider.fault(fault="slow_read", seconds=1, times=1)
+        [message] = await pipeline.publish()
+        await pipeline.until_texted()
+        network.hold("up")
+        await asyncio.sleep(2)  # the answer is there, its record is not
+        await pipeline.kill(worker)
+    assert await pipeline.state(message) == "attempting"
+    await end_with_one_text(pipeline, message, settling)
+
+
+@BOTH_WAYS
+async def test_after_the_record_before_the_acknowledgement(
+    pipeline: Pipeline, settling: dict[str, str]
+) -> None:
+    async with TcpProxy(pipeline.servers.rabbitmq.url) as network:
+        worker = await pipeline.ready_worker(AMQP_URL=network.url_through, **settling)
+        await pipeline.provider.fault(fault="latency", seconds=0.5)
+        [message] = await pipeline.publish()
+        await pipeline.reach([message], "attempting")
+        network.hold("up")
+        await pipeline.reach([message], "accepted")
+        await pipeline.kill(worker)
+    await pipeline.ready_worker(**settling)
+    await pipeline.until_logged('"duplicate"')
+    await end_with_one_text(pipeline, message, settling)
+
+
+async def test_after_the_copy_for_later_before_the_acknowledgement(pipeline: Pipeline) -> None:
+    async with TcpProxy(pipeline.servers.rabbitmq.url) as network:
+        worker = await pipeline.ready_worker(AMQP_URL=network.url_through)
+        await pipeline.provider.fault(fault="code", code=-51, times=1)
+        await pipeline.provider.fault(fault="latency", seconds=0.5)
+        [message] = await pipeline.publish()
+        await pipeline.reach([message], "attempting")
+        network.hold("down")  # the copy is stored, its confirmation does not come
+        await pipeline.reach([message], "reserved")
+        await asyncio.sleep(0.5)
+        await pipeline.kill(worker)
+    await end_with_one_text(pipeline, message, {})

@@ -1,0 +1,106 @@
+"""A provider that answers every code, hangs, breaks off, and accepts without saying so."""
+
+from collections import Counter
+
+import pytest
+
+from services.sms.code_table import CODES, Class
+from shared.amqp import DEAD_QUEUE
+from tests.chaos.audit import audit
+from tests.chaos.pipeline import ASK_AT_ONCE, Pipeline
+
+ACCEPTING = ["accept_then_drop", "accept_then_reset", "accept_then_bad_gateway", "accept_then_hang"]
+REFUSING = ["drop", "reset", "bad_gateway_html", "empty_503", "hang"]
+# Each makes the whole account pause for a while, longer each time.
+HALTING = {Class.OPERATOR, Class.PACE}
+SETTLING = pytest.mark.parametrize("settling", [{}, ASK_AT_ONCE], ids=["filter", "records"])
+
+
+@SETTLING
+async def test_every_loss_of_an_answer_ends_with_one_text(
+    pipeline: Pipeline, settling: dict[str, str]
+) -> None:
+    messages = [pipeline.new_message() for _ in ACCEPTING + REFUSING]
+    for message, fault in zip(messages, ACCEPTING + REFUSING, strict=True):
+        await pipeline.provider.fault(fault=fault, mobile=message.mobile, times=1)
+    await pipeline.ready_worker(SMS_CONCURRENCY="16", **settling)
+    for message in messages:
+        assert await pipeline.hand_over(message)
+    await pipeline.reach(messages, "accepted", seconds=60)
+    await pipeline.end_workers()
+    books = await audit(pipeline, messages)
+    assert books.places == {"accepted": len(messages)}
+    assert set(books.texts.values()) == {1}
+
+
+async def test_an_answer_that_is_lost_again_and_again_is_no_second_text(pipeline: Pipeline) -> None:
+    message = pipeline.new_message()
+    await pipeline.provider.fault(fault="accept_then_drop", mobile=message.mobile, times=1)
+    await pipeline.provider.fault(fault="drop", mobile=message.mobile, times=3)
+    await pipeline.ready_worker(SMS_FILTER_WINDOW="2")
+    await pipeline.hand_over(message)
+    await pipeline.reach([message], "accepted")
+    await pipeline.end_workers()
+    assert (await audit(pipeline, [message])).most_texts == 1
+
+
+async def test_every_code_that_concerns_the_message_ends_it_as_the_table_says(pipeline: Pipeline) -> None:
+    codes = [code for code, rule in CODES.items() if code and rule.class_ not in HALTING]
+    messages = {code: pipeline.new_message() for code in [*codes, 9999]}
+    for code, message in messages.items():
+        await pipeline.provider.fault(fault="code", code=code, mobile=message.mobile, times=1)
+    await pipeline.ready_worker()
+    for message in messages.values():
+        await pipeline.hand_over(message)
+    await pipeline.reach(list(messages.values()), "accepted", "limited", "failed")
+    await pipeline.end_workers()
+    books = await audit(pipeline, list(messages.values()))
+    expected = Counter(expected_end(CODES[code].class_) for code in codes) + Counter(["accepted"])
+    assert books.places == expected
+    assert books.most_texts == 1
+    assert (await pipeline.depth(DEAD_QUEUE))[0] == expected["failed"]
+
+
+def expected_end(class_: Class) -> str:
+    ends = {Class.LIMIT: "limited", Class.MESSAGE: "failed", Class.BUG: "failed"}
+    return ends.get(class_, "accepted")
+
+
+@pytest.mark.parametrize("code", [5, 3, -4])
+async def test_a_code_that_halts_the_account_keeps_every_message(pipeline: Pipeline, code: int) -> None:
+    await pipeline.provider.fault(fault="code", code=code, times=1)
+    await pipeline.ready_worker()
+    messages = await pipeline.publish(20)
+    await pipeline.reach(messages, "accepted", seconds=60)
+    await pipeline.end_workers()
+    books = await audit(pipeline, messages)
+    assert books.places == {"accepted": 20}
+    assert books.most_texts == 1
+
+
+async def test_while_nothing_passes_messages_wait_in_the_queue(pipeline: Pipeline) -> None:
+    await pipeline.provider.set_account(balance=0)
+    await pipeline.ready_worker(SMS_CONCURRENCY="2")
+    first = await pipeline.publish()
+    await pipeline.reach(first, "reserved")
+    await pipeline.until_logged('"prefetch": 0')
+    later = await pipeline.publish(10)
+    await pipeline.until_empty("sms.wait.500ms")
+    books = await audit(pipeline, first + later)
+    assert books.places == {"queued": 11}
+    assert (await pipeline.depth())[1] == 0  # nobody consumes
+    await pipeline.provider.set_account(balance=1000)
+    await pipeline.reach(first + later, "accepted", seconds=90)
+    await pipeline.end_workers()
+    assert (await audit(pipeline, first + later)).most_texts == 1
+
+
+async def test_what_is_never_taken_expires_and_is_not_tried_beyond_that(pipeline: Pipeline) -> None:
+    await pipeline.provider.fault(fault="code", code=-51)
+    await pipeline.ready_worker()
+    messages = await pipeline.publish(3, ttl=4)
+    await pipeline.reach(messages, "expired")
+    await pipeline.end_workers()
+    assert (await audit(pipeline, messages)).places == {"expired": 3}
+    answers = (await pipeline.provider.answers("first"))["-51"]
+    assert 3 * 2 <= answers <= 3 * 8  # it was tried again, and each step took its time
