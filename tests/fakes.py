@@ -241,7 +241,7 @@ class FakeCodes:
         self.released.append(mobile)
 
     @asynccontextmanager
-    async def consuming(self, mobile: str, purpose: Purpose, code: str) -> AsyncIterator[None]:
+    async def consuming(self, mobile: str, purpose: Purpose, code: str, address: str) -> AsyncIterator[None]:
         if code != self.right:
             raise InvalidCode
         try:

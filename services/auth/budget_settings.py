@@ -89,6 +89,16 @@ class BudgetSettings(ServiceSettings):
         description="PBKDF2 iterations of one try at a challenge, of which 256 are needed on average",
     )
 
+    code_wrong_address: Limits = Field(
+        "300/hour",
+        validate_default=True,
+        description="wrong codes from one address before it has to wait, such as 300/hour",
+    )
+    code_wrong_network: Limits = Field(
+        "1000/hour",
+        validate_default=True,
+        description="wrong codes from one IPv4 /24 or IPv6 /64 before it has to wait, such as 1000/hour",
+    )
     sign_in_limit_account: _Rate = Field(
         "10/hour",
         validate_default=True,

@@ -1,7 +1,7 @@
 """What asking for a code is charged to, and what happens where a budget is used up."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Self
@@ -43,6 +43,7 @@ class Budgets:
         spend: units that may be spent in 24 hours.
         conversion: least part of a prefix's codes that has to be used.
         volume: codes to a prefix before its conversion is looked at.
+        wrong: the limits of wrong codes, as the consuming script takes them.
     """
 
     limits: Mapping[str, tuple[Limit, ...]]
@@ -51,6 +52,7 @@ class Budgets:
     spend: int
     conversion: float
     volume: int
+    wrong: str
 
     @classmethod
     def of(cls, settings: BudgetSettings) -> Self:
@@ -68,6 +70,7 @@ class Budgets:
             spend=_units(settings.code_limit_spend),
             conversion=settings.code_challenge_conversion,
             volume=settings.code_challenge_volume,
+            wrong=json.dumps([_pairs(settings.code_wrong_address), _pairs(settings.code_wrong_network)]),
         )
 
     def charge(self, mobile: str, address: str, secrets: CodeSecrets) -> Charge:
@@ -93,17 +96,22 @@ class Budgets:
 
     def _as_json(self, code: str) -> str:
         limits = {**self.limits, "dial_code": (of_dial_code(self.dial_code_limits, code),)}
-        return json.dumps(
-            [
-                [name, name in _REFUSING, [[limit.amount, limit.window_ms] for limit in limits[name]]]
-                for name in _BUDGETS
-            ]
-        )
+        return json.dumps([[name, name in _REFUSING, _pairs(limits[name])] for name in _BUDGETS])
 
 
 def conversion_key(mobile: str, secrets: CodeSecrets) -> str:
     """Return the key under which it is counted how many codes to a number's neighbours get used."""
     return _key("conversion", secrets.pseudonym("prefix", _neighbours(mobile)))
+
+
+def wrong_keys(address: str, secrets: CodeSecrets) -> list[str]:
+    """Return the keys under which wrong codes are counted: by address, and by network."""
+    subjects = {"address": canonical(address), "network": network_of(address)}
+    return [_key(f"wrong:{name}", secrets.pseudonym(name, subject)) for name, subject in subjects.items()]
+
+
+def _pairs(limits: Iterable[Limit]) -> list[list[int]]:
+    return [[limit.amount, limit.window_ms] for limit in limits]
 
 
 def _key(name: str, subject: str) -> str:

@@ -7,22 +7,18 @@ that a key was taken for is stored in it, and the same request finds what it did
 # A budget is a list of the moments at which it was charged, newest first: its limit of n in a window
 # is reached while the n-th moment lies inside the window. That is exact at any time, and one clock,
 # that of Redis, serves all replicas. What is refused charges nothing.
-#
-# KEYS  1 cooldown, 2 code, 3 money spent, 4 conversion, 5 solved challenge, 6… one for each budget
-# ARGV  1 request, 2 cooldown ms, 3 nonce, 4 proof, 5 ttl ms, 6 price, 7 money to spend,
-#       8 least conversion, 9 codes before it counts, 10 '1' where a challenge was solved,
-#       11 ms that a challenge lives, 12 JSON: for each budget [name, refuses, [[amount, window ms], …]]
-# Returns {'issued', nonce in force, '1' where a challenge was needed}, {'cooldown', ms left},
-#         {'refused', budget}, {'risky', budget} where a challenge is needed, {'replayed'}
-ISSUE = """
-local day = 86400000
+_BUDGETS = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local function full(key, limits)
+-- Returns the ms until a used-up budget has room again, nil where it has.
+local function used_up(key, limits)
   for _, limit in ipairs(limits) do
-    local moment = limit[1] > 0 and redis.call('LINDEX', key, limit[1] - 1)
-    if limit[1] == 0 or (moment and tonumber(moment) > now - limit[2]) then return true end
+    local amount, window = unpack(limit)
+    if amount == 0 then return window end
+    local moment = redis.call('LINDEX', key, amount - 1)
+    local left = moment and moment + window - now or 0
+    if left > 0 then return left end
   end
 end
 
@@ -31,10 +27,23 @@ local function charge(key, limits)
   for _, limit in ipairs(limits) do
     amount, window = math.max(amount, limit[1]), math.max(window, limit[2])
   end
+  if amount == 0 then return end
   redis.call('LPUSH', key, now)
   redis.call('LTRIM', key, 0, amount - 1)
   redis.call('PEXPIRE', key, window)
 end
+"""
+
+# KEYS  1 cooldown, 2 code, 3 money spent, 4 conversion, 5 solved challenge, 6… one for each budget
+# ARGV  1 request, 2 cooldown ms, 3 nonce, 4 proof, 5 ttl ms, 6 price, 7 money to spend,
+#       8 least conversion, 9 codes before it counts, 10 '1' where a challenge was solved,
+#       11 ms that a challenge lives, 12 JSON: for each budget [name, refuses, [[amount, window ms], …]]
+# Returns {'issued', nonce in force, '1' where a challenge was needed}, {'cooldown', ms left},
+#         {'refused', budget}, {'risky', budget} where a challenge is needed, {'replayed'}
+ISSUE = (
+    _BUDGETS
+    + """
+local day = 86400000
 
 local function charge_for_a_day(key, field, amount)
   local total = field and redis.call('HINCRBY', key, field, amount) or redis.call('INCRBY', key, amount)
@@ -63,7 +72,7 @@ end
 local budgets, risk = cjson.decode(ARGV[12]), nil
 for place, budget in ipairs(budgets) do
   local name, refuses, limits = unpack(budget)
-  if full(KEYS[5 + place], limits) then
+  if used_up(KEYS[5 + place], limits) then
     if refuses then return {'refused', name} end
     risk = risk or name
   end
@@ -82,6 +91,7 @@ charge_for_a_day(KEYS[4], 'requested', 1)
 for place, budget in ipairs(budgets) do charge(KEYS[5 + place], budget[3]) end
 return {'issued', current_code(), risk and '1' or '0'}
 """
+)
 
 # KEYS cooldown; ARGV request. What the request was charged stays charged: whether its message was
 # sent, nobody may know.
@@ -89,23 +99,42 @@ RELEASE_COOLDOWN = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
 
-# KEYS code, conversion; ARGV attempt, proof, wrong tries allowed.
-# Returns 1 where this attempt has consumed it.
-CONSUME = """
+# Guesses at the codes of many numbers are counted by where they come from. Whoever has the code of a
+# number owns it, and from then on is known at the address.
+#
+# KEYS  1 code, 2 conversion, 3 known address, 4 wrong codes from the address, 5 from the network
+# ARGV  1 attempt, 2 proof, 3 wrong tries allowed, 4 ms that an address stays known,
+#       5 JSON: the limits of wrong codes, [[[amount, window ms], …] of the address, of the network]
+# Returns {'consumed'}, {'wrong'}, {'throttled', ms to wait, 'address' or 'network'}
+CONSUME = (
+    _BUDGETS
+    + """
+local function wrong(limits)
+  for place, limit in ipairs(limits) do charge(KEYS[3 + place], limit) end
+  return {'wrong'}
+end
+
 local used_by = redis.call('HGET', KEYS[1], 'used_by')
-if used_by then return used_by == ARGV[1] and 1 or 0 end
+if used_by == ARGV[1] then return {'consumed'} end
+local limits = cjson.decode(ARGV[5])
+for place, name in ipairs({'address', 'network'}) do
+  local left = used_up(KEYS[3 + place], limits[place])
+  if left then return {'throttled', left, name} end
+end
 local proof = redis.call('HGET', KEYS[1], 'proof')
-if not proof then return 0 end
+if used_by or not proof then return wrong(limits) end
 if proof == ARGV[2] then
   redis.call('HSET', KEYS[1], 'used_by', ARGV[1])
+  redis.call('SET', KEYS[3], '1', 'PX', ARGV[4])
   if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HINCRBY', KEYS[2], 'verified', 1) end
-  return 1
+  return {'consumed'}
 end
 if redis.call('HINCRBY', KEYS[1], 'tries', 1) >= tonumber(ARGV[3]) then
   redis.call('DEL', KEYS[1])
 end
-return 0
+return wrong(limits)
 """
+)
 
 # KEYS code, conversion; ARGV attempt.
 GIVE_BACK = """

@@ -52,7 +52,7 @@ async def sign_in_with_code(
     known = await users.find_by_mobile(mobile)
     async with (
         refusals_audited("login_code", mobile, client, journal=journal, clock=clock),
-        codes.consuming(mobile, "login", code),
+        codes.consuming(mobile, "login", code, client.ip),
     ):
         if known is None and not creates_accounts:
             raise InvalidCode

@@ -10,10 +10,11 @@ import structlog
 from redis.asyncio import Redis
 
 from services.auth import code_scripts
-from services.auth.budgets import Budgets, conversion_key
+from services.auth.budgets import Budgets, conversion_key, wrong_keys
 from services.auth.challenges import CHALLENGE_SECONDS
 from services.auth.code_secrets import CodeSecrets, new_nonce
-from services.auth.errors import AlreadyRegistered, InvalidCode, Suspicious, TooManyCodes
+from services.auth.errors import AlreadyRegistered, InvalidCode, Suspicious, TooManyAttempts, TooManyCodes
+from services.auth.known_addresses import KNOWN_MS, known_key
 from services.auth.redis_errors import redis_errors
 from shared.errors import Unavailable
 from shared.messages import Purpose
@@ -118,14 +119,19 @@ class RedisCodes:
             log.warning("cooldown_not_released")  # it ends by itself
 
     @asynccontextmanager
-    async def consuming(self, mobile: str, purpose: Purpose, code: str) -> AsyncIterator[None]:
+    async def consuming(self, mobile: str, purpose: Purpose, code: str, address: str) -> AsyncIterator[None]:
         """Verify and consume a code atomically for the length of a block."""
         keys = [self._code_key(mobile, purpose), conversion_key(mobile, self._secrets)]
         attempt = secrets.token_hex(8)
         proof = self._secrets.proof(mobile, purpose, code)
+        origin = [known_key(mobile, address, self._secrets), *wrong_keys(address, self._secrets)]
+        args: list[str | int] = [attempt, proof, self._max_tries, KNOWN_MS, self._budgets.wrong]
         with redis_errors(self._metrics):
-            consumed = await self._consume(keys, [attempt, proof, self._max_tries])
-        if not consumed:
+            outcome, *details = await self._consume([*keys, *origin], args)
+        if details:
+            self._metrics.throttled.labels("code", details[1].decode()).inc()
+            raise TooManyAttempts(retry_after=math.ceil(details[0] / 1000))
+        if outcome == b"wrong":
             self._metrics.codes.labels(purpose, "wrong").inc()
             raise InvalidCode
         self._count("verified", mobile, purpose)

@@ -34,7 +34,7 @@ async def delete_account(
     mobile = caller.user.mobile
     async with (
         refusals_audited("delete", mobile, client, journal=journal, clock=clock),
-        codes.consuming(mobile, "delete", code),
+        codes.consuming(mobile, "delete", code, client.ip),
     ):
         await atomically(journal.transaction, delete)
 

@@ -44,6 +44,6 @@ async def change_mobile(
 
     async with (
         refusals_audited("change_mobile", mobile, client, journal=journal, clock=clock),
-        codes.consuming(mobile, "change_mobile", code),
+        codes.consuming(mobile, "change_mobile", code, client.ip),
     ):
         await atomically(journal.transaction, change)

@@ -47,7 +47,7 @@ async def reset_password(
 
     async with refusals_audited("reset", mobile, client, journal=journal, clock=clock):
         known = await users.find_by_mobile(mobile)
-        async with codes.consuming(mobile, "reset", code):
+        async with codes.consuming(mobile, "reset", code, client.ip):
             if known is None or not known.enabled:
                 raise InvalidCode
             refuse_personal(password, known)

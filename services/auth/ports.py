@@ -138,7 +138,9 @@ class Codes(Protocol):
         Never raises: it runs where something has failed already.
         """
 
-    def consuming(self, mobile: str, purpose: Purpose, code: str) -> AbstractAsyncContextManager[None]:
+    def consuming(
+        self, mobile: str, purpose: Purpose, code: str, address: str
+    ) -> AbstractAsyncContextManager[None]:
         """Verify and consume a code atomically for the length of a block.
 
         The code has served where the block succeeds or answers `InvalidCode` or `AlreadyRegistered`;
@@ -146,6 +148,7 @@ class Codes(Protocol):
 
         Raises:
             InvalidCode: on entering, and one of its tries is counted.
+            TooManyAttempts: on entering, after too many wrong codes from the address.
         """
 
 

@@ -41,7 +41,7 @@ async def register(
     mobile = registration.mobile
     async with (
         refusals_audited("register", mobile, client, journal=journal, clock=clock),
-        codes.consuming(mobile, "register", registration.code),
+        codes.consuming(mobile, "register", registration.code, client.ip),
     ):
         user = NewUser(
             mobile=mobile,

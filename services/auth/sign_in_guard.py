@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from services.auth.code_secrets import CodeSecrets
 from services.auth.errors import TooManyAttempts
+from services.auth.known_addresses import KNOWN_MS, known_key, pair
 from services.auth.limits import Limit
 from services.auth.networks import canonical, network_of
 from services.auth.sign_in_scripts import BEGIN, SETTLE
@@ -21,7 +22,6 @@ from shared.metrics import AuthMetrics
 from shared.redis_client import REDIS_FAILURES
 
 _ATTEMPT_MS = 60_000
-_KNOWN_MS = 90 * 86_400_000
 # Signing in goes on without Redis, and soon.
 _PATIENCE_SECONDS = 0.5
 
@@ -99,18 +99,16 @@ class RedisSignInGuard:
     async def _note(self, keys: list[str], outcome: _Outcome) -> None:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._settle(keys, [outcome, *self._limits, _KNOWN_MS])
+                await self._settle(keys, [outcome, *self._limits, KNOWN_MS])
         except REDIS_FAILURES as error:
             log.warning("sign_in_not_noted", error=type(error).__name__)
 
     def _keys(self, mobile: str, address: str) -> list[str]:
-        address = canonical(address)
-        pair = self._secrets.pseudonym("pair", f"{mobile} {address}")
         return [
             f"sign-in:attempt:{secrets.token_hex(8)}",
-            f"sign-in:known:{pair}",
-            f"sign-in:pair:{pair}",
+            known_key(mobile, address, self._secrets),
+            f"sign-in:pair:{pair(mobile, address, self._secrets)}",
             f"sign-in:account:{self._secrets.pseudonym('account', mobile)}",
-            f"sign-in:address:{self._secrets.pseudonym('address', address)}",
+            f"sign-in:address:{self._secrets.pseudonym('address', canonical(address))}",
             f"sign-in:network:{self._secrets.pseudonym('network', network_of(address))}",
         ]

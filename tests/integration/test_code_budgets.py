@@ -13,7 +13,7 @@ from services.auth.errors import InvalidCode, Suspicious, TooManyCodes
 from shared.errors import Unavailable
 from shared.metrics import AuthMetrics
 from tests.client import new_mobile
-from tests.codes import issue, make_codes
+from tests.codes import ADDRESS, issue, make_codes
 
 MakeCodes = Callable[..., RedisCodes]
 NEVER = "0"
@@ -196,7 +196,7 @@ async def test_a_solution_does_not_help_against_what_refuses(make: MakeCodes) ->
 
 
 async def use(codes: RedisCodes, mobile: str, code: str) -> None:
-    async with codes.consuming(mobile, "register", code):
+    async with codes.consuming(mobile, "register", code, ADDRESS):
         pass
 
 
@@ -221,7 +221,7 @@ async def test_a_code_that_was_given_back_counts_as_used_once(make: MakeCodes, r
     codes, mobile = make(), new_mobile()
     code = await issue(codes, mobile)
     with pytest.raises(Unavailable):
-        async with codes.consuming(mobile, "register", code):
+        async with codes.consuming(mobile, "register", code, ADDRESS):
             raise Unavailable
     await use(codes, mobile, code)
     with pytest.raises(InvalidCode):

@@ -13,7 +13,7 @@ from shared.errors import Unavailable
 from shared.messages import Purpose
 from shared.metrics import AuthMetrics
 from tests.client import new_mobile
-from tests.codes import issue, make_codes
+from tests.codes import ADDRESS, issue, make_codes
 from tests.system import CODE_SECRET
 
 
@@ -25,7 +25,7 @@ def codes(redis: Redis, auth_metrics: AuthMetrics) -> RedisCodes:
 async def use(codes: RedisCodes, mobile: str, code: str, purpose: Purpose = "register") -> bool:
     """Try a code; tells whether it was right."""
     try:
-        async with codes.consuming(mobile, purpose, code):
+        async with codes.consuming(mobile, purpose, code, ADDRESS):
             return True
     except InvalidCode:
         return False
@@ -170,7 +170,7 @@ async def test_a_failure_that_is_not_the_users_gives_the_code_back(codes: RedisC
     mobile = new_mobile()
     code = await issue(codes, mobile, "register", "r1")
     with pytest.raises(Unavailable):
-        async with codes.consuming(mobile, "register", code):
+        async with codes.consuming(mobile, "register", code, ADDRESS):
             raise Unavailable
     assert await use(codes, mobile, code)
 
@@ -179,7 +179,7 @@ async def test_the_users_own_mistake_does_not_give_the_code_back(codes: RedisCod
     mobile = new_mobile()
     code = await issue(codes, mobile, "register", "r1")
     with pytest.raises(AlreadyRegistered):
-        async with codes.consuming(mobile, "register", code):
+        async with codes.consuming(mobile, "register", code, ADDRESS):
             raise AlreadyRegistered
     assert not await use(codes, mobile, code)
 
