@@ -19,6 +19,7 @@ from shared.metrics import AccessMetrics
 
 _ALL, _RECENT = "/internal/ended-sessions/", "/internal/ended-sessions/recent/"
 _LOOK_SECONDS = 0.5
+_ASK_SECONDS = 1.0
 # Half of what a regular look reaches back.
 _GAP_SECONDS = 15.0
 _EVERYTHING_SECONDS = 60.0
@@ -106,7 +107,8 @@ class EndedSessions:
         self._metrics.ended_sessions.set(len(self.sessions))
 
     async def _ask(self, path: str) -> dict[str, int]:
-        status, document = await ask(self._upstream, "GET", path)
+        # Rather another try, on another connection, than a long wait.
+        status, document = await ask(self._upstream, "GET", path, seconds=_ASK_SECONDS)
         if status != _FOUND:
             raise Unavailable
         try:
