@@ -14,13 +14,15 @@ from services.sms.ledger import PatientLedger, RedisLedger
 from services.sms.outlet import Outlet
 from services.sms.provider_setup import ProviderParts, open_provider
 from services.sms.settings import SmsSettings
-from shared import ops, redis_client
+from services.sms.traced import traced
+from shared import ops, redis_client, tracing
 from shared.health import Health
 from shared.http_server import DrainableServer
 from shared.lifecycle import Service
 from shared.message_status import now
 from shared.metrics import ProviderMetrics, SmsMetrics, new_registry
 from shared.sealing import Sealer
+from shared.tracing import Tracer
 
 
 async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
@@ -32,8 +34,9 @@ async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
     registry = new_registry()
     redis = redis_client.connect(settings.redis_url.get_secret_value())
     stack.push_async_callback(redis.aclose)
-    provider = await open_provider(settings, redis, ProviderMetrics(registry), stack)
-    intake = _pipeline(settings, redis, provider, SmsMetrics(registry))
+    tracer = tracing.open_tracer(settings, "sms", stack)
+    provider = await open_provider(settings, redis, ProviderMetrics(registry), stack, tracer)
+    intake = _pipeline(settings, redis, provider, SmsMetrics(registry), tracer)
     health = Health(
         required={"rabbitmq": intake.link.check, "redis": redis_client.check(redis)},
         alive=lambda: intake.alive() and provider.watch.alive(),
@@ -45,13 +48,15 @@ async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
     return Service(health, lambda: None, intake.stop, intake.in_flight)
 
 
-def _pipeline(settings: SmsSettings, redis: Redis, provider: ProviderParts, metrics: SmsMetrics) -> Intake:
-    outlet = Outlet(settings.sms_retry_delays)
+def _pipeline(
+    settings: SmsSettings, redis: Redis, provider: ProviderParts, metrics: SmsMetrics, tracer: Tracer
+) -> Intake:
+    outlet = Outlet(settings.sms_retry_delays, tracer)
     sealer = Sealer(settings.message_secret.get_secret_value().split(","))
     consumer = SendCodeConsumer(_courier(settings, redis, provider).deliver, outlet, sealer, metrics)
     return Intake(
         settings.amqp_url.get_secret_value().split(","),
-        consumer.handle,
+        traced(consumer.handle, tracer),
         outlet,
         provider.breaker,
         settings.sms_concurrency,
