@@ -22,33 +22,36 @@ UNREACHABLE = "unreachable"
 _FIRST_PROBE_SECONDS = 1
 _MAX_PROBE_SECONDS = 60
 _KEPT_SECONDS = 3600
-_REMEMBERED_SECONDS = 180
-_TRIAL_SECONDS = 30.0
+_REMEMBERED_SECONDS = 15
+# As long as between two probes, so that there is always somebody to try the next message that comes.
+_TRIAL_SECONDS = _MAX_PROBE_SECONDS
 
-# KEYS line; ARGV code, token, first probe in ms, kept for ms.
-# Returns 1 where this call has halted the line, also when it is repeated.
-_HALT = """
+# How long a probe is away after so many. ARGV first in ms, longest in ms.
+_WAIT = """
+local function wait(tries) return math.min(ARGV[1] * 2 ^ math.min(tries, 16), tonumber(ARGV[2])) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if redis.call('HGET', KEYS[1], 'halted') ~= '1' then
-  local probe = now + ARGV[3] * 2 ^ tonumber(redis.call('HGET', KEYS[1], 'tries') or 0)
-  redis.call('HSET', KEYS[1], 'halted', '1', 'by', ARGV[2], 'probe_at', string.format('%.0f', probe))
-end
-redis.call('HSET', KEYS[1], 'code', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return redis.call('HGET', KEYS[1], 'by') == ARGV[2] and 1 or 0
 """
 
-# KEYS line; ARGV first probe in ms, longest wait between probes in ms.
-# Returns 1 where the caller is to probe now. Repeated, it answers 0, and the next probe comes later.
-_TAKE_PROBE = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+# KEYS line; ARGV as above, code, token, kept for ms.
+# Returns 1 where this call has halted the line, also when it is repeated.
+_HALT = f"""{_WAIT}
+if redis.call('HGET', KEYS[1], 'halted') ~= '1' then
+  local at = now + wait(tonumber(redis.call('HGET', KEYS[1], 'tries') or 0))
+  redis.call('HSET', KEYS[1], 'halted', '1', 'by', ARGV[4], 'probe_at', string.format('%.0f', at))
+end
+redis.call('HSET', KEYS[1], 'code', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+return redis.call('HGET', KEYS[1], 'by') == ARGV[4] and 1 or 0
+"""
+
+# KEYS line; ARGV as above. Returns 1 where the caller is to probe now.
+# Repeated, it answers 0, and the next probe comes later.
+_TAKE_PROBE = f"""{_WAIT}
 local at = tonumber(redis.call('HGET', KEYS[1], 'probe_at'))
 if redis.call('HGET', KEYS[1], 'halted') ~= '1' or not at or at > now then return 0 end
 local tries = redis.call('HINCRBY', KEYS[1], 'tries', 1)
-local wait = math.min(ARGV[1] * 2 ^ math.min(tries, 16), ARGV[2])
-redis.call('HSET', KEYS[1], 'probe_at', string.format('%.0f', now + wait))
+redis.call('HSET', KEYS[1], 'probe_at', string.format('%.0f', now + wait(tries)))
 return 1
 """
 
@@ -62,6 +65,13 @@ return redis.call('HGET', KEYS[1], 'by') == ARGV[1] and 1 or 0
 """
 
 log = structlog.get_logger()
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+_PROBES = (_ms(_FIRST_PROBE_SECONDS), _ms(_MAX_PROBE_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +125,7 @@ class Halts:
     async def halt(self, line: Line, code: str) -> None:
         """Halt a line for all workers."""
         self._know(line, code)
-        args: list[str | int] = [
-            code,
-            secrets.token_hex(8),
-            _ms(_FIRST_PROBE_SECONDS),
-            _ms(_KEPT_SECONDS),
-        ]
+        args: list[str | int] = [*_PROBES, code, secrets.token_hex(8), _ms(_KEPT_SECONDS)]
         first = await self._halt([line.key], args)
         self._know(line, code)  # a refresh may have come between, with what was before
         if first:
@@ -134,7 +139,7 @@ class Halts:
 
     async def take_probe(self, line: Line) -> bool:
         """Tell whether this worker is the one to probe a halted line now."""
-        return bool(await self._take_probe([line.key], [_ms(_FIRST_PROBE_SECONDS), _ms(_MAX_PROBE_SECONDS)]))
+        return bool(await self._take_probe([line.key], _PROBES))
 
     async def refresh(self) -> None:
         """Learn what other workers have halted and resumed."""
@@ -159,7 +164,3 @@ class Halts:
 def describe(code: str) -> str:
     """Return a code with its meaning."""
     return code if code == UNREACHABLE else f"{code} {find_rule(int(code)).meaning}"
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

@@ -69,16 +69,23 @@ class SharedBudget:
 
     async def take(self, seconds: float) -> bool:
         """Wait for a slot, `seconds` at most; tells whether there was one in time."""
-        started = time.perf_counter()
+        started = time.monotonic()
         try:
             async with asyncio.timeout(seconds), self._turn:
-                while wait := await self._ask():  # noqa: ASYNC110 - what is waited for is in Redis
-                    await asyncio.sleep(wait)
+                taken = await self._wait(started + seconds)
         except TimeoutError:
+            taken = False
+        if not taken:
             self._metrics.budget_missed.inc()
-            return False
-        finally:
-            self._metrics.budget_seconds.observe(time.perf_counter() - started)
+        self._metrics.budget_seconds.observe(time.monotonic() - started)
+        return taken
+
+    async def _wait(self, deadline: float) -> bool:
+        # Looks at the clock itself: before Python 3.12 a call of Redis may swallow the time-out.
+        while wait := await self._ask():
+            if time.monotonic() + wait > deadline:
+                return False
+            await asyncio.sleep(wait)
         return True
 
     @stamina.retry(on=REDIS_FAILURES, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0)

@@ -50,6 +50,7 @@ class Watch:
         self._price = price
         self._metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -62,6 +63,7 @@ class Watch:
 
     async def close(self) -> None:
         """End, after writing what was spent."""
+        self._stopping.set()  # before Python 3.12 a call of Redis may swallow the cancellation
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -70,13 +72,14 @@ class Watch:
 
     async def _run(self) -> None:
         count = 0
-        while True:
+        while not self._stopping.is_set():
             count += 1
             await self._look()
             if count % _BALANCE_EVERY == 0:
                 for account in self._accounts.values():
                     self._spawn(self._read_balance(account))
-            await asyncio.sleep(_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _SECONDS)
 
     async def _look(self) -> None:
         try:

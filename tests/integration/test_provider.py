@@ -8,7 +8,9 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from deploy.local.ports import free_port
+from services.sms.halts import Halts, Line
 from services.sms.ports import Verdict
+from shared.metrics import ProviderMetrics
 from tests.integration.provider import (
     SECOND_KEY,
     OpenWorker,
@@ -177,3 +179,21 @@ async def test_halts_are_forgotten_with_an_emptied_redis(
     async with asyncio.timeout(10):
         await worker.breaker.wait_closed()
     assert (await send(worker)).verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize(("tries", "seconds"), [(0, 1), (3, 8), (40, 60)])
+async def test_a_line_that_halts_again_is_probed_later_but_within_a_minute(
+    redis: Redis, tries: int, seconds: int
+) -> None:
+    line = Line("main", "sms")
+    halts = Halts(redis, [line], ProviderMetrics(CollectorRegistry()))
+    await redis.delete(line.key)
+    await redis.hset(line.key, mapping={"halted": 0, "tries": tries})
+
+    await halts.halt(line, "5")
+
+    now = (await redis.time())[0]
+    probe_at = int(await redis.hget(line.key, "probe_at") or 0) / 1000
+    assert probe_at == pytest.approx(now + seconds, abs=2)
+    assert not await halts.take_probe(line)
+    await redis.delete(line.key)
