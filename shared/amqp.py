@@ -29,6 +29,7 @@ AMQP_FAILURES = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError)
 # Had the key before, without a limit to its messages' life. What is in it stays; nothing is added.
 _FORMER_DEAD_QUEUE = "sms.dead"
 _DEAD_LIFETIME_SECONDS = 7 * 24 * 3600
+_ANY_NUMBER = 1_000_000_000
 # At-least-once dead-lettering needs the queue to refuse rather than drop.
 _SAFE_DEAD_LETTERING = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
 _CONNECT_SECONDS = 3.0
@@ -56,7 +57,12 @@ async def declare_sms_topology(channel: AbstractChannel) -> tuple[AbstractExchan
     dead = await channel.declare_queue(
         DEAD_QUEUE,
         durable=True,
-        arguments={"x-queue-type": "quorum", "x-message-ttl": _DEAD_LIFETIME_SECONDS * 1000},
+        arguments={
+            "x-queue-type": "quorum",
+            "x-message-ttl": _DEAD_LIFETIME_SECONDS * 1000,
+            # Each look at a message counts as a delivery, of which RabbitMQ 4 allows 20 by default.
+            "x-delivery-limit": _ANY_NUMBER,
+        },
     )
     await dead.bind(exchange, DEAD_KEY)
     underlay = await channel.get_underlay_channel()
@@ -100,6 +106,11 @@ async def declare_wait_queues(channel: AbstractChannel, delays: Sequence[float])
 def wait_queue(delay: float) -> str:
     """Return the name, and routing key, of the queue in which messages wait so many seconds."""
     return f"sms.wait.{round(delay * 1000)}ms"
+
+
+def sms_queues(delays: Sequence[float]) -> list[str]:
+    """Return the names of the pipeline's queues: the work queue, a wait queue for each delay, the dead."""
+    return [SEND_CODE_QUEUE, *map(wait_queue, delays), DEAD_QUEUE]
 
 
 class AmqpLink:

@@ -14,15 +14,18 @@ from redis.asyncio import Redis
 State = Literal["queued", "sent", "delivered", "failed", "expired", "limited"]
 
 RECORD_LIFETIME_SECONDS = 24 * 3600
+# The records without an end, by when they began: what tells how long the oldest has been waiting.
+OPEN_MESSAGES = "sms:open"
 
 # The ledger's finer states that a client sees as another one.
 _AS_A_CLIENT_SEES: dict[str, State] = {"reserved": "queued", "attempting": "queued", "accepted": "sent"}
 
-# KEYS record; ARGV now. The worker may have got the message although nobody confirmed it: what it
-# has begun to send is not taken back.
+# KEYS record, open messages; ARGV now. The worker may have got the message although nobody confirmed it:
+# what it has begun to send is not taken back.
 _ABANDON = """
 if redis.call('HGET', KEYS[1], 'state') == 'queued' then
   redis.call('HSET', KEYS[1], 'state', 'failed', 'detail', 'not queued', 'updated_at', ARGV[1])
+  redis.call('ZREM', KEYS[2], KEYS[1])
 end
 """
 
@@ -51,11 +54,12 @@ class MessageStatuses:
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hset(record_key(message_id), mapping=cast("dict[Any, Any]", fields))
             pipeline.expire(record_key(message_id), RECORD_LIFETIME_SECONDS)
+            pipeline.zadd(OPEN_MESSAGES, {record_key(message_id): status.updated_at.timestamp()}, nx=True)
             await pipeline.execute()
 
     async def abandon(self, message_id: str, at: datetime) -> None:
         """Fail a message that the broker did not confirm, unless the worker has begun with it."""
-        await self._abandon([record_key(message_id)], [at.isoformat()])
+        await self._abandon([record_key(message_id), OPEN_MESSAGES], [at.isoformat()])
 
     async def get(self, message_id: str) -> MessageStatus | None:
         """Return the state of a message, or None where the id is unknown."""

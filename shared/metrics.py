@@ -10,6 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 _HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _PROVIDER_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16)
+_DELIVERY_SECONDS = (1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 def new_registry() -> CollectorRegistry:
@@ -294,5 +295,68 @@ class ProviderMetrics:
         self.spend_capped = Counter(
             "dialpass_sms_spend_capped_total",
             "Calls that were not made because of the daily spend cap.",
+            registry=registry,
+        )
+
+
+class ReportMetrics:
+    """What became of accepted messages at the phone."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.accepted = Counter(
+            "dialpass_sms_accepted_total",
+            "Messages that the provider accepted, by dial code and the first three digits of mainland"
+            " numbers: what the verified codes of dialpass_code_conversion_total are measured against.",
+            ("dial_code", "prefix"),
+            registry=registry,
+        )
+        self.ended = Counter(
+            "dialpass_sms_ended_total",
+            "Accepted messages that were reported delivered or failed, by the same labels.",
+            ("dial_code", "prefix", "outcome"),
+            registry=registry,
+        )
+        self.failures = Counter(
+            "dialpass_sms_report_failures_total",
+            "Messages that were reported failed, by the class of the carrier's code.",
+            ("class",),
+            registry=registry,
+        )
+        self.delivery_seconds = Histogram(
+            "dialpass_sms_delivery_seconds",
+            "Time from a message's acceptance to its delivery, as far as the provider tells.",
+            buckets=_DELIVERY_SECONDS,
+            registry=registry,
+        )
+        self.reports = Counter(
+            "dialpass_sms_reports_total",
+            "Status reports by what they did: applied; duplicate; unknown: kept for a message that may be"
+            " recorded later; unreadable.",
+            ("effect",),
+            registry=registry,
+        )
+        self.pulls = Counter(
+            "dialpass_sms_report_pulls_total",
+            "Tries to pull status reports: reports, empty, failed.",
+            ("outcome",),
+            registry=registry,
+        )
+
+
+class BacklogMetrics:
+    """How much waits for the SMS worker; each worker shows the whole, so take the maximum."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.depth = Gauge(
+            "dialpass_sms_queue_depth", "Messages that wait in a queue.", ("queue",), registry=registry
+        )
+        self.open_messages = Gauge(
+            "dialpass_sms_open_messages",
+            "Messages on record without an end, in work or in a queue.",
+            registry=registry,
+        )
+        self.oldest_seconds = Gauge(
+            "dialpass_sms_oldest_message_seconds",
+            "Age of the oldest message without an end, 0 for none.",
             registry=registry,
         )

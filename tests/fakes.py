@@ -1,6 +1,6 @@
 """In-memory stand-ins for the ports, one class each; no mock library."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from services.sms.records import (
     State,
     Trace,
 )
+from services.sms.reports import Reported, StatusReport
 from shared.access_tokens import AccessToken
 from shared.errors import Unavailable
 from shared.events import DomainEvent, EndReason
@@ -388,3 +389,15 @@ class FakeProvider:
     async def find(self, account: str, mobile: str, text: str, since: datetime) -> Found:
         self.searches.append((account, mobile, text, since))
         return self.found
+
+
+@dataclass
+class FakeReportBook:
+    """Does the same with every report, and keeps what it was given."""
+
+    effect: Reported
+    stored: list[tuple[str, StatusReport]] = field(default_factory=list)
+
+    async def report(self, reports: Sequence[StatusReport], account: str) -> Sequence[Reported]:
+        self.stored += [(account, report) for report in reports]
+        return [self.effect for _ in reports]

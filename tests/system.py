@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 API_KEY = "0123456789abcdef0123456789abcdef"
 CODE_SECRET = "a secret for tests, and for nothing else"
 MESSAGE_SECRET = "another secret for tests and for nothing else"
+CALLBACK_SECRET = "a-secret-for-tests-and-for-nothing-else"
 ORIGIN = "http://localhost:3000"
 BROWSER_ORIGIN = f"http://localhost:{free_port()}"
 CODE_IN_TEXT = re.compile(r"[0-9]{6}")
@@ -125,6 +126,10 @@ def make_system(servers: Servers, mysql_url: str, folder: Path, **settings: str)
         "SIMULATOR_PORT": str(ports["simulator"]),
         "YUNPIAN_BASE_URL": f"http://127.0.0.1:{ports['simulator']}",
         "YUNPIAN_API_KEY": API_KEY,
+        "YUNPIAN_CALLBACK_SECRET": CALLBACK_SECRET,
+        "SIMULATOR_CALLBACK_URL": f"http://127.0.0.1:{ports['gateway']}/callbacks/yunpian/{CALLBACK_SECRET}/",
+        # Later than any test ends: a test that wants a report asks for it (`Phone.outcome`).
+        "SIMULATOR_REPORT_DELAY": "3600",
         "SMS_SIGNATURE": "Dialpass",
         "CODE_SECRET": CODE_SECRET,
         "MESSAGE_SECRET": MESSAGE_SECRET,

@@ -86,6 +86,7 @@ def complete(settings: Settings, ports: Settings, urls: Settings, run: Path) -> 
     defaults = {
         "CODE_SECRET": read_or_create(run / "code_secret", lambda: secrets.token_hex(32)),
         "MESSAGE_SECRET": read_or_create(run / "message_secret", lambda: secrets.token_hex(32)),
+        "YUNPIAN_CALLBACK_SECRET": read_or_create(run / "callback_secret", lambda: secrets.token_hex(16)),
         "SIGNING_KEYS_DIR": str(run / "keys"),
         "AUTH_URL": f"http://127.0.0.1:{ports['AUTH_PORT']}",
         "SMS_URL": f"http://127.0.0.1:{ports['SMS_PORT']}",
@@ -97,6 +98,17 @@ def complete(settings: Settings, ports: Settings, urls: Settings, run: Path) -> 
         "DRAIN_DELAY": "0",  # no load balancer has to notice
         "PYTHONUNBUFFERED": "1",
     }
+    complete = defaults | settings | ports | urls
     if simulated(settings):
-        defaults["YUNPIAN_BASE_URL"] = f"http://127.0.0.1:{ports['SIMULATOR_PORT']}"
-    return defaults | settings | ports | urls
+        complete = _simulator(complete) | complete
+    return complete
+
+
+def _simulator(settings: Settings) -> Settings:
+    """Return what points the worker and the simulator at each other."""
+    yunpian = {"YUNPIAN_BASE_URL": f"http://127.0.0.1:{settings['SIMULATOR_PORT']}"}
+    if settings.get("SMS_REPORTS", "push") != "push":
+        return yunpian
+    secret = settings["YUNPIAN_CALLBACK_SECRET"].partition(",")[0]
+    gateway = f"http://127.0.0.1:{settings['GATEWAY_PORT']}"
+    return yunpian | {"SIMULATOR_CALLBACK_URL": f"{gateway}/callbacks/yunpian/{secret}/"}

@@ -22,7 +22,6 @@ from services.auth.rotation import SessionPolicy
 from services.auth.schemas import InputRules
 from shared.in_flight import InFlight
 from shared.metrics import AuthMetrics, HttpMetrics
-from shared.tracing import OFF, Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +47,4 @@ class Auth:
     input_rules: InputRules
     metrics: AuthMetrics
     http_metrics: HttpMetrics
-    tracer: Tracer = OFF
     in_flight: InFlight = field(default_factory=InFlight)

@@ -1,28 +1,38 @@
 """The SMS worker, put together: settings, connections, provider, pipeline."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from redis.asyncio import Redis
 from tornado.web import Application
 
+from services.sms import callbacks
+from services.sms.backlog_monitor import BacklogMonitor
+from services.sms.callbacks import Callbacks
 from services.sms.consumer import SendCodeConsumer
 from services.sms.delivery import Courier, text_composer
 from services.sms.doubts import DoubtPolicy, Doubts
 from services.sms.intake import Intake
 from services.sms.ladder import Ladder
 from services.sms.ledger import PatientLedger, RedisLedger
+from services.sms.open_messages import OpenMessages
 from services.sms.outlet import Outlet
 from services.sms.provider_setup import ProviderParts, open_provider
+from services.sms.report_setup import open_reports
 from services.sms.settings import SmsSettings
-from services.sms.traced import traced
-from shared import ops, redis_client, tracing
+from shared import ops, redis_client
 from shared.health import Health
 from shared.http_server import DrainableServer
 from shared.lifecycle import Service
 from shared.message_status import now
-from shared.metrics import ProviderMetrics, SmsMetrics, new_registry
+from shared.metrics import BacklogMetrics, ProviderMetrics, SmsMetrics, new_registry
 from shared.sealing import Sealer
-from shared.tracing import Tracer
+
+# The gateway forwards at most 512 KiB; this is the net below it.
+_MAX_BODY_BYTES = 1024 * 1024
+_BODY_SECONDS = 10.0
+# Longer than the gateway keeps an idle connection, so that it is never the one surprised.
+_IDLE_SECONDS = 75.0
 
 
 async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
@@ -34,29 +44,58 @@ async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
     registry = new_registry()
     redis = redis_client.connect(settings.redis_url.get_secret_value())
     stack.push_async_callback(redis.aclose)
-    tracer = tracing.open_tracer(settings, "sms", stack)
-    provider = await open_provider(settings, redis, ProviderMetrics(registry), stack, tracer)
-    intake = _pipeline(settings, redis, provider, SmsMetrics(registry), tracer)
+    provider = await open_provider(settings, redis, ProviderMetrics(registry), stack)
+    reports = open_reports(settings, provider.accounts, redis, registry, stack)
+    ledger = PatientLedger(RedisLedger(redis, reports.tally))
+    intake = _pipeline(settings, ledger, provider, SmsMetrics(registry))
     health = Health(
         required={"rabbitmq": intake.link.check, "redis": redis_client.check(redis)},
         alive=lambda: intake.alive() and provider.watch.alive(),
     )
-    server = DrainableServer(Application(list(ops.routes(health, registry))), settings.sms_port)
+    server = _server(settings, reports.callbacks, ops.routes(health, registry))
     stack.push_async_callback(server.close)
     stack.push_async_callback(intake.close)
     intake.start()
-    return Service(health, lambda: None, intake.stop, intake.in_flight)
+    monitor = _monitor(settings, redis, BacklogMetrics(registry))
+    stack.push_async_callback(monitor.close)
+    monitor.start()
+
+    async def stop_intake() -> None:
+        reports.stop()
+        await intake.stop()
+        await server.stop_listening()
+
+    return Service(health, server.begin_drain, stop_intake, lambda: intake.in_flight() + reports.in_flight())
+
+
+def _server(settings: SmsSettings, reports: Callbacks, operators: Sequence[ops.Route]) -> DrainableServer:
+    return DrainableServer(
+        Application(
+            [*operators, *callbacks.routes(reports)],
+            default_handler_class=callbacks.NotFoundHandler,
+            default_handler_args={"callbacks": reports},
+        ),
+        settings.sms_port,
+        max_body_size=_MAX_BODY_BYTES,
+        body_timeout=_BODY_SECONDS,
+        idle_connection_timeout=_IDLE_SECONDS,
+    )
+
+
+def _monitor(settings: SmsSettings, redis: Redis, metrics: BacklogMetrics) -> BacklogMonitor:
+    urls = settings.amqp_url.get_secret_value().split(",")
+    return BacklogMonitor(urls, settings.sms_retry_delays, OpenMessages(redis), metrics)
 
 
 def _pipeline(
-    settings: SmsSettings, redis: Redis, provider: ProviderParts, metrics: SmsMetrics, tracer: Tracer
+    settings: SmsSettings, ledger: PatientLedger, provider: ProviderParts, metrics: SmsMetrics
 ) -> Intake:
-    outlet = Outlet(settings.sms_retry_delays, tracer)
+    outlet = Outlet(settings.sms_retry_delays)
     sealer = Sealer(settings.message_secret.get_secret_value().split(","))
-    consumer = SendCodeConsumer(_courier(settings, redis, provider).deliver, outlet, sealer, metrics)
+    consumer = SendCodeConsumer(_courier(settings, ledger, provider).deliver, outlet, sealer, metrics)
     return Intake(
         settings.amqp_url.get_secret_value().split(","),
-        traced(consumer.handle, tracer),
+        consumer.handle,
         outlet,
         provider.breaker,
         settings.sms_concurrency,
@@ -64,12 +103,12 @@ def _pipeline(
     )
 
 
-def _courier(settings: SmsSettings, redis: Redis, provider: ProviderParts) -> Courier:
+def _courier(settings: SmsSettings, ledger: PatientLedger, provider: ProviderParts) -> Courier:
     compose = text_composer(settings.sms_signature, settings.sms_template)
     policy = DoubtPolicy(settings.sms_filter_window, settings.sms_record_lag)
     return Courier(
         provider=provider.provider,
-        ledger=PatientLedger(RedisLedger(redis)),
+        ledger=ledger,
         doubts=Doubts(provider.provider, compose, policy, now),
         compose=compose,
         ladder=Ladder(settings.sms_retry_delays),

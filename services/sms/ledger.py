@@ -2,38 +2,51 @@
 
 from collections.abc import Awaitable, Mapping
 from datetime import datetime
-from typing import Literal, cast
+from typing import Protocol, cast
 
 import stamina
 from redis.asyncio import Redis
 
 from services.sms import ledger_scripts as scripts
-from services.sms.records import Acceptance, Attempt, Claim, Doubt, Record, Reported, Standing, State, Trace
+from services.sms.records import Acceptance, Attempt, Claim, Doubt, Record, Standing, State, Trace
+from services.sms.report_book import sid_key
+from services.sms.reports import Outcome, Reported, StatusReport
 from shared.message_status import RECORD_LIFETIME_SECONDS, now, record_key
 from shared.redis_client import REDIS_FAILURES
 
-# A report whose message is not known waits this long for it.
-_REPORT_LIFETIME_SECONDS = 3600
 _FIRST_WAIT_SECONDS = 0.1
 _MAX_WAIT_SECONDS = 2.0
 
 _Argument = str | int
-Outcome = Literal["delivered", "failed"]
+
+
+class LedgerTally(Protocol):
+    """What counts acceptances, and the reports that were waiting for them."""
+
+    def accepted(self, dial_code: str, prefix: str) -> None:
+        """Count a message that the provider has accepted."""
+
+    def stored(self, report: StatusReport, reported: Reported) -> None:
+        """Count a report by what it did."""
 
 
 class RedisLedger:
     """The records; each method is one script, atomic and harmless when it runs twice.
 
     Every method raises one of `shared.redis_client.REDIS_FAILURES` where Redis does not answer.
+
+    Args:
+        redis: where they are.
+        tally: counts what is accepted.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, tally: LedgerTally | None = None) -> None:
         self._redis = redis
+        self._tally = tally
         self._claim = redis.register_script(scripts.CLAIM)
         self._announce = redis.register_script(scripts.ANNOUNCE)
         self._stand = redis.register_script(scripts.STAND)
         self._accept = redis.register_script(scripts.ACCEPT)
-        self._report = redis.register_script(scripts.REPORT)
         self._reopen = redis.register_script(scripts.REOPEN)
 
     async def claim(self, message_id: str, claim: Claim, attempt: Attempt, trace: Trace) -> Record:
@@ -88,7 +101,7 @@ class RedisLedger:
             False where it had accepted the message before under another number: a second text.
         """
         reply = await self._accept(
-            [record_key(message_id), sid_key(acceptance.account, acceptance.sid)],
+            [record_key(message_id), sid_key(acceptance.sid)],
             [
                 message_id,
                 acceptance.account,
@@ -102,32 +115,27 @@ class RedisLedger:
                 RECORD_LIFETIME_SECONDS,
             ],
         )
-        return bool(reply[0] != b"twice")
+        outcome, *report = (str(part.decode()) for part in reply)
+        if self._tally is not None and outcome == "accepted":
+            self._count(self._tally, acceptance, report)
+        return outcome != "twice"
 
-    async def report(self, account: str, sid: str, outcome: Outcome, code: str, at: datetime) -> Reported:
-        """Record what a status report says, or keep it until its message is known.
-
-        Duplicates, and reports after the first, change nothing.
-        """
-        args: list[_Argument] = [
-            outcome,
-            code,
-            at.isoformat(),
-            now().isoformat(),
-            record_key(""),
-            _REPORT_LIFETIME_SECONDS,
-        ]
-        known, applied, message_id, accepted_at, dial_code, prefix = await self._report(
-            [sid_key(account, sid)], args
-        )
-        return Reported(
-            known=bool(known),
-            applied=bool(applied),
-            message_id=message_id.decode(),
-            accepted_at=datetime.fromisoformat(accepted_at.decode()) if accepted_at else None,
-            dial_code=dial_code.decode(),
-            prefix=prefix.decode(),
-        )
+    @staticmethod
+    def _count(tally: LedgerTally, acceptance: Acceptance, waiting: list[str]) -> None:
+        tally.accepted(acceptance.dial_code, acceptance.prefix)
+        if waiting:
+            outcome, code, at = waiting
+            report = StatusReport(acceptance.sid, cast("Outcome", outcome), code, datetime.fromisoformat(at))
+            tally.stored(
+                report,
+                Reported(
+                    known=True,
+                    applied=True,
+                    accepted_at=acceptance.at,
+                    dial_code=acceptance.dial_code,
+                    prefix=acceptance.prefix,
+                ),
+            )
 
     async def reopen(self, message_id: str) -> str:
         """Let a message be sent that had ended without an acceptance; returns its state afterwards."""
@@ -140,11 +148,6 @@ class RedisLedger:
         reply = self._redis.hgetall(record_key(message_id))
         fields = await cast("Awaitable[dict[bytes, bytes]]", reply)
         return {name.decode(): value.decode() for name, value in fields.items()}
-
-
-def sid_key(account: str, sid: str) -> str:
-    """Return the name of the index from a provider's number to its message."""
-    return f"sms:sid:{account}:{sid}"
 
 
 _until_redis_answers = stamina.retry(

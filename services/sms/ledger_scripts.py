@@ -1,13 +1,26 @@
 """The ledger's Lua scripts. Each may run twice: the client repeats a command whose answer it lost."""
 
+from shared.message_status import OPEN_MESSAGES
+
 _FINAL = """
 local FINAL = {accepted = true, delivered = true, failed = true, expired = true, limited = true}
 """
 
-# Only what the provider has accepted can be reported on, once.
-_APPLY = """
+# The index of records without an end.
+_INDEX = f"""
+local function index(record, ended)
+  if ended then return redis.call('ZREM', '{OPEN_MESSAGES}', record) end
+  redis.call('ZADD', '{OPEN_MESSAGES}', 'NX', redis.call('TIME')[1], record)
+end
+"""
+
+# Only what the provider has accepted can be reported on. A delivery is never taken back, a failure is,
+# so that the order in which reports come does not matter.
+APPLY = """
 local function apply(record, outcome, code, at, now)
-  if redis.call('HGET', record, 'state') ~= 'accepted' then return 0 end
+  local known = redis.call('HMGET', record, 'state', 'reported_at')
+  local failed = known[1] == 'failed' and known[2]
+  if known[1] ~= 'accepted' and not (failed and outcome == 'delivered') then return 0 end
   redis.call('HSET', record, 'state', outcome, 'detail', code, 'reported_at', at, 'updated_at', now)
   return 1
 end
@@ -18,6 +31,7 @@ end
 # Returns {granted, state, attempts, since, account, resent}; since is empty where nothing is in doubt.
 CLAIM = (
     _FINAL
+    + _INDEX
     + """
 local known = redis.call('HMGET', KEYS[1], 'state', 'attempts', 'token', 'since', 'account', 'resent')
 local state, attempts, token = known[1], tonumber(known[2] or 0), known[3]
@@ -38,6 +52,7 @@ attempts = attempts + 1
 redis.call('HSET', KEYS[1], 'state', 'attempting', 'attempts', attempts, 'token', ARGV[2],
   'updated_at', ARGV[3], 'since', since, 'account', account, 'resent', resent)
 redis.call('EXPIRE', KEYS[1], ARGV[10])
+index(KEYS[1], false)
 return {1, 'attempting', attempts, '', '', resent}
 """
 )
@@ -51,6 +66,7 @@ if redis.call('HGET', KEYS[1], 'token') == ARGV[1] then redis.call('HSET', KEYS[
 # Returns the state that holds afterwards, or `superseded` where another attempt has begun since.
 STAND = (
     _FINAL
+    + _INDEX
     + """
 local known = redis.call('HMGET', KEYS[1], 'state', 'token')
 if known[1] and FINAL[known[1]] then return known[1] end
@@ -58,6 +74,7 @@ if known[1] and ARGV[1] ~= '' and known[2] ~= ARGV[1] then return 'superseded' e
 redis.call('HSET', KEYS[1], 'state', ARGV[2], 'attempts', ARGV[3], 'detail', ARGV[4],
   'since', ARGV[5], 'account', ARGV[6], 'updated_at', ARGV[7])
 redis.call('EXPIRE', KEYS[1], ARGV[8])
+index(KEYS[1], FINAL[ARGV[2]])
 return ARGV[2]
 """
 )
@@ -65,9 +82,10 @@ return ARGV[2]
 # KEYS record, sid; ARGV message id, account, sid, now, attempts, parts, fee, dial code, prefix,
 # lifetime in seconds.
 # Returns `accepted`, `known` where that was on record, or `twice` where the provider has accepted the
-# message before under another sid; then the outcome and the time of a report that had been waiting.
+# message before under another sid; then the outcome, code and time of a report that was waiting.
 ACCEPT = (
-    _APPLY
+    APPLY
+    + _INDEX
     + """
 local known = redis.call('HMGET', KEYS[1], 'state', 'sid')
 local state, sid = known[1], known[2]
@@ -78,39 +96,27 @@ redis.call('HSET', KEYS[1], 'state', 'accepted', 'account', ARGV[2], 'sid', ARGV
   'updated_at', ARGV[4], 'attempts', ARGV[5], 'parts', ARGV[6], 'fee', ARGV[7], 'dial_code', ARGV[8],
   'prefix', ARGV[9], 'detail', '', 'since', '')
 redis.call('EXPIRE', KEYS[1], ARGV[10])
+index(KEYS[1], true)
 if ARGV[3] == '' then return {'accepted'} end
-local report = redis.call('HMGET', KEYS[2], 'outcome', 'code', 'at')
-redis.call('HSET', KEYS[2], 'message_id', ARGV[1])
+redis.call('HSET', KEYS[2], 'message:' .. ARGV[2], ARGV[1])
 redis.call('EXPIRE', KEYS[2], ARGV[10])
-if not report[1] then return {'accepted'} end
-apply(KEYS[1], report[1], report[2], report[3], ARGV[4])
-return {'accepted', report[1], report[3]}
-"""
-)
-
-# KEYS sid; ARGV outcome, code, at, now, prefix of a record's key, lifetime of a report in seconds.
-# Returns {known, applied, message id, accepted at, dial code, prefix}.
-REPORT = (
-    _APPLY
-    + """
-local id = redis.call('HGET', KEYS[1], 'message_id')
-if not id then
-  local new = redis.call('HSETNX', KEYS[1], 'outcome', ARGV[1])
-  if new == 1 then
-    redis.call('HSET', KEYS[1], 'code', ARGV[2], 'at', ARGV[3])
-    redis.call('EXPIRE', KEYS[1], ARGV[6])
+local reply = {'accepted'}
+for _, account in ipairs({ARGV[2], ''}) do
+  local report = redis.call('HGET', KEYS[2], 'report:' .. account)
+  if report then
+    local outcome, at, code = string.match(report, '^(%S+) (%S+) (.*)$')
+    if apply(KEYS[1], outcome, code, at, ARGV[4]) == 1 then reply = {'accepted', outcome, code, at} end
+    redis.call('HDEL', KEYS[2], 'report:' .. account)
   end
-  return {0, 0, '', '', '', ''}
 end
-local record = ARGV[5] .. id
-local applied = apply(record, ARGV[1], ARGV[2], ARGV[3], ARGV[4])
-local known = redis.call('HMGET', record, 'accepted_at', 'dial_code', 'prefix')
-return {1, applied, id, known[1] or '', known[2] or '', known[3] or ''}
+return reply
 """
 )
 
 # KEYS record; ARGV now, lifetime in seconds. Returns the state that holds afterwards.
-REOPEN = """
+REOPEN = (
+    _INDEX
+    + """
 local known = redis.call('HMGET', KEYS[1], 'state', 'sid')
 local state, sid = known[1], known[2]
 if state and state ~= 'failed' and state ~= 'limited' and state ~= 'expired' then return state end
@@ -118,5 +124,7 @@ if sid and sid ~= '' then return state end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'state', 'queued', 'updated_at', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
+index(KEYS[1], false)
 return 'queued'
 """
+)

@@ -8,7 +8,6 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, 
 
 from services.sms.headers import Headers
 from shared.amqp import DEAD_KEY, AmqpLink, declare_sms_topology, declare_wait_queues, wait_queue
-from shared.tracing import OFF, Tracer
 
 _PUBLISH_SECONDS = 5.0
 
@@ -21,12 +20,10 @@ class Outlet:
 
     Args:
         delays: the wait queues that there are, in seconds.
-        tracer: copies belong to the trace of the message.
     """
 
-    def __init__(self, delays: Sequence[float], tracer: Tracer = OFF) -> None:
+    def __init__(self, delays: Sequence[float]) -> None:
         self._delays = delays
-        self._tracer = tracer
         # Referenced, because a channel that nobody holds is closed by the garbage collector.
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
@@ -60,7 +57,7 @@ class Outlet:
             timestamp=message.timestamp,
             type=message.type,
             app_id="dialpass-sms",
-            headers={**headers, **self._tracer.carry()},
+            headers=dict(headers),
         )
         with self._link.publishing():
             async with asyncio.timeout(_PUBLISH_SECONDS):

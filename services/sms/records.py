@@ -129,24 +129,3 @@ class Acceptance:
     fee: Decimal
     dial_code: str
     prefix: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """What a status report did.
-
-    Attributes:
-        known: whether the message is known; where it is not, the report waits for it.
-        applied: whether it changed the record; a duplicate does not.
-        message_id: the message, where known.
-        accepted_at: when the provider accepted it, where known.
-        dial_code: the country of its number, where known.
-        prefix: the first digits of its number, where known.
-    """
-
-    known: bool
-    applied: bool
-    message_id: str = ""
-    accepted_at: datetime | None = None
-    dial_code: str = ""
-    prefix: str = ""

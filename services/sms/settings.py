@@ -1,9 +1,10 @@
 """The SMS worker's settings."""
 
+import re
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter, field_validator
 from pydantic_settings import NoDecode
 
 from services.sms.account_settings import AccountEntry, parse_accounts
@@ -21,9 +22,30 @@ from shared.settings import (
 Delays = Annotated[tuple[Annotated[float, Field(ge=0.1, le=600)], ...], Field(min_length=1, max_length=10)]
 Money = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=4)]
 
+_CALLBACK_SECRET = re.compile(r"[A-Za-z0-9._~\-]{16,128}", re.ASCII)
+
 
 def _parse(value: object) -> object:
     return parse_accounts(value) if isinstance(value, str) else value
+
+
+def _check_callback_secrets(value: SecretStr) -> SecretStr:
+    if any(not _CALLBACK_SECRET.fullmatch(secret) for secret in _split_secrets(value)):
+        raise ValueError
+    return value
+
+
+def _split_secrets(value: SecretStr) -> list[str]:
+    return [secret.strip() for secret in value.get_secret_value().split(",") if secret.strip()]
+
+
+def _check_http_url(value: SecretStr) -> SecretStr:
+    TypeAdapter(HttpUrl).validate_python(value.get_secret_value())
+    return value
+
+
+CallbackSecrets = Annotated[SecretStr, AfterValidator(_check_callback_secrets)]
+HttpUrlWithPassword = Annotated[SecretStr, AfterValidator(_check_http_url)]
 
 
 class ProviderSettings(ServiceSettings):
@@ -63,35 +85,33 @@ class ProviderSettings(ServiceSettings):
         return int(number) if number.isdecimal() else None
 
 
-class SmsSettings(ProviderSettings, RedisSettings, AmqpSettings, SealingSettings):
-    """Everything the worker takes."""
+class ReportSettings(ServiceSettings):
+    """How status reports come."""
 
-    sms_port: Port = Field(8002, description="the TCP port of /healthz, /readyz and /metrics, 1 to 65535")
-    sms_concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(
-        32, description="messages in work at once and fetched ahead, 1 to 1000"
+    sms_reports: Literal["push", "pull", "off"] = Field(
+        "push", description="how status reports of accepted messages come: push, pull or off"
     )
-    sms_signature: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[^【】]+$")] = Field(
-        description="the signature registered with Yunpian, without its brackets"
+    sms_pull_interval: Seconds = Field(
+        5.0, description="seconds between two rounds of pulling status reports"
     )
-    sms_template: str = Field(
-        "您的验证码是{code}。如非本人操作，请忽略本短信",
-        description="the template approved by Yunpian, without the signature, with {code} in it",
+    yunpian_callback_secret: CallbackSecrets = Field(
+        SecretStr(""),
+        description="what the URL that status reports are pushed to ends with, at least 16 characters out of"
+        " A-Z a-z 0-9 . _ ~ -; several, separated by commas, are all accepted, none means no push",
     )
+
+    @property
+    def callback_secrets(self) -> list[str]:
+        """The secrets that open the callback; none where reports are not pushed."""
+        return _split_secrets(self.yunpian_callback_secret) if self.sms_reports == "push" else []
+
+
+class RetrySettings(ServiceSettings):
+    """How long messages wait for their next attempt; each delay is a queue."""
+
     sms_retry_delays: Annotated[Delays, NoDecode] = Field(
         (5.0, 15.0, 60.0),
         description="seconds that a message waits between two attempts, ascending, separated by commas",
-    )
-    sms_filter_window: Seconds = Field(
-        20.0,
-        description="seconds after an attempt in doubt in which Yunpian's filter of repeated texts, 30 s"
-        " long, surely catches another one",
-    )
-    sms_record_lag: Seconds = Field(
-        60.0, description="seconds after which Yunpian's records surely show what it has accepted"
-    )
-    # Nothing balances load to a worker, so there is nobody to take note of its end.
-    drain_delay: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="seconds to keep consuming after SIGTERM"
     )
 
     @field_validator("sms_retry_delays", mode="before")
@@ -106,9 +126,55 @@ class SmsSettings(ProviderSettings, RedisSettings, AmqpSettings, SealingSettings
             raise ValueError
         return value
 
+
+class SmsSettings(
+    ProviderSettings, ReportSettings, RetrySettings, RedisSettings, AmqpSettings, SealingSettings
+):
+    """Everything the worker takes."""
+
+    sms_port: Port = Field(
+        8002, description="the TCP port of status reports, /healthz, /readyz and /metrics, 1 to 65535"
+    )
+    sms_concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(
+        32, description="messages in work at once and fetched ahead, 1 to 1000"
+    )
+    sms_signature: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[^【】]+$")] = Field(
+        description="the signature registered with Yunpian, without its brackets"
+    )
+    sms_template: str = Field(
+        "您的验证码是{code}。如非本人操作，请忽略本短信",
+        description="the template approved by Yunpian, without the signature, with {code} in it",
+    )
+    sms_filter_window: Seconds = Field(
+        20.0,
+        description="seconds after an attempt in doubt in which Yunpian's filter of repeated texts, 30 s"
+        " long, surely catches another one",
+    )
+    sms_record_lag: Seconds = Field(
+        60.0, description="seconds after which Yunpian's records surely show what it has accepted"
+    )
+    # Nothing is lost by stopping at once: a status report that meets a closed port is pushed again.
+    drain_delay: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="seconds to keep consuming after SIGTERM"
+    )
+
     @field_validator("sms_template")
     @classmethod
     def _has_the_code(cls, value: str) -> str:
         if value.count("{code}") != 1 or value.count("{") != 1:
             raise ValueError
         return value
+
+
+class QueueSettings(RetrySettings, RedisSettings, AmqpSettings):
+    """What `queue status` takes."""
+
+    rabbitmq_management_url: HttpUrlWithPassword | None = Field(
+        None,
+        description="http://user:password@host:port of RabbitMQ's management plug-in, for the rates of"
+        " python -m services.sms queue status",
+    )
+
+
+class LetterSettings(RedisSettings, AmqpSettings, SealingSettings):
+    """What the commands take that read or publish messages."""

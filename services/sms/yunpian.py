@@ -16,6 +16,7 @@ from services.sms import yunpian_records, yunpian_voice
 from services.sms.code_table import Class, Rule, find_rule
 from services.sms.ports import UNKNOWN, Answer, Found, Outgoing, Verdict
 from services.sms.yunpian_http import InDoubt, NotSent, YunpianHttp
+from shared.messages import Channel
 from shared.metrics import ProviderMetrics
 
 _SUCCESS = 0
@@ -110,14 +111,14 @@ class Yunpian:
             str(document.get("ip_whitelist") or ""),
         )
 
-    async def pull_reports(self, limit: int) -> list[dict[str, Any]]:
+    async def pull_reports(self, channel: Channel, limit: int) -> object:
         """Take up to `limit` (100 at most) status reports; Yunpian forgets what it has handed out.
 
         Raises:
             CannotAsk: it says nothing, or refuses.
         """
-        reports = await self._ask("/v2/sms/pull_status.json", page_size=str(limit))
-        return reports if isinstance(reports, list) else []
+        host = self._voice_url if channel == "voice" else self._base_url
+        return await self._ask(f"/v2/{channel}/pull_status.json", host, page_size=str(limit))
 
     async def _answer(self, message: Outgoing) -> tuple[Answer, Class]:
         try:
@@ -161,9 +162,9 @@ class Yunpian:
         if rule.class_ in {Class.BUG, Class.UNKNOWN}:
             log.error("provider_refused", account=self.name, code=code, meaning=rule.meaning)
 
-    async def _ask(self, path: str, **form: str) -> Any:  # noqa: ANN401 - any JSON
+    async def _ask(self, path: str, host: str = "", **form: str) -> Any:  # noqa: ANN401 - any JSON
         try:
-            document = await self._http.post(self._base_url + path, **form)
+            document = await self._http.post((host or self._base_url) + path, **form)
         except (NotSent, InDoubt) as error:
             raise CannotAsk(error.what) from error
         code = _code(document)

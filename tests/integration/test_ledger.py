@@ -3,19 +3,18 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 
 import pytest
 from redis.asyncio import Redis
 
-from services.sms.ledger import RedisLedger, sid_key
+from services.sms.ledger import RedisLedger
 from services.sms.ports import Ledger
-from services.sms.records import Claim, Reported, Standing
+from services.sms.records import Standing
+from services.sms.report_book import RedisReportBook, sid_key
+from services.sms.reports import StatusReport
 from shared.message_status import MessageStatus, MessageStatuses, record_key
 from tests.fakes import NOW
-from tests.ledger_rules import LATER, RULES, UNTRIED, acceptance, attempt, first
-
-REPORTED_AT = LATER + timedelta(seconds=3)
+from tests.ledger_rules import LATER, RULES, acceptance, attempt, first
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ async def test_of_many_workers_one_gets_a_new_message(ledger: RedisLedger, messa
 async def test_records_live_for_a_day(ledger: RedisLedger, redis: Redis, message_id: str, sid: str) -> None:
     await first(ledger, message_id)
     await ledger.accept(message_id, acceptance(sid))
-    for key in (record_key(message_id), sid_key("main", sid)):
+    for key in (record_key(message_id), sid_key(sid)):
         assert 86_300 < await redis.ttl(key) <= 86_400
 
 
@@ -105,34 +104,6 @@ async def test_only_what_no_worker_has_begun_can_be_abandoned(
     assert (await first(ledger, other)).state == "failed"
 
 
-async def test_a_report_ends_an_accepted_message_once(ledger: RedisLedger, message_id: str, sid: str) -> None:
-    await ledger.accept(message_id, acceptance(sid))
-    reported = await ledger.report("main", sid, "delivered", "", REPORTED_AT)
-    assert reported == Reported(
-        known=True, applied=True, message_id=message_id, accepted_at=LATER, dial_code="86", prefix="138"
-    )
-    assert not (await ledger.report("main", sid, "failed", "DB:0103", REPORTED_AT)).applied
-    assert (await ledger.fields(message_id))["state"] == "delivered"
-    assert not (await ledger.claim(message_id, Claim.AGAIN, attempt("b"), UNTRIED)).granted
-
-
-async def test_a_report_before_the_acceptance_waits_for_it(
-    ledger: RedisLedger, redis: Redis, message_id: str, sid: str
-) -> None:
-    early = await ledger.report("main", sid, "failed", "DB:0103", REPORTED_AT)
-    assert (early.known, early.applied) == (False, False)
-    assert 3500 < await redis.ttl(sid_key("main", sid)) <= 3600
-    await ledger.report("main", sid, "delivered", "", REPORTED_AT)  # later ones change nothing
-    await ledger.accept(message_id, acceptance(sid))
-    fields = await ledger.fields(message_id)
-    assert (fields["state"], fields["detail"]) == ("failed", "DB:0103")
-
-
-async def test_accounts_have_numbers_of_their_own(ledger: RedisLedger, message_id: str, sid: str) -> None:
-    await ledger.accept(message_id, acceptance(sid))
-    assert not (await ledger.report("second", sid, "delivered", "", REPORTED_AT)).known
-
-
 @pytest.mark.parametrize("state", ["failed", "limited", "expired"])
 async def test_what_ended_without_an_acceptance_can_be_opened_again(
     ledger: RedisLedger, message_id: str, state: str
@@ -145,10 +116,10 @@ async def test_what_ended_without_an_acceptance_can_be_opened_again(
 
 
 async def test_what_was_accepted_cannot_be_opened_again(
-    ledger: RedisLedger, message_id: str, sid: str
+    ledger: RedisLedger, redis: Redis, message_id: str, sid: str
 ) -> None:
     await ledger.accept(message_id, acceptance(sid))
     assert await ledger.reopen(message_id) == "accepted"
-    await ledger.report("main", sid, "failed", "DB:0103", REPORTED_AT)
+    await RedisReportBook(redis).report([StatusReport(sid, "failed", "DB:0103", LATER)], "main")
     assert await ledger.reopen(message_id) == "failed"
     assert not (await first(ledger, message_id, "b")).granted

@@ -83,6 +83,21 @@ def test_addresses_follow_the_chosen_ports(tmp_path: Path) -> None:
     assert settings["AUTH_URL"] == "http://127.0.0.1:8002"
     assert settings["YUNPIAN_BASE_URL"] == "http://127.0.0.1:8900"
     assert settings["REDIS_URL"] == "redis://here"
+    assert settings["SMS_URL"] == f"http://127.0.0.1:{ports['SMS_PORT']}"
+
+
+def test_the_simulator_reports_to_the_gateway_under_the_workers_secret(tmp_path: Path) -> None:
+    ports = choose_ports({}, everything_free)
+    settings = complete({}, ports, {}, tmp_path)
+    secret = settings["YUNPIAN_CALLBACK_SECRET"]
+    assert settings["SIMULATOR_CALLBACK_URL"] == f"http://127.0.0.1:8888/callbacks/yunpian/{secret}/"
+    rotating = complete({"YUNPIAN_CALLBACK_SECRET": "new,old"}, ports, {}, tmp_path)
+    assert rotating["SIMULATOR_CALLBACK_URL"].endswith("/yunpian/new/")
+
+
+def test_reports_that_are_pulled_are_not_pushed(tmp_path: Path) -> None:
+    settings = complete({"SMS_REPORTS": "pull"}, choose_ports({}, everything_free), {}, tmp_path)
+    assert "SIMULATOR_CALLBACK_URL" not in settings
 
 
 @pytest.mark.parametrize("name", ["code_secret", "message_secret"])

@@ -1,0 +1,72 @@
+"""Status reports, put together: pushed, pulled, or neither."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from services.sms.callbacks import Callbacks
+from services.sms.pull_lock import PullLock
+from services.sms.report_book import RedisReportBook
+from services.sms.report_puller import ReportPuller, Source
+from services.sms.report_tally import ReportTally
+from services.sms.reports import take_reports
+from services.sms.settings import ReportSettings
+from services.sms.yunpian import Yunpian
+from shared.message_status import now
+from shared.messages import Channel
+from shared.metrics import HttpMetrics, ReportMetrics
+
+_CHANNELS: tuple[Channel, ...] = ("sms", "voice")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportParts:
+    """What the worker uses of it.
+
+    Attributes:
+        tally: counts acceptances too, which reports are measured against.
+        callbacks: what the handlers of pushes need.
+        puller: pulls, where that is wanted.
+    """
+
+    tally: ReportTally
+    callbacks: Callbacks
+    puller: ReportPuller | None
+
+    def stop(self) -> None:
+        """Take in no more."""
+        if self.puller is not None:
+            self.puller.stop()
+
+    def in_flight(self) -> int:
+        """Return how many pushes and pulled pages are in work."""
+        return self.callbacks.in_flight() + (self.puller.in_flight() if self.puller else 0)
+
+
+def open_reports(
+    settings: ReportSettings,
+    accounts: Sequence[Yunpian],
+    redis: Redis,
+    registry: CollectorRegistry,
+    stack: AsyncExitStack,
+) -> ReportParts:
+    """Construct everything, closed with the stack."""
+    metrics = ReportMetrics(registry)
+    tally = ReportTally(metrics, now)
+    take = partial(take_reports, book=RedisReportBook(redis), tally=tally)
+    callbacks = Callbacks(settings.callback_secrets, take, HttpMetrics(registry))
+    if settings.sms_reports != "pull":
+        return ReportParts(tally, callbacks, None)
+    sources = [
+        Source(account.name, partial(account.pull_reports, channel))
+        for account in accounts
+        for channel in _CHANNELS
+    ]
+    puller = ReportPuller(sources, PullLock(redis), take, settings.sms_pull_interval, metrics)
+    stack.push_async_callback(puller.close)
+    puller.start()
+    return ReportParts(tally, callbacks, puller)
