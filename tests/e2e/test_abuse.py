@@ -28,6 +28,7 @@ def strict(servers: Servers, mysql_url: str, tmp_path_factory: pytest.TempPathFa
         CODE_COOLDOWN="1",
         CODE_LIMIT_NUMBER="1/hour",
         CODE_CHALLENGE_ADDRESS="2/10minutes",
+        CODE_CHALLENGE_GLOBAL="100/hour",
         CHALLENGE_COST="2",
         SIGN_IN_LIMIT_ACCOUNT="3/hour",
         SIGN_IN_LIMIT_ADDRESS="20/hour",
@@ -135,3 +136,17 @@ async def test_stuffing_from_one_address_is_slowed(door: Api) -> None:
     seen = Counter(reply.status for reply in replies)
     assert seen[400] in range(21, 24)  # more than 21 only where that took seconds
     assert seen[400] + seen[429] == 40
+
+
+async def test_an_attack_from_everywhere_gets_what_is_given_away_and_a_user_gets_a_code(
+    door: Api, phone: Phone
+) -> None:
+    attack = (ask(door, f"10.{n % 200}.{n // 200}.1", new_mobile()) for n in range(600))
+    seen = Counter(reply.status for reply in await asyncio.gather(*attack))
+    assert seen[200] <= 100
+    assert seen[200] + seen[403] == 600
+    mobile = new_mobile()
+    refused = await ask(door, "203.0.121.1", mobile)
+    solved = solve(refused["challenge"])
+    assert (await ask(door, "203.0.121.1", mobile, challenge=solved)).status == 200
+    await phone.code(mobile)
