@@ -1,7 +1,8 @@
 """A Tornado HTTP server that can drain: new work goes elsewhere, work in flight is finished."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -16,16 +17,30 @@ class CannotListen(Exception):
     """The port is taken or may not be used; the message says which."""
 
 
-class _Server(HTTPServer):
-    """Tornado's server, with Nagle's algorithm off for the life of a connection.
+# Where a request's head ends, as Tornado looks for it; and a pattern that ends at the same places, but
+# begins with a literal, which is found fifteen times as fast in a head with a token.
+_END_OF_HEAD = b"\r?\n\r?\n"
+_END_OF_HEAD_FOUND_FAST = b"\n\r?\n"
 
-    Tornado switches it off and on again for every response, two system calls each time.
+
+class _Server(HTTPServer):
+    """Tornado's server, with two things made cheaper that it does for every request.
+
+    Nagle's algorithm is off for the life of a connection; Tornado switches it off and on again for
+    every response, two system calls each time. And the end of the head is found faster.
     """
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         stream.set_nodelay(True)
         stream.set_nodelay = _leave_nodelay  # type: ignore[method-assign]
+        stream.read_until_regex = partial(_read_head, stream.read_until_regex)  # type: ignore[method-assign]
         super().handle_stream(stream, address)
+
+
+def _read_head(
+    read_until: Callable[[bytes, int | None], Awaitable[bytes]], regex: bytes, max_bytes: int | None = None
+) -> Awaitable[bytes]:
+    return read_until(_END_OF_HEAD_FOUND_FAST if regex == _END_OF_HEAD else regex, max_bytes)
 
 
 def _leave_nodelay(value: bool) -> None:  # noqa: FBT001 - stands in for Tornado's method

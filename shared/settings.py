@@ -94,6 +94,10 @@ class ServiceSettings(BaseSettings):
         20.0, description="seconds that work in flight gets to finish after intake has stopped"
     )
 
+    otel_exporter_otlp_endpoint: BaseUrl | None = Field(
+        None, description="where traces go by OTLP over HTTP, http://collector:4318; nowhere where not set"
+    )
+
     @classmethod
     def load(cls) -> Self:
         """Read the settings from the environment, or end the process.

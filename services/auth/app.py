@@ -36,7 +36,7 @@ from services.auth.sms_queue import RabbitSmsQueue
 from services.auth.tokens import JwtTokens
 from services.auth.users import MysqlUsers
 from services.auth.wiring import Auth
-from shared import ops, redis_client
+from shared import ops, redis_client, tracing
 from shared.health import Health
 from shared.http_server import DrainableServer
 from shared.lifecycle import Service
@@ -44,6 +44,7 @@ from shared.message_status import MessageStatuses, now
 from shared.metrics import AuthMetrics, HttpMetrics, new_registry
 from shared.sealing import Sealer
 from shared.tasks import cancel
+from shared.tracing import Tracer
 
 # The gateway forwards at most 64 KiB; this is the net below it.
 _MAX_BODY_BYTES = 128 * 1024
@@ -62,8 +63,9 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     registry = new_registry()
     metrics = AuthMetrics(registry)
     keys = _key_ring(settings, metrics, stack)
-    connections = _connect(settings, metrics, stack)
-    auth = _wire(settings, connections, keys, metrics, HttpMetrics(registry))
+    tracer = tracing.open_tracer(settings, "auth", stack)
+    connections = _connect(settings, metrics, tracer, stack)
+    auth = _wire(settings, connections, keys, metrics, HttpMetrics(registry), tracer)
     health = Health(
         required={"mysql": connections.database.check, "redis": redis_client.check(connections.redis)},
         # Signing in goes on without the broker; taking this process out of service would end that.
@@ -98,13 +100,15 @@ class _Connections:
     relay: Relay
 
 
-def _connect(settings: AuthSettings, metrics: AuthMetrics, stack: AsyncExitStack) -> _Connections:
+def _connect(
+    settings: AuthSettings, metrics: AuthMetrics, tracer: Tracer, stack: AsyncExitStack
+) -> _Connections:
     database = Database(settings.mysql_url.get_secret_value(), settings.mysql_pool_size)
     stack.push_async_callback(database.close)
     redis = redis_client.connect(settings.redis_url.get_secret_value())
     stack.push_async_callback(redis.aclose)
     sealer = Sealer(settings.message_secret.get_secret_value().split(","))
-    queue = RabbitSmsQueue(settings.amqp_url.get_secret_value().split(","), sealer, metrics)
+    queue = RabbitSmsQueue(settings.amqp_url.get_secret_value().split(","), sealer, metrics, tracer)
     stack.push_async_callback(queue.link.close)
     queue.link.start()
     passwords = BcryptPasswords(
@@ -125,6 +129,7 @@ def _wire(
     keys: KeyRing,
     metrics: AuthMetrics,
     http_metrics: HttpMetrics,
+    tracer: Tracer,
 ) -> Auth:
     journal = _journal(settings, connections)
     code_secrets = CodeSecrets(settings.code_secret.get_secret_value(), settings.code_length)
@@ -152,6 +157,7 @@ def _wire(
         input_rules=InputRules(settings.sms_regions, load_common_passwords()),
         metrics=metrics,
         http_metrics=http_metrics,
+        tracer=tracer,
     )
 
 

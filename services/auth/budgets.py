@@ -37,8 +37,7 @@ class Budgets:
     """The budgets, from the settings.
 
     Attributes:
-        limits: by the budget's name; those of the dial code are kept apart.
-        dial_code_limits: by dial code.
+        limits: by dial code, as the issuing script takes them.
         prices: in units, by dial code.
         spend: units that may be spent in 24 hours.
         conversion: least part of a prefix's codes that has to be used.
@@ -46,8 +45,7 @@ class Budgets:
         wrong: the limits of wrong codes, as the consuming script takes them.
     """
 
-    limits: Mapping[str, tuple[Limit, ...]]
-    dial_code_limits: Mapping[str, Limit]
+    limits: Mapping[str, str]
     prices: Mapping[str, int]
     spend: int
     conversion: float
@@ -58,14 +56,7 @@ class Budgets:
     def of(cls, settings: BudgetSettings) -> Self:
         """Return the budgets that the settings state."""
         return cls(
-            limits={
-                "number": settings.code_limit_number,
-                "address": settings.code_challenge_address,
-                "network": settings.code_challenge_network,
-                "prefix": settings.code_challenge_prefix,
-                "global": settings.code_challenge_global,
-            },
-            dial_code_limits=settings.code_limit_dial_code,
+            limits={code: _limits(settings, limit) for code, limit in settings.code_limit_dial_code.items()},
             prices={code: _units(price) for code, price in settings.code_price.items()},
             spend=_units(settings.code_limit_spend),
             conversion=settings.code_challenge_conversion,
@@ -87,16 +78,10 @@ class Budgets:
         return Charge(
             spend_key=_key("spend", secrets.pseudonym("spend", "")),
             conversion_key=conversion_key(mobile, secrets),
-            budget_keys=[
-                f"code:budget:{name}:{secrets.pseudonym(name, subjects[name])}" for name in _BUDGETS
-            ],
-            limits=self._as_json(code),
+            budget_keys=[_key(name, secrets.pseudonym(name, subjects[name])) for name in _BUDGETS],
+            limits=of_dial_code(self.limits, code),
             price=of_dial_code(self.prices, code),
         )
-
-    def _as_json(self, code: str) -> str:
-        limits = {**self.limits, "dial_code": (of_dial_code(self.dial_code_limits, code),)}
-        return json.dumps([[name, name in _REFUSING, _pairs(limits[name])] for name in _BUDGETS])
 
 
 def conversion_key(mobile: str, secrets: CodeSecrets) -> str:
@@ -108,6 +93,18 @@ def wrong_keys(address: str, secrets: CodeSecrets) -> list[str]:
     """Return the keys under which wrong codes are counted: by address, and by network."""
     subjects = {"address": canonical(address), "network": network_of(address)}
     return [_key(f"wrong:{name}", secrets.pseudonym(name, subject)) for name, subject in subjects.items()]
+
+
+def _limits(settings: BudgetSettings, of_the_dial_code: Limit) -> str:
+    limits = {
+        "number": settings.code_limit_number,
+        "dial_code": [of_the_dial_code],
+        "address": settings.code_challenge_address,
+        "network": settings.code_challenge_network,
+        "prefix": settings.code_challenge_prefix,
+        "global": settings.code_challenge_global,
+    }
+    return json.dumps([[name, name in _REFUSING, _pairs(limits[name])] for name in _BUDGETS])
 
 
 def _pairs(limits: Iterable[Limit]) -> list[list[int]]:

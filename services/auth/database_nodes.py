@@ -1,5 +1,6 @@
 """The pool of connections to MySQL or MariaDB, on whichever of its servers takes writes."""
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,9 @@ _CANNOT_CONNECT = 2003
 class NodesPool(AioMysqlPoolBackend):  # type: ignore[misc]
     """Connections to one server at a time; another one is looked for where that fails or is demoted.
 
+    Who has waited longest gets the next connection. aiomysql gives it to whoever asks first after it
+    was released, so that under load some wait until their time is up.
+
     Args:
         database: the database's name.
         nodes: host and port of each server.
@@ -24,6 +28,7 @@ class NodesPool(AioMysqlPoolBackend):  # type: ignore[misc]
     def __init__(self, *, database: str, nodes: Sequence[tuple[str, int]], **options: Any) -> None:  # noqa: ANN401
         super().__init__(database=database, **options)
         self._nodes = deque(nodes)
+        self._turns = asyncio.Semaphore(self.connect_params["maxsize"])
 
     async def create(self) -> None:
         """Make a pool on the first server that takes writes.
@@ -56,6 +61,14 @@ class NodesPool(AioMysqlPoolBackend):  # type: ignore[misc]
 
     async def acquire(self) -> ConnectionProtocol:
         """Return a connection; where the server cannot be reached, the next call looks for another."""
+        await self._turns.acquire()
+        try:
+            return await self._acquire()
+        except BaseException:
+            self._turns.release()
+            raise
+
+    async def _acquire(self) -> ConnectionProtocol:
         pool = self.pool
         try:
             return await super().acquire()
@@ -66,6 +79,7 @@ class NodesPool(AioMysqlPoolBackend):  # type: ignore[misc]
 
     async def release(self, conn: ConnectionProtocol) -> None:
         """Give a connection back; one of a server that was left meanwhile is closed."""
+        self._turns.release()
         if self.pool is not None and conn in self.pool._used:  # noqa: SLF001 - there is no public question
             await super().release(conn)
         else:

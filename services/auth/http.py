@@ -26,6 +26,7 @@ from shared.errors import (
     Unavailable,
 )
 from shared.texts import negotiate
+from shared.tracing import Kind, Span
 
 # Below the gateway's time limit, so that a client gets our answer and not its 504.
 _HANDLER_SECONDS = 8.0
@@ -52,6 +53,7 @@ class JsonHandler(RequestHandler):
         self.route = route
         self._started = time.perf_counter()
         self._problem = ""
+        self._span = Span()
         auth.in_flight.enter()
 
     def set_default_headers(self) -> None:
@@ -66,9 +68,11 @@ class JsonHandler(RequestHandler):
         self.clear_header("Server")
 
     def prepare(self) -> None:
-        """Bind the request id to everything that is logged for this request."""
+        """Bind the request id to everything that is logged for this request, and continue its trace."""
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
+        self._span = self.auth.tracer.begin(Kind.SERVER, "request", self.request.headers)
+        self._span.activate()
 
     @property
     def client(self) -> Client:
@@ -171,6 +175,7 @@ class JsonHandler(RequestHandler):
         seconds = time.perf_counter() - self._started
         status = self.get_status()
         self.auth.http_metrics.observe(self.request.method or "", self.route, status, seconds)
+        self._end_span(status)
         details = {"problem": self._problem} if self._problem else {}
         write = log.debug if self.quiet and not self._problem else log.info
         write(
@@ -181,6 +186,17 @@ class JsonHandler(RequestHandler):
             ms=round(seconds * 1000, 2),
             **details,
         )
+
+    def _end_span(self, status: int) -> None:
+        method = self.request.method or ""
+        attributes: dict[str, str | int] = {
+            "http.request.method": method,
+            "http.route": self.route,
+            "http.response.status_code": status,
+            "dialpass.request_id": self.request_id,
+        }
+        self._span.note(attributes, f"{method} {self.route}")
+        self._span.end(failed=status >= HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 # Route templates by path pattern; the templates are what metrics and logs show.

@@ -99,20 +99,19 @@ class KeyRing:
         self._policy = policy
         self._metrics = metrics
         self._seen = _fingerprint(folder)
-        self._keys = self._by_id(read_keys(folder, policy.algorithm))
+        self._take(read_keys(folder, policy.algorithm))
 
     def signing_key(self, now: datetime) -> SigningKey:
         """Return the key that signs now."""
-        return signing_key(list(self._keys.values()), self._policy, now)
+        return signing_key(self._keys, self._policy, now)
 
     def find(self, kid: str) -> VerifyingKey | None:
         """Return the key that verifies what `kid` signed, or None for an unknown one."""
-        key = self._keys.get(kid)
-        return key.verifying if key else None
+        return self._verifying.get(kid)
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Return the public keys as a JSON Web Key Set (RFC 7517 §5), those to come included."""
-        return {"keys": [jwk for key in self._keys.values() if (jwk := key.jwk)]}
+        return {"keys": [jwk for key in self._keys if (jwk := key.jwk)]}
 
     async def watch(self) -> None:
         """Read the folder again whenever it has changed."""
@@ -126,17 +125,17 @@ class KeyRing:
         if seen == self._seen:
             return
         try:
-            self._keys = self._by_id(read_keys(self._folder, self._policy.algorithm))
+            self._take(read_keys(self._folder, self._policy.algorithm))
         except NoSigningKey as error:
             self._metrics.key_failures.inc()
             log.error("signing_keys_unusable", error=str(error))
             return
         self._seen = seen
-        log.info("signing_keys_changed", kids=sorted(self._keys))
+        log.info("signing_keys_changed", kids=sorted(self._verifying))
 
-    @staticmethod
-    def _by_id(keys: list[SigningKey]) -> dict[str, SigningKey]:
-        return {key.kid: key for key in keys}
+    def _take(self, keys: list[SigningKey]) -> None:
+        self._keys = keys
+        self._verifying = {key.kid: key.verifying for key in keys}
 
 
 def _fingerprint(folder: Path) -> _Fingerprint:

@@ -1,11 +1,14 @@
 """The network that an address belongs to, as far as one operator hands it out together."""
 
 import ipaddress
+from functools import lru_cache
 
 _IPV4_PREFIX = 24
 _IPV6_PREFIX = 64
+_REMEMBERED = 4096
 
 
+@lru_cache(_REMEMBERED)
 def canonical(address: str) -> str:
     """Return the one spelling of an address; an IPv4 address inside IPv6 is the IPv4 one.
 
@@ -15,6 +18,7 @@ def canonical(address: str) -> str:
     return address if parsed is None else str(parsed)
 
 
+@lru_cache(_REMEMBERED)
 def network_of(address: str) -> str:
     """Return the /24 of an IPv4 address and the /64 of an IPv6 one, which one host has to itself."""
     parsed = _parse(address)

@@ -1,5 +1,6 @@
 """Signing in with mobile and password."""
 
+import asyncio
 from functools import partial
 
 import structlog
@@ -14,6 +15,7 @@ from services.auth.transactions import atomically
 from shared.errors import Unavailable
 
 _ATTEMPTS = 3
+_RENEWAL_SECONDS = 2.0
 
 log = structlog.get_logger()
 
@@ -74,9 +76,10 @@ async def _renew_hash(user: User, password: str, users: Users, passwords: Passwo
     if user.password_hash is None or not passwords.outdated(user.password_hash):
         return
     try:
-        renewed = await passwords.hash(password)
-        await users.replace_password_hash(user.id, user.password_hash, renewed)
-    except Unavailable as error:
+        async with asyncio.timeout(_RENEWAL_SECONDS):
+            renewed = await passwords.hash(password)
+            await users.replace_password_hash(user.id, user.password_hash, renewed)
+    except (Unavailable, TimeoutError) as error:
         log.warning("hash_not_renewed", error=type(error).__name__)
 
 

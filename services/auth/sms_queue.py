@@ -12,6 +12,7 @@ from shared.amqp import AMQP_FAILURES, SEND_CODE_QUEUE, AmqpLink, declare_sms_to
 from shared.messages import SendCode, SendCodeV2, encode_send_code
 from shared.metrics import AuthMetrics
 from shared.sealing import Sealer
+from shared.tracing import OFF, Kind, Tracer
 
 # Covers waiting for a reconnection, which the library's own timeout does not.
 _PUBLISH_SECONDS = 2.0
@@ -23,10 +24,11 @@ log = structlog.get_logger()
 class RabbitSmsQueue:
     """Publishes send-code messages, sealed; `link` keeps the connection and is the health check."""
 
-    def __init__(self, urls: list[str], sealer: Sealer, metrics: AuthMetrics) -> None:
+    def __init__(self, urls: list[str], sealer: Sealer, metrics: AuthMetrics, tracer: Tracer = OFF) -> None:
         self._sealer = sealer
         self.link = AmqpLink(urls, self._set_up, "dialpass-auth")
         self._metrics = metrics
+        self._tracer = tracer
         # Referenced, because a channel that nobody holds is closed by the garbage collector.
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
@@ -49,7 +51,13 @@ class RabbitSmsQueue:
         await self.link.wait_up()
         if self._exchange is None:  # the link runs the set-up before it is up
             raise ConnectionError("the link is up without an exchange")
-        with self.link.publishing():
+        attributes = {
+            "messaging.system": "rabbitmq",
+            "messaging.destination.name": SEND_CODE_QUEUE,
+            "messaging.message.id": message.message_id,
+        }
+        span = self._tracer.span(Kind.PRODUCER, f"publish {SEND_CODE_QUEUE}", attributes)
+        with span, self.link.publishing():
             await self._exchange.publish(
                 self._wire_form(message), routing_key=SEND_CODE_QUEUE, mandatory=True
             )
@@ -64,7 +72,7 @@ class RabbitSmsQueue:
             timestamp=message.created_at,
             type=SendCodeV2.TYPE,
             app_id="dialpass-auth",
-            headers={"request_id": request_id},
+            headers={"request_id": request_id, **self._tracer.carry()},
         )
 
     async def _set_up(self, connection: AbstractConnection) -> None:

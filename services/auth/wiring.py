@@ -22,6 +22,7 @@ from services.auth.rotation import SessionPolicy
 from services.auth.schemas import InputRules
 from shared.in_flight import InFlight
 from shared.metrics import AuthMetrics, HttpMetrics
+from shared.tracing import OFF, Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +48,5 @@ class Auth:
     input_rules: InputRules
     metrics: AuthMetrics
     http_metrics: HttpMetrics
+    tracer: Tracer = OFF
     in_flight: InFlight = field(default_factory=InFlight)

@@ -12,7 +12,7 @@ from services.gateway.edge import Edge
 from services.gateway.routes import Route, RouteTable, auth_routes, callback_routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Upstream
-from shared import ops
+from shared import ops, tracing
 from shared.access_log import AccessLog
 from shared.health import Check, Health
 from shared.http_server import DrainableServer
@@ -46,6 +46,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
         max_body=settings.max_body_bytes,
         http_metrics=HttpMetrics(registry),
         upstream_metrics=upstream_metrics,
+        tracer=tracing.open_tracer(settings, "gateway", stack),
     )
     stack.callback(edge.close)
     health = Health(

@@ -11,9 +11,11 @@ from services.gateway.client_address import ClientAddresses
 from services.gateway.cors import CorsPolicy
 from services.gateway.exchange import Exchange
 from services.gateway.routes import RouteTable
+from services.gateway.traced_exchange import TracedExchange
 from shared.access_log import AccessLog
 from shared.in_flight import InFlight
 from shared.metrics import HttpMetrics, UpstreamMetrics
+from shared.tracing import OFF, Tracer
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _SWEEP_SECONDS = 1.0
@@ -31,6 +33,7 @@ class Edge(HTTPServerConnectionDelegate):
         max_body: bytes that a body may have where no route says otherwise.
         http_metrics: counts requests.
         upstream_metrics: counts failures of upstreams.
+        tracer: makes each request a span.
     """
 
     methods = ", ".join(_METHODS)
@@ -46,6 +49,7 @@ class Edge(HTTPServerConnectionDelegate):
         max_body: int,
         http_metrics: HttpMetrics,
         upstream_metrics: UpstreamMetrics,
+        tracer: Tracer = OFF,
     ) -> None:
         self.routes = routes
         self.access = access
@@ -55,7 +59,9 @@ class Edge(HTTPServerConnectionDelegate):
         self.max_body = max_body
         self.http_metrics = http_metrics
         self.upstream_metrics = upstream_metrics
+        self.tracer = tracer
         self.in_flight = InFlight()
+        self._exchange = TracedExchange if tracer.on else Exchange
         self._tasks: set[asyncio.Task[None]] = set()
         self._watched: set[Exchange] = set()
         self._loop = asyncio.get_running_loop()
@@ -83,7 +89,7 @@ class Edge(HTTPServerConnectionDelegate):
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Tornado: a request begins."""
-        return Exchange(self, cast("HTTP1Connection", request_conn))
+        return self._exchange(self, cast("HTTP1Connection", request_conn))
 
     def keep(self, task: asyncio.Task[None]) -> None:
         """Hold a task until it is done; the event loop alone does not."""

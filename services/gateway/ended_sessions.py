@@ -2,12 +2,11 @@
 
 The auth service reads them from MySQL; Redis has no part in it. Each look takes what has ended within the
 last half minute, so that an entry that became visible late is seen by one of the next looks; at the
-start, after a gap, and once a minute it takes everything.
+start, after a gap, and every ten minutes it takes everything.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping
 
 import structlog
 from pydantic import BaseModel, ValidationError
@@ -19,9 +18,12 @@ from shared.metrics import AccessMetrics
 
 _ALL, _RECENT = "/internal/ended-sessions/", "/internal/ended-sessions/recent/"
 _LOOK_SECONDS = 0.5
+_ASK_SECONDS = 1.0
 # Half of what a regular look reaches back.
 _GAP_SECONDS = 15.0
-_EVERYTHING_SECONDS = 60.0
+_EVERYTHING_SECONDS = 600.0
+# A token is accepted for a moment after its end.
+_MARGIN_SECONDS = 60
 _FOUND = 200
 
 log = structlog.get_logger()
@@ -48,7 +50,7 @@ class EndedSessions:
         self._now = asyncio.get_running_loop().time
         self._complete_at = float("-inf")
         self._confirmed_at = float("-inf")
-        self.sessions: Mapping[str, int] = {}
+        self.sessions: dict[str, int] = {}
         self.reliable_until = float("-inf")
         metrics.ended_age.set_function(self.age)
 
@@ -95,18 +97,18 @@ class EndedSessions:
         everything = began - self._complete_at > _EVERYTHING_SECONDS or self.age() > _GAP_SECONDS
         ended = await self._ask(_ALL if everything else _RECENT)
         if everything:
-            # The answer may be a moment older than what another replica has told before.
-            ended = {one: until for one, until in self.sessions.items() if until > time.time()} | ended
+            # What is known stays: the answer may be a moment older than what another replica told before.
+            oldest = time.time() - _MARGIN_SECONDS
+            self.sessions = {one: until for one, until in self.sessions.items() if until > oldest}
             self._complete_at = began
-            self.sessions = ended
-        elif not ended.keys() <= self.sessions.keys():
-            self.sessions = {**self.sessions, **ended}
+        self.sessions.update(ended)
         self._confirmed_at = began
         self.reliable_until = began + self._max_age
         self._metrics.ended_sessions.set(len(self.sessions))
 
     async def _ask(self, path: str) -> dict[str, int]:
-        status, document = await ask(self._upstream, "GET", path)
+        # Rather another try, on another connection, than a long wait.
+        status, document = await ask(self._upstream, "GET", path, seconds=_ASK_SECONDS)
         if status != _FOUND:
             raise Unavailable
         try:

@@ -15,7 +15,7 @@ from shared.metrics import AccessMetrics
 
 _PATH = "/.well-known/jwks.json"
 # New keys are published long before they sign. Keys that are taken away are gone here after this.
-_RENEW_SECONDS = 60.0
+_RENEW_SECONDS = 10.0
 _RETRY_SECONDS = 0.5
 # Unknown key ids are free to invent: whatever comes, the auth service is asked once a second at most.
 _BETWEEN_SECONDS = 1.0

@@ -20,13 +20,15 @@ from services.sms.outlet import Outlet
 from services.sms.provider_setup import ProviderParts, open_provider
 from services.sms.report_setup import open_reports
 from services.sms.settings import SmsSettings
-from shared import ops, redis_client
+from services.sms.traced import traced
+from shared import ops, redis_client, tracing
 from shared.health import Health
 from shared.http_server import DrainableServer
 from shared.lifecycle import Service
 from shared.message_status import now
 from shared.metrics import BacklogMetrics, ProviderMetrics, SmsMetrics, new_registry
 from shared.sealing import Sealer
+from shared.tracing import Tracer
 
 # The gateway forwards at most 512 KiB; this is the net below it.
 _MAX_BODY_BYTES = 1024 * 1024
@@ -44,10 +46,11 @@ async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
     registry = new_registry()
     redis = redis_client.connect(settings.redis_url.get_secret_value())
     stack.push_async_callback(redis.aclose)
-    provider = await open_provider(settings, redis, ProviderMetrics(registry), stack)
+    tracer = tracing.open_tracer(settings, "sms", stack)
+    provider = await open_provider(settings, redis, ProviderMetrics(registry), stack, tracer)
     reports = open_reports(settings, provider.accounts, redis, registry, stack)
     ledger = PatientLedger(RedisLedger(redis, reports.tally))
-    intake = _pipeline(settings, ledger, provider, SmsMetrics(registry))
+    intake = _pipeline(settings, ledger, provider, SmsMetrics(registry), tracer)
     health = Health(
         required={"rabbitmq": intake.link.check, "redis": redis_client.check(redis)},
         alive=lambda: intake.alive() and provider.watch.alive(),
@@ -88,14 +91,18 @@ def _monitor(settings: SmsSettings, redis: Redis, metrics: BacklogMetrics) -> Ba
 
 
 def _pipeline(
-    settings: SmsSettings, ledger: PatientLedger, provider: ProviderParts, metrics: SmsMetrics
+    settings: SmsSettings,
+    ledger: PatientLedger,
+    provider: ProviderParts,
+    metrics: SmsMetrics,
+    tracer: Tracer,
 ) -> Intake:
-    outlet = Outlet(settings.sms_retry_delays)
+    outlet = Outlet(settings.sms_retry_delays, tracer)
     sealer = Sealer(settings.message_secret.get_secret_value().split(","))
     consumer = SendCodeConsumer(_courier(settings, ledger, provider).deliver, outlet, sealer, metrics)
     return Intake(
         settings.amqp_url.get_secret_value().split(","),
-        consumer.handle,
+        traced(consumer.handle, tracer),
         outlet,
         provider.breaker,
         settings.sms_concurrency,

@@ -8,6 +8,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, 
 
 from services.sms.headers import Headers
 from shared.amqp import DEAD_KEY, AmqpLink, declare_sms_topology, declare_wait_queues, wait_queue
+from shared.tracing import OFF, Tracer
 
 _PUBLISH_SECONDS = 5.0
 
@@ -20,10 +21,12 @@ class Outlet:
 
     Args:
         delays: the wait queues that there are, in seconds.
+        tracer: copies belong to the trace of the message.
     """
 
-    def __init__(self, delays: Sequence[float]) -> None:
+    def __init__(self, delays: Sequence[float], tracer: Tracer = OFF) -> None:
         self._delays = delays
+        self._tracer = tracer
         # Referenced, because a channel that nobody holds is closed by the garbage collector.
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
@@ -57,7 +60,7 @@ class Outlet:
             timestamp=message.timestamp,
             type=message.type,
             app_id="dialpass-sms",
-            headers=dict(headers),
+            headers={**headers, **self._tracer.carry()},
         )
         with self._link.publishing():
             async with asyncio.timeout(_PUBLISH_SECONDS):

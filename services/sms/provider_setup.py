@@ -15,12 +15,14 @@ from services.sms.halts import Halts, Line, describe
 from services.sms.send_budget import NoBudget, SendBudget, SharedBudget
 from services.sms.settings import ProviderSettings
 from services.sms.spend import Spend
+from services.sms.traced import provider_calls
 from services.sms.watch import Watch
 from services.sms.yunpian import Yunpian
 from services.sms.yunpian_http import YunpianHttp, new_session
 from services.sms.yunpian_voice import voice_url
 from shared.message_status import now
 from shared.metrics import ProviderMetrics
+from shared.tracing import OFF, Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,14 @@ class ProviderParts:
 
 
 async def open_provider(
-    settings: ProviderSettings, redis: Redis, metrics: ProviderMetrics, stack: AsyncExitStack
+    settings: ProviderSettings,
+    redis: Redis,
+    metrics: ProviderMetrics,
+    stack: AsyncExitStack,
+    tracer: Tracer = OFF,
 ) -> ProviderParts:
     """Construct everything between the pipeline and Yunpian, closed with the stack."""
-    session = await stack.enter_async_context(new_session())
+    session = await stack.enter_async_context(new_session(provider_calls(tracer)))
     accounts = open_accounts(settings, session, metrics)
     halts = Halts(
         redis,

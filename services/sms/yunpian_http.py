@@ -88,7 +88,7 @@ def _parse(status: int, body: bytes) -> Any:  # noqa: ANN401 - any JSON
         raise InDoubt(f"http {status}") from error
 
 
-def new_session() -> aiohttp.ClientSession:
+def new_session(trace_configs: list[aiohttp.TraceConfig] | None = None) -> aiohttp.ClientSession:
     """Return an HTTP session with the provider's time limits.
 
     The number of connections is bounded by the messages in work. A connection has to be there within
@@ -101,4 +101,5 @@ def new_session() -> aiohttp.ClientSession:
             total=_CONNECT_SECONDS + _READ_SECONDS, connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS
         ),
         headers={"Accept": "application/json;charset=utf-8"},
+        trace_configs=trace_configs,
     )

@@ -36,6 +36,13 @@ def readiness(system: System) -> dict[str, str]:
     return checks
 
 
+def metric(system: System, name: str) -> float:
+    """Return what the auth service counts under a name without labels."""
+    with urllib.request.urlopen(system.auth.probe.replace("readyz", "metrics"), timeout=5) as response:
+        lines = response.read().decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
 def stop(server: Server) -> None:
     server.stop()
 
@@ -97,6 +104,9 @@ async def test_without_redis_codes_are_503_and_signing_in_goes_on(
     body = {"mobile": newcomer, "code": "123456", "password": PASSWORD}
     await quick_503(own_api.post("/register/", body), 5)
     assert (await own_api.post("/login/", {"mobile": member, "password": PASSWORD})).status == 200
+    wrong = await own_api.post("/login/", {"mobile": member, "password": "wrong horse"})
+    assert wrong["non_field_errors"] == ["Wrong credentials"]
+    assert metric(own_system, "dialpass_sign_ins_unthrottled_total") == 2
     await asyncio.to_thread(own_system.auth.wait_for, 503)
     assert readiness(own_system)["redis"] != "ok"
     await asyncio.to_thread(bring_back, servers.redis)

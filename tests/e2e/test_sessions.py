@@ -192,3 +192,24 @@ async def test_only_hashes_of_refresh_tokens_are_in_the_database(
     for reply in (opened, refreshed):
         assert reply["refresh_token"] not in repr(rows)
         assert reply["refresh_token"][30:70] not in repr(rows)
+
+
+async def test_of_many_who_end_a_session_at_once_one_does(api: Api, mobile: str) -> None:
+    target, current = await log_in(api, mobile), await log_in(api, mobile)
+    path = f"/sessions/{target['session_id']}/"
+    replies = await asyncio.gather(*(api.call("DELETE", path, **bearer(current["token"])) for _ in range(20)))
+    assert Counter(reply.status for reply in replies) == {204: 1, 404: 19}
+
+
+async def test_a_session_that_ends_while_it_is_refreshed_stays_ended(api: Api, mobile: str) -> None:
+    for _ in range(10):
+        opened = await log_in(api, mobile)
+        *refreshed, ended = await asyncio.gather(
+            *(refresh(api, opened["refresh_token"]) for _ in range(4)),
+            api.call("POST", "/logout/", **bearer(opened["token"])),
+        )
+        assert ended.status == 204
+        assert {reply.status for reply in refreshed} <= {200, 401}
+        for reply in refreshed:
+            token = reply["refresh_token"] if reply.status == 200 else opened["refresh_token"]
+            assert (await refresh(api, token))["type"] == "/problems/session-ended"

@@ -10,9 +10,16 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from deploy.local.fleet import Servers
+from services.auth.database import Database
+from services.auth.domain import NewUser
+from services.auth.events import MysqlEvents
+from services.auth.sessions import MysqlSessions
+from services.auth.users import MysqlUsers
 from services.sms.provider_setup import ProviderParts, open_provider
 from shared import redis_client
 from shared.metrics import AuthMetrics, ProviderMetrics, new_registry
+from tests.client import new_mobile
+from tests.fakes import NOW
 from tests.integration.provider import OpenWorker, Simulator, provider_settings, running_simulator
 
 
@@ -49,3 +56,14 @@ async def open_worker(redis: Redis, simulator: Simulator) -> AsyncIterator[OpenW
             return await open_provider(provider_settings(simulator.url, **settings), redis, metrics, stack)
 
         yield open_worker
+
+
+@pytest.fixture
+def sessions(database: Database) -> MysqlSessions:
+    return MysqlSessions(database, MysqlEvents(database))
+
+
+@pytest.fixture
+async def user_id(database: Database) -> int:
+    """An account."""
+    return await MysqlUsers(database).add(NewUser(new_mobile(), None, None, None, NOW))

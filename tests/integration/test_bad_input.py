@@ -125,7 +125,8 @@ async def test_an_unknown_path_is_404(api: Api, path: str) -> None:
     ("method", "path", "allowed"),
     [
         ("GET", "/code/", "POST"), ("PUT", "/register/", "POST"), ("DELETE", "/login/", "POST"),
-        ("POST", "/me/", "GET"), ("PATCH", "/.well-known/jwks.json", "GET"), ("BREW", "/code/", "POST"),
+        ("GET", "/token/refresh/", "POST"), ("PATCH", "/.well-known/jwks.json", "GET"),
+        ("BREW", "/code/", "POST"),
     ],
 )  # fmt: skip
 async def test_an_unknown_method_is_405_and_names_the_known_ones(

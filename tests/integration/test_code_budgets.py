@@ -9,11 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from services.auth.codes import RedisCodes
-from services.auth.errors import InvalidCode, Suspicious, TooManyCodes
-from shared.errors import Unavailable
+from services.auth.errors import Suspicious, TooManyCodes
 from shared.metrics import AuthMetrics
 from tests.client import new_mobile
-from tests.codes import ADDRESS, issue, make_codes
+from tests.codes import issue, make_codes
 
 MakeCodes = Callable[..., RedisCodes]
 NEVER = "0"
@@ -195,41 +194,6 @@ async def test_a_solution_does_not_help_against_what_refuses(make: MakeCodes) ->
     assert await outcome(issue(codes, mobile, solved=name_a_challenge())) == "TooManyCodes"
 
 
-async def use(codes: RedisCodes, mobile: str, code: str) -> None:
-    async with codes.consuming(mobile, "register", code, ADDRESS):
-        pass
-
-
-async def test_numbers_whose_codes_nobody_uses_need_a_challenge(make: MakeCodes) -> None:
-    codes = make(code_challenge_conversion="0.5", code_challenge_volume="4")
-    for number in range(4):
-        await issue(codes, f"1391111000{number}")
-    assert await outcome(issue(codes, "13911110005")) == "Suspicious"
-    assert await outcome(issue(codes, "13911120005")) == "code"
-
-
-async def test_numbers_whose_codes_get_used_need_none(make: MakeCodes) -> None:
-    codes = make(code_challenge_conversion="0.5", code_challenge_volume="4")
-    for number in range(8):
-        code = await issue(codes, f"1391111000{number}")
-        if number % 2 == 0:
-            await use(codes, f"1391111000{number}", code)
-    assert await outcome(issue(codes, "13911110009")) == "code"
-
-
-async def test_a_code_that_was_given_back_counts_as_used_once(make: MakeCodes, redis: Redis) -> None:
-    codes, mobile = make(), new_mobile()
-    code = await issue(codes, mobile)
-    with pytest.raises(Unavailable):
-        async with codes.consuming(mobile, "register", code, ADDRESS):
-            raise Unavailable
-    await use(codes, mobile, code)
-    with pytest.raises(InvalidCode):
-        await use(codes, mobile, code)
-    counted = [await redis.hgetall(key) async for key in redis.scan_iter("code:budget:conversion:*")]
-    assert {b"requested": b"1", b"verified": b"1"} in counted
-
-
 async def test_redis_names_neither_numbers_nor_addresses(make: MakeCodes, redis: Redis) -> None:
     mobile, address = new_mobile(), "198.51.100.77"
     await issue(make(), mobile, address=address)
@@ -241,16 +205,3 @@ async def test_redis_names_neither_numbers_nor_addresses(make: MakeCodes, redis:
 async def test_every_counter_ends_by_itself(make: MakeCodes, redis: Redis) -> None:
     await issue(make(), new_mobile())
     assert all([await redis.ttl(key) > 0 async for key in redis.scan_iter("code:*")])
-
-
-async def test_refusals_and_conversion_are_counted_by_closed_labels(
-    make: MakeCodes, auth_metrics: AuthMetrics
-) -> None:
-    codes = make(code_challenge_address="1/day")
-    code = await issue(codes, "13912340000")
-    await use(codes, "13912340000", code)
-    await outcomes(issue(codes, "13912340000"), issue(codes, "13912340001"))
-    value = auth_metrics.code_refusals.labels
-    assert [value(budget)._value.get() for budget in ("cooldown", "address", "spend")] == [1, 1, 0]
-    value = auth_metrics.conversion.labels
-    assert [value("86", "139", what)._value.get() for what in ("requested", "verified")] == [1, 1]

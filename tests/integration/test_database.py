@@ -44,6 +44,21 @@ async def test_a_too_long_value_is_refused_and_not_cut(database: Database) -> No
     assert await users.find_by_mobile(mobile) is None
 
 
+async def test_whoever_waits_for_a_connection_gets_a_turn(mysql_url: str) -> None:
+    database = Database(mysql_url, pool_size=2)
+    reads = [0] * 6
+    end = asyncio.get_running_loop().time() + 1
+
+    async def read_on(number: int) -> None:
+        while asyncio.get_running_loop().time() < end:
+            await database.fetch_one("SELECT 1", ())
+            reads[number] += 1
+
+    await asyncio.gather(*(read_on(number) for number in range(6)))
+    await database.close()
+    assert min(reads) > max(reads) / 2
+
+
 async def test_the_pool_opens_no_more_connections_than_its_limit(mysql_url: str) -> None:
     database = Database(mysql_url, pool_size=3)
     mark = "/* pool test */"

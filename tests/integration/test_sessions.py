@@ -2,45 +2,26 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from services.auth.audit import MysqlAudit
 from services.auth.code_sign_in import sign_in_with_code
 from services.auth.database import Database
-from services.auth.domain import Client, NewUser, Session, SignedIn
-from services.auth.errors import AlreadyRegistered
+from services.auth.disabling import disable
+from services.auth.domain import Client, NewUser, SignedIn, User
+from services.auth.errors import AlreadyRegistered, InvalidCode
 from services.auth.events import MysqlEvents
 from services.auth.ports import Journal
 from services.auth.pseudonyms import Pseudonyms
-from services.auth.refresh_tokens import new_chain_key, new_session_id
 from services.auth.registration import Registration, register
 from services.auth.sessions import MysqlSessions
 from services.auth.users import MysqlUsers
 from tests.client import new_mobile
 from tests.fakes import FakeCodes, FakePasswords, FakeTokens, clock
+from tests.integration.session_rows import NOW, new_session
 from tests.unit.desk import CLIENT, POLICY
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-
-
-@pytest.fixture
-def sessions(database: Database) -> MysqlSessions:
-    return MysqlSessions(database, MysqlEvents(database))
-
-
-@pytest.fixture
-async def user_id(database: Database) -> int:
-    return await MysqlUsers(database).add(NewUser(new_mobile(), None, None, None, NOW))
-
-
-def new_session(user_id: int) -> Session:
-    return Session(
-        id=new_session_id(), user_id=user_id, chain_key=new_chain_key(), refresh_hash="0" * 64, generation=0,
-        recent_uses=(), client=Client("2001:db8::1", "агент 🐼"), created_at=NOW, last_used_at=NOW,
-        expires_at=NOW + timedelta(days=7), access_expires_at=NOW + timedelta(minutes=15),
-    )  # fmt: skip
 
 
 async def ended(database: Database, *ids: str) -> dict[str, datetime]:
@@ -166,3 +147,29 @@ async def test_registering_and_signing_in_with_codes_at_once_make_one_account(
         "SELECT type FROM outbox WHERE user_id = %s ORDER BY id", (opened[0].user.id,)
     )
     assert [row[0] for row in told] == ["user.registered.v1"] + ["session.started.v1"] * 8
+
+
+async def test_nobody_is_signed_in_to_an_account_that_is_disabled_at_the_same_time(
+    database: Database, sessions: MysqlSessions
+) -> None:
+    users = MysqlUsers(database)
+    events = MysqlEvents(database)
+    journal = Journal(database.transaction, events, MysqlAudit(database, Pseudonyms("x" * 32)))
+
+    async def sign_in(mobile: str) -> SignedIn:
+        return await sign_in_with_code(
+            mobile, "123456", CLIENT, creates_accounts=False, codes=FakeCodes(), users=users,
+            sessions=sessions, tokens=FakeTokens(), journal=journal, policy=POLICY, clock=clock,
+        )  # fmt: skip
+
+    for _ in range(5):
+        mobile = new_mobile()
+        user_id = await users.add(NewUser(mobile, None, None, None, NOW))
+        results = await asyncio.gather(
+            *(sign_in(mobile) for _ in range(4)),
+            disable(user_id, CLIENT, users=users, sessions=sessions, journal=journal, clock=clock),
+            *(sign_in(mobile) for _ in range(4)),
+            return_exceptions=True,
+        )
+        assert await sessions.of_user(user_id, NOW) == []
+        assert all(isinstance(result, SignedIn | InvalidCode | User) for result in results), results

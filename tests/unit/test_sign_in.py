@@ -1,6 +1,8 @@
 """The use cases of signing in, and of being known by a token."""
 
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -8,7 +10,8 @@ from services.auth.domain import User
 from services.auth.errors import InvalidCode, WrongCredentials
 from shared.errors import Unauthorized, Unavailable
 from shared.events import SessionStarted, UserRegistered
-from tests.fakes import NOW, FakePasswords, FakeUsers
+from shared.messages import Purpose
+from tests.fakes import NOW, FakeCodes, FakePasswords, FakeUsers
 from tests.unit.desk import MOBILE, USER, Desk
 
 DISABLED = replace(USER, disabled_at=NOW)
@@ -175,3 +178,42 @@ async def test_a_refusal_says_whether_a_token_was_presented(token: str | None, c
     with pytest.raises(Unauthorized) as refusal:
         await Desk().identify(token)
     assert refusal.value.headers == {"WWW-Authenticate": challenge}
+
+
+@dataclass
+class NotingUsers(FakeUsers):
+    """Notes that an account was looked for."""
+
+    steps: list[str] = field(default_factory=list)
+
+    async def find_by_mobile(self, mobile: str) -> User | None:
+        self.steps.append("account")
+        return await super().find_by_mobile(mobile)
+
+
+@dataclass
+class NotingCodes(FakeCodes):
+    """Notes that a code was looked at."""
+
+    steps: list[str] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def consuming(self, mobile: str, purpose: Purpose, code: str, address: str) -> AsyncIterator[None]:
+        self.steps.append("code")
+        async with super().consuming(mobile, purpose, code, address):
+            yield
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [([USER], "000000"), ([], "000000"), ([], "123456"), ([DISABLED], "000000")],
+    ids=["known", "unknown", "unknown-with-the-right-code", "disabled"],
+)
+async def test_refusing_a_code_takes_the_same_steps_whether_or_not_there_is_an_account(
+    rows: list[User], code: str
+) -> None:
+    steps: list[str] = []
+    desk = Desk(users=NotingUsers(rows, steps=steps), codes=NotingCodes(steps=steps))
+    with pytest.raises(InvalidCode):
+        await desk.sign_in_with_code(code, creates_accounts=False)
+    assert steps == ["account", "code"]

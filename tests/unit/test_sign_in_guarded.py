@@ -1,9 +1,11 @@
 """Signing in behind its throttle, and the renewal of hashes."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
+from services.auth import sign_in
 from services.auth.errors import TooManyAttempts, WrongCredentials
 from tests.fakes import FakePasswords, FakeSignInGuard, FakeUsers
 from tests.unit.desk import PASSWORD, USER, Desk
@@ -50,14 +52,26 @@ async def test_a_wrong_password_renews_nothing() -> None:
     assert desk.users.rows == [OLD]
 
 
+class HangingPasswords(FakePasswords):
+    """Hashes for an hour."""
+
+    async def hash(self, password: str) -> str:
+        await asyncio.sleep(3600)
+        return await super().hash(password)
+
+
 @pytest.mark.parametrize(
     "desk",
     [
         Desk(users=FakeUsers([OLD]), passwords=FakePasswords(full=True)),
+        Desk(users=FakeUsers([OLD]), passwords=HangingPasswords()),
         Desk(users=FakeUsers([OLD], down=True)),
     ],
-    ids=["overloaded", "down"],
+    ids=["overloaded", "slow", "down"],
 )
-async def test_a_sign_in_stands_where_its_hash_cannot_be_renewed(desk: Desk) -> None:
+async def test_a_sign_in_stands_where_its_hash_cannot_be_renewed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sign_in, "_RENEWAL_SECONDS", 0.05)
     assert (await desk.sign_in()).user == OLD
     assert (desk.users.rows, desk.guard.outcomes) == ([OLD], ["right"])
