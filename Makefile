@@ -1,7 +1,7 @@
 PYTHON = .venv/bin/python
 LOCK = $(PYTHON) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q
 
-.PHONY: help setup run test containers lint types imports format lock monitoring bench clean
+.PHONY: help setup run test chaos containers lint types imports format lock monitoring bench clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -15,6 +15,9 @@ run: setup ## run the whole system on this machine until Ctrl-C
 
 test: setup lint types imports ## everything that a change has to pass
 	$(PYTHON) -m pytest
+
+chaos: setup ## the SMS pipeline's audit in its long form: twenty workers come and go for a minute
+	CHAOS=long $(PYTHON) -m pytest tests/chaos -k "pipeline or intake" --timeout 300
 
 containers: setup ## the compose file in a Docker engine, from nothing to a passed sign-up
 	$(PYTHON) -m pytest tests/containers

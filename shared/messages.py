@@ -6,10 +6,9 @@ release, then the producer switches.
 """
 
 import json
-from datetime import datetime
 from typing import ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from shared.sealing import CannotOpen, Sealer
 
@@ -43,8 +42,8 @@ class SendCode(BaseModel):
     code: str = Field(pattern=r"^[0-9]{4,8}$", repr=False)
     purpose: Purpose
     channel: Channel = "sms"
-    created_at: datetime = Field(description="when the code was asked for, UTC")
-    expires_at: datetime = Field(description="when the code stops working, UTC; not sent after that")
+    created_at: AwareDatetime = Field(description="when the code was asked for, UTC")
+    expires_at: AwareDatetime = Field(description="when the code stops working, UTC; not sent after that")
 
 
 class SendCodeV1(SendCode):
@@ -70,8 +69,8 @@ class SendCodeV2(BaseModel):
     )
     purpose: Purpose
     channel: Channel = "sms"
-    created_at: datetime = Field(description="when the code was asked for, UTC")
-    expires_at: datetime = Field(description="when the code stops working, UTC; not sent after that")
+    created_at: AwareDatetime = Field(description="when the code was asked for, UTC")
+    expires_at: AwareDatetime = Field(description="when the code stops working, UTC; not sent after that")
 
 
 def encode_send_code(message: SendCode, sealer: Sealer) -> bytes:

@@ -137,6 +137,7 @@ def make_system(servers: Servers, mysql_url: str, folder: Path, **settings: str)
         "CORS_ORIGINS": f"{ORIGIN},{BROWSER_ORIGIN}",
         "BCRYPT_ROUNDS": "4",
         "DRAIN_DELAY": "0",
+        "SMS_RETRY_DELAYS": "0.5,1,2",
         **NO_SUSPICION,
         **settings,
     }

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
@@ -14,12 +15,22 @@ from shared.amqp import AMQP_FAILURES, SEND_CODE_QUEUE, AmqpLink
 from shared.in_flight import InFlight
 from shared.metrics import SmsMetrics
 
-_CHECK_SECONDS = 5.0
 _CRASH_PAUSE_SECONDS = 1.0
-# How long nothing may be consumed, although the broker is there, before a restart is asked for.
-_PATIENCE_SECONDS = 60.0
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Vigilance:
+    """How closely consumption is looked at, in seconds.
+
+    Attributes:
+        interval: between two questions to the broker whether it sees a consumer.
+        patience: how long it may see none, or refuse the set-up, before a restart is asked for.
+    """
+
+    interval: float = 5.0
+    patience: float = 60.0
 
 
 class Intake:
@@ -37,6 +48,7 @@ class Intake:
         breaker: tells whether to consume.
         concurrency: messages in work at once; the same number is fetched ahead.
         metrics: shows how many are in work.
+        vigilance: how closely to look.
     """
 
     def __init__(
@@ -47,6 +59,7 @@ class Intake:
         breaker: Breaker,
         concurrency: int,
         metrics: SmsMetrics,
+        vigilance: Vigilance = Vigilance(),
     ) -> None:
         self.link = AmqpLink(urls, self._set_up, "dialpass-sms")
         self.in_flight = InFlight()
@@ -55,6 +68,7 @@ class Intake:
         self._breaker = breaker
         self._concurrency = concurrency
         self._metrics = metrics
+        self._vigilance = vigilance
         self._tasks: set[asyncio.Task[None]] = set()
         # Referenced, because a channel that nobody holds is closed by the garbage collector.
         self._channel: AbstractChannel | None = None
@@ -75,8 +89,9 @@ class Intake:
 
     def alive(self) -> bool:
         """Tell whether consumption goes on or is rightly at rest; if not, a restart is due."""
-        blind = time.monotonic() - self._seen_at > _PATIENCE_SECONDS
-        return self.link.running and not blind and not self.link.stuck(_PATIENCE_SECONDS)
+        patience = self._vigilance.patience
+        blind = time.monotonic() - self._seen_at > patience
+        return self.link.running and not blind and not self.link.stuck(patience)
 
     async def stop(self) -> None:
         """Ask the broker for no more messages; what has been fetched is still worked on."""
@@ -138,7 +153,7 @@ class Intake:
     async def _watch(self) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_CHECK_SECONDS):
+                async with asyncio.timeout(self._vigilance.interval):
                     await self._changed.wait()
             self._changed.clear()
             await self._regulate()
@@ -157,7 +172,7 @@ class Intake:
 
     async def _is_consumed(self, channel: AbstractChannel) -> bool:
         try:
-            async with asyncio.timeout(_CHECK_SECONDS):
+            async with asyncio.timeout(self._vigilance.interval):
                 queue = await channel.declare_queue(SEND_CODE_QUEUE, passive=True)
         except AMQP_FAILURES:
             return False

@@ -98,7 +98,8 @@ redis.call('HSET', KEYS[1], 'state', 'accepted', 'account', ARGV[2], 'sid', ARGV
 redis.call('EXPIRE', KEYS[1], ARGV[10])
 index(KEYS[1], true)
 if ARGV[3] == '' then return {'accepted'} end
-redis.call('HSET', KEYS[2], 'message:' .. ARGV[2], ARGV[1])
+-- Two messages with the same code can find the same text; its reports go to the first one.
+redis.call('HSETNX', KEYS[2], 'message:' .. ARGV[2], ARGV[1])
 redis.call('EXPIRE', KEYS[2], ARGV[10])
 local reply = {'accepted'}
 for _, account in ipairs({ARGV[2], ''}) do

@@ -16,6 +16,7 @@ from services.sms import yunpian_records, yunpian_voice
 from services.sms.code_table import Class, Rule, find_rule
 from services.sms.ports import UNKNOWN, Answer, Found, Outgoing, Verdict
 from services.sms.yunpian_http import InDoubt, NotSent, YunpianHttp
+from shared.message_status import now
 from shared.messages import Channel
 from shared.metrics import ProviderMetrics
 
@@ -92,7 +93,8 @@ class Yunpian:
     async def find(self, mobile: str, text: str, since: datetime) -> Found:
         """Look up whether the account accepted a text for a number at `since` or later."""
         try:
-            records = await self._ask("/v2/sms/get_record.json", **yunpian_records.query(mobile, since))
+            query = yunpian_records.query(mobile, since, now())
+            records = await self._ask("/v2/sms/get_record.json", **query)
         except CannotAsk as error:
             log.warning("records_not_read", account=self.name, why=error.why)
             return UNKNOWN

@@ -14,16 +14,15 @@ from services.sms.yunpian_time import from_yunpian, to_yunpian
 # Their clock may be behind ours. Less than the time between two messages to a number, since a second
 # one carries the same text.
 _CLOCK_SKEW = timedelta(seconds=5)
-_LONGEST_CALL = timedelta(minutes=1)
 _PAGE_SIZE = "100"
 
 
-def query(mobile: str, since: datetime) -> dict[str, str]:
-    """Return the form that asks for the messages to a number around a call made at `since`."""
+def query(mobile: str, since: datetime, until: datetime) -> dict[str, str]:
+    """Return the form that asks for the messages to a number between two times."""
     return {
         "mobile": mobile,
         "start_time": to_yunpian(since - _CLOCK_SKEW),
-        "end_time": to_yunpian(since + _LONGEST_CALL),
+        "end_time": to_yunpian(until + _CLOCK_SKEW),
         "page_size": _PAGE_SIZE,
         "type": "all",
     }

@@ -1,6 +1,7 @@
 """The SMS pipeline alone: what auth publishes, workers as processes, a provider that can be scripted."""
 
 import asyncio
+import secrets
 import shutil
 import signal
 import time
@@ -82,7 +83,7 @@ class Pipeline:
     def new_message(self, ttl: float = 600) -> SendCode:
         number = new_mobile()
         return SendCode(
-            message_id=f"message-of-{number}",
+            message_id=secrets.token_hex(16),
             mobile=number,
             code=number[-6:],
             purpose="register",

@@ -1,6 +1,7 @@
 """A broker and a Redis that stop, lose what they knew, or cannot be reached, while workers work."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -120,3 +121,16 @@ async def test_a_redis_that_forgets_does_not_send_again_what_waits(pipeline: Pip
     await pipeline.empty_redis()
     await pipeline.ready_worker(SMS_FILTER_WINDOW="0.01")
     await all_with_one_text(pipeline, [message])
+
+
+async def test_a_text_of_long_after_the_publish_is_found_although_redis_forgot_it(pipeline: Pipeline) -> None:
+    message = pipeline.new_message(ttl=7200)
+    old = message.model_copy(update={"created_at": message.created_at - timedelta(hours=1)})
+    await pipeline.provider.fault(fault="accept_then_hang", times=1)
+    worker = await pipeline.ready_worker()
+    await pipeline.hand_over(old)
+    await pipeline.until_taken()
+    await pipeline.kill(worker)
+    await pipeline.empty_redis()
+    await pipeline.ready_worker()
+    await all_with_one_text(pipeline, [old])

@@ -67,6 +67,7 @@ def sealed(content: bytes, message_id: str = GOLDEN["message_id"]) -> bytes:
         (V1, b"\xff\x00garbage", f"malformed {V1}: body"),
         (V1, b"[]", f"malformed {V1}: body"),
         (V1, json.dumps(GOLDEN | {"mobile": "1", "code": "x"}).encode(), f"malformed {V1}: code, mobile"),
+        (V1, json.dumps(GOLDEN | {"expires_at": "2026-01-02T03:14"}).encode(), f"malformed {V1}: expires_at"),
         (V2, json.dumps(GOLDEN).encode(), f"malformed {V2}: sealed"),
         (V2, json.dumps(GOLDEN_V2 | {"sealed": "??é"}).encode(), f"sealed {V2}: no secret opens it"),
         (V2, json.dumps(GOLDEN_V2 | {"message_id": "other"}).encode(), f"sealed {V2}: no secret opens it"),
@@ -75,8 +76,8 @@ def sealed(content: bytes, message_id: str = GOLDEN["message_id"]) -> bytes:
         (V2, sealed(b'{"mobile": "1"}'), f"malformed {V2}: code, mobile"),
     ],
     ids=[
-        "no-type", "future-type", "empty", "garbage", "array", "members", "not-sealed", "not-base64",
-        "of-another-message", "sealed-array", "sealed-garbage", "sealed-members",
+        "no-type", "future-type", "empty", "garbage", "array", "members", "no-zone", "not-sealed",
+        "not-base64", "of-another-message", "sealed-array", "sealed-garbage", "sealed-members",
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_says_why_without_values(

@@ -1,0 +1,179 @@
+"""When messages are taken from the queue, and how it is noticed that none are, on the real broker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from services.sms.intake import Intake, Vigilance
+from services.sms.outlet import Outlet
+from shared.amqp import SEND_CODE_QUEUE
+from shared.metrics import SmsMetrics, new_registry
+from tests.chaos.pipeline import DELAYS, Pipeline, until
+
+QUICK = Vigilance(interval=0.2, patience=1.0)
+
+
+@dataclass
+class SwitchedBreaker:
+    """A breaker that the test switches."""
+
+    closed: bool = True
+    probing: bool = False
+    reason: str = ""
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+    async def wait_closed(self) -> None:
+        raise NotImplementedError
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        self.callbacks.append(callback)
+
+    def switch(self, *, closed: bool, probing: bool = False) -> None:
+        self.closed, self.probing = closed, probing
+        for callback in self.callbacks:
+            callback()
+
+
+@dataclass
+class Bench:
+    """An intake whose messages are acknowledged when the test lets them go."""
+
+    pipeline: Pipeline
+    intake: Intake
+    breaker: SwitchedBreaker
+    held: list[AbstractIncomingMessage]
+    go: asyncio.Event
+
+    async def consumers(self, number: int) -> None:
+        async def there() -> bool:
+            return (await self.pipeline.depth())[1] == number
+
+        await until(there)
+
+    async def holds(self, number: int) -> None:
+        async def there() -> bool:
+            return len(self.held) >= number
+
+        await until(there)
+
+
+@asynccontextmanager
+async def bench(
+    pipeline: Pipeline, handle: Callable[[AbstractIncomingMessage], Awaitable[None]] | None = None
+) -> AsyncIterator[Bench]:
+    held: list[AbstractIncomingMessage] = []
+    go, breaker = asyncio.Event(), SwitchedBreaker()
+
+    async def hold(message: AbstractIncomingMessage) -> None:
+        held.append(message)
+        await go.wait()
+        await message.ack()
+
+    url = pipeline.servers.rabbitmq.url
+    metrics = SmsMetrics(new_registry())
+    intake = Intake([url], handle or hold, Outlet(DELAYS), breaker, 4, metrics, QUICK)
+    intake.start()
+    try:
+        yield Bench(pipeline, intake, breaker, held, go)
+    finally:
+        await intake.close()
+
+
+async def test_as_many_are_fetched_as_are_worked_on_at_once(pipeline: Pipeline) -> None:
+    async with bench(pipeline) as at:
+        await pipeline.publish(10)
+        await at.holds(4)
+        await asyncio.sleep(0.3)
+        assert (len(at.held), at.intake.in_flight()) == (4, 4)
+        at.go.set()
+        await at.holds(10)
+
+
+async def test_nothing_is_consumed_while_the_breaker_is_open(pipeline: Pipeline) -> None:
+    async with bench(pipeline) as at:
+        await at.consumers(1)
+        at.breaker.switch(closed=False)
+        await at.consumers(0)
+        await pipeline.publish(3)
+        await asyncio.sleep(0.5)
+        assert at.held == []
+        assert at.intake.alive()
+        at.breaker.switch(closed=True)
+        await at.holds(3)
+
+
+async def test_one_message_is_consumed_while_the_breaker_probes(pipeline: Pipeline) -> None:
+    async with bench(pipeline) as at:
+        await at.consumers(1)
+        at.breaker.switch(closed=False, probing=True)
+        await asyncio.sleep(0.5)
+        await pipeline.publish(3)
+        await at.holds(1)
+        await asyncio.sleep(0.3)
+        assert len(at.held) == 1
+
+
+async def test_a_consumer_that_vanished_silently_is_missed_and_comes_back(pipeline: Pipeline) -> None:
+    async with bench(pipeline) as at:
+        await at.consumers(1)
+        assert at.intake._queue is not None
+        assert at.intake._tag is not None
+        await at.intake._queue.cancel(at.intake._tag)
+        await pipeline.publish()
+        await at.holds(1)
+        assert at.intake.alive()
+
+
+async def test_liveness_fails_while_consuming_does_not_come_back(pipeline: Pipeline) -> None:
+    async with bench(pipeline) as at:
+        await at.consumers(1)
+        async with pipeline.channel() as channel:
+            await channel.queue_delete(SEND_CODE_QUEUE)
+            await channel.declare_queue(SEND_CODE_QUEUE, durable=False, auto_delete=False)
+
+        async def dead() -> bool:
+            return not at.intake.alive()
+
+        async def alive() -> bool:
+            return at.intake.alive()
+
+        await until(dead)
+        async with pipeline.channel() as channel:
+            await channel.queue_delete(SEND_CODE_QUEUE)
+        await until(alive)
+        await at.consumers(1)
+
+
+async def test_liveness_does_not_look_at_the_broker(pipeline: Pipeline) -> None:
+    async with bench(pipeline) as at:
+        await at.consumers(1)
+        await asyncio.to_thread(pipeline.servers.rabbitmq.stop)
+        await asyncio.sleep(3 * QUICK.patience)
+        assert at.intake.alive()
+        await asyncio.to_thread(pipeline.servers.rabbitmq.start)
+        await at.consumers(1)
+
+
+async def test_a_handler_that_crashes_gives_its_message_back_and_disturbs_no_other(
+    pipeline: Pipeline,
+) -> None:
+    seen: list[bool] = []
+
+    async def crash_once(message: AbstractIncomingMessage) -> None:
+        seen.append(bool(message.redelivered))
+        if len(seen) == 1:
+            raise ZeroDivisionError
+        await message.ack()
+
+    async with bench(pipeline, crash_once) as at:
+        await at.consumers(1)
+        await pipeline.publish()
+
+        async def twice() -> bool:
+            return seen == [False, True]
+
+        await until(twice)
+        assert at.intake.link.up

@@ -1,0 +1,145 @@
+"""What waits and what is dead: the ladder of wait queues, the dead queue, messages of other versions."""
+
+from datetime import datetime, timedelta
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+from aiormq.abc import FieldTable
+
+from services.sms.ledger import RedisLedger
+from shared.amqp import DEAD_QUEUE, SEND_CODE_QUEUE, declare_sms_topology
+from shared.message_status import now
+from shared.messages import SendCodeV1, SendCodeV2, decode_send_code, encode_send_code
+from shared.sealing import Sealer
+from tests.chaos.audit import audit
+from tests.chaos.pipeline import Pipeline, until
+from tests.system import MESSAGE_SECRET
+
+V1, V2 = SendCodeV1.TYPE, SendCodeV2.TYPE
+SEALER = Sealer([MESSAGE_SECRET])
+
+
+async def put(pipeline: Pipeline, body: bytes, message_type: str, **properties: object) -> None:
+    async with pipeline.channel() as channel:
+        exchange, _ = await declare_sms_topology(channel)
+        message = aio_pika.Message(body, type=message_type, delivery_mode=2, **properties)  # type: ignore[arg-type]
+        await exchange.publish(message, SEND_CODE_QUEUE)
+
+
+async def dead(pipeline: Pipeline, number: int = 1) -> list[AbstractIncomingMessage]:
+    """Return the messages of the dead queue, once there are so many, and leave them there."""
+
+    async def there() -> bool:
+        return (await pipeline.depth(DEAD_QUEUE))[0] >= number
+
+    await until(there)
+    async with pipeline.channel() as channel:
+        queue = await channel.get_queue(DEAD_QUEUE)
+        return [await queue.get() for _ in range(number)]
+
+
+async def test_a_message_of_the_version_before_is_still_read(pipeline: Pipeline) -> None:
+    await pipeline.ready_worker()
+    message = pipeline.new_message()
+    await put(pipeline, message.model_dump_json().encode(), V1, message_id=message.message_id)
+    await pipeline.reach([message], "accepted")
+    assert (await audit(pipeline, [message])).most_texts == 1
+
+
+async def test_garbage_goes_to_the_dead_queue_with_its_reason_and_the_worker_goes_on(
+    pipeline: Pipeline,
+) -> None:
+    await pipeline.ready_worker()
+    stranger = Sealer(["of somebody else " * 2])
+    for body, message_type in (
+        (b"\x00garbage", V1),
+        (b"{}", "sms.send_code.v99"),
+        (b"{}", V2),
+        (encode_send_code(pipeline.new_message(), stranger), V2),
+    ):
+        await put(pipeline, body, message_type, headers={"attempts": "many", "since": "never"})
+    reasons = {str(message.headers["reason"]) for message in await dead(pipeline, 4)}
+    assert reasons == {
+        f"malformed {V1}: body",
+        "unknown message type",
+        f"malformed {V2}: created_at, expires_at, message_id, purpose, sealed",
+        f"sealed {V2}: no secret opens it",
+    }
+    messages = await pipeline.publish()
+    await pipeline.reach(messages, "accepted")
+
+
+async def test_headers_that_make_no_sense_do_not_stop_a_message(pipeline: Pipeline) -> None:
+    await pipeline.ready_worker()
+    message = pipeline.new_message()
+    headers = {"attempts": "many", "since": "never", "account": 7, "request_id": {"a": 1}}
+    await put(pipeline, encode_send_code(message, SEALER), V2, headers=headers)
+    await pipeline.reach([message], "accepted")
+
+
+async def test_what_failed_for_good_is_in_the_dead_queue_as_it_was_with_its_reason(
+    pipeline: Pipeline,
+) -> None:
+    await pipeline.provider.fault(fault="code", code=-51, times=1)
+    await pipeline.provider.fault(fault="code", code=10, times=1)
+    await pipeline.ready_worker()
+    [message] = await pipeline.publish()
+    await pipeline.reach([message], "failed")
+    [buried] = await dead(pipeline)
+    assert decode_send_code(buried.type, buried.body, SEALER) == message
+    assert buried.message_id == message.message_id
+    assert buried.delivery_mode == 2
+    headers = {name: value for name, value in buried.headers.items() if not name.startswith("x-")}
+    assert timedelta(0) <= now() - datetime.fromisoformat(str(headers.pop("died_at"))) < timedelta(minutes=1)
+    assert headers.pop("request_id")
+    assert headers == {"reason": "refused", "code": "10", "attempts": 2}
+    for secret in (message.mobile, message.code):
+        assert secret.encode() not in buried.body
+
+
+async def test_the_dead_are_dropped_after_a_week_and_nothing_before(pipeline: Pipeline) -> None:
+    async with pipeline.channel() as channel:
+        week: FieldTable = {"x-queue-type": "quorum", "x-message-ttl": 7 * 24 * 3600 * 1000}
+        await channel.declare_queue(DEAD_QUEUE, durable=True, arguments=week)  # refused where it differs
+
+
+async def test_what_crashes_workers_again_and_again_is_buried_by_the_broker(pipeline: Pipeline) -> None:
+    messages = await pipeline.publish()
+    async with pipeline.channel() as channel:
+        queue = await channel.get_queue(SEND_CODE_QUEUE)
+        for _ in range(21):
+            await (await queue.get(timeout=5)).reject(requeue=True)
+    [buried] = await dead(pipeline)
+    assert buried.message_id == messages[0].message_id
+    assert (await audit(pipeline, messages)).places == {"dead": 1}
+
+
+async def test_the_ladder_delays_each_attempt_and_more_each_time(pipeline: Pipeline) -> None:
+    await pipeline.provider.fault(fault="code", code=-51, times=3)
+    await pipeline.ready_worker()
+    [message] = await pipeline.publish()
+    await pipeline.reach([message], "accepted")
+    fields = await RedisLedger(pipeline.redis).fields(message.message_id)
+    assert fields["attempts"] == "4"
+    took = datetime.fromisoformat(fields["accepted_at"]) - message.created_at
+    assert took >= timedelta(seconds=0.5 + 1.0 + 2.0)
+
+
+async def test_a_message_may_go_round_many_times(pipeline: Pipeline) -> None:
+    await pipeline.provider.fault(fault="code", code=-51, times=25)
+    await pipeline.ready_worker(SMS_RETRY_DELAYS="0.1")
+    [message] = await pipeline.publish()
+    await pipeline.reach([message], "accepted")
+    assert (await RedisLedger(pipeline.redis).fields(message.message_id))["attempts"] == "26"
+
+
+@pytest.mark.parametrize("delays", ["0.1", "0.1,0.3"])
+async def test_delays_may_change_between_two_runs(pipeline: Pipeline, delays: str) -> None:
+    await pipeline.provider.fault(fault="code", code=-51, times=1)
+    worker = await pipeline.ready_worker()
+    messages = await pipeline.publish()
+    await pipeline.reach(messages, "reserved")
+    await pipeline.kill(worker)
+    await pipeline.ready_worker(SMS_RETRY_DELAYS=delays)
+    await pipeline.reach(messages, "accepted")
