@@ -155,6 +155,8 @@ class Courier:
         finding = await self.doubts.find(case.message, case.doubt)
         if finding.found:
             return await self._accept(case, _found(finding), "found")
+        if not finding.certain and self.doubts.may_wait(case.message):
+            return await self._come_again(case, "in_doubt", "not found")
         return await self._end(case, "expired", "in doubt", "unresolved")
 
     async def _accept(self, case: _Case, answer: Answer, resolution: Resolution | None = None) -> Delivery:

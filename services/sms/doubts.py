@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.sms.ports import UNKNOWN, Clock, Found, Provider, Search
 from services.sms.records import Doubt
@@ -61,6 +62,10 @@ class Doubts:
                 return Finding(found=True, certain=True, account=account, sid=found.sid)
             certain = certain and found.search is Search.NOT_FOUND
         return Finding(found=False, certain=certain, account=doubt.account)
+
+    def may_wait(self, message: SendCode) -> bool:
+        """Tell whether a doubt may still be open: not for long after the code has died."""
+        return self.clock() < message.expires_at + timedelta(seconds=2 * self.policy.lag)
 
     async def _ask(self, account: str, message: SendCode, doubt: Doubt) -> Found:
         if message.channel != "sms":  # calls are in no record, and a text of the same words is none
