@@ -118,7 +118,8 @@ def _connect(
         metrics=metrics,
     )
     stack.callback(passwords.close)
-    stack.push_async_callback(cancel, asyncio.create_task(keep_house(database, now)))
+    house = keep_house(database, now, timedelta(days=settings.audit_retention_days))
+    stack.push_async_callback(cancel, asyncio.create_task(house))
     relay = _start_relay(settings, database, metrics, stack)
     return _Connections(database, redis, queue, passwords, relay)
 

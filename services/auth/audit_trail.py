@@ -1,4 +1,4 @@
-"""The audit trail's reading end, and its end: what is older than it may be is removed."""
+"""The audit trail's reading end."""
 
 import json
 from collections.abc import Mapping
@@ -10,9 +10,6 @@ from services.auth.database import Database
 from services.auth.models import AuditRow
 from services.auth.moments import aware, naive
 from services.auth.pseudonyms import Pseudonyms
-
-# What one statement may lock and one transaction may write.
-_PURGED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +57,6 @@ class MysqlAuditTrail:
             query = query.where(AuditRow.at >= naive(since))
         newest = query.order_by(AuditRow.at.desc(), AuditRow.id.desc()).limit(limit)
         return [_record(row) for row in reversed(await self._database.select(newest))]
-
-    async def purge(self, before: datetime) -> int:
-        """Remove entries that are older and return how many."""
-        removed = 0
-        old = AuditRow.delete().where(AuditRow.at < naive(before)).limit(_PURGED_AT_ONCE)
-        while count := await self._database.update(old):
-            removed += count
-        return removed
 
 
 def _record(row: tuple[Any, ...]) -> AuditRecord:

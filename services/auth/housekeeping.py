@@ -1,4 +1,4 @@
-"""Removing what has run out: sessions, and ended sessions whose tokens are all gone."""
+"""Removing what has run out: sessions, ended sessions whose tokens are all gone, old audit entries."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 
 from services.auth.database import Database
-from services.auth.models import EndedSessionRow, SessionRow
+from services.auth.models import AuditRow, EndedSessionRow, SessionRow
 from services.auth.moments import naive
 from services.auth.ports import Clock
 from shared.errors import Unavailable
@@ -21,22 +21,23 @@ _KEPT_SECONDS = 3600
 log = structlog.get_logger()
 
 
-async def keep_house(database: Database, clock: Clock) -> None:
+async def keep_house(database: Database, clock: Clock, audit_kept: timedelta) -> None:
     """Tidy up for ever; several replicas may do it at once."""
     while True:
         await asyncio.sleep(_PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the replicas
         try:
-            removed = await tidy_up(database, clock)
+            removed = await tidy_up(database, clock, audit_kept)
         except Unavailable:
             continue  # the next round finds the same rows
         if removed:
-            log.info("expired_sessions_removed", rows=removed)
+            log.info("expired_rows_removed", rows=removed)
 
 
-async def tidy_up(database: Database, clock: Clock) -> int:
+async def tidy_up(database: Database, clock: Clock, audit_kept: timedelta) -> int:
     """Remove a batch of each and return how many rows there were."""
     now = clock()
     over = SessionRow.delete().where(SessionRow.expires_at < naive(now)).limit(_BATCH)
     forgotten_at = naive(now - timedelta(seconds=_KEPT_SECONDS))
     forgotten = EndedSessionRow.delete().where(EndedSessionRow.expires_at < forgotten_at).limit(_BATCH)
-    return await database.update(over) + await database.update(forgotten)
+    told = AuditRow.delete().where(AuditRow.at < naive(now - audit_kept)).limit(_BATCH)
+    return sum([await database.update(query) for query in (over, forgotten, told)])

@@ -114,6 +114,10 @@ class AuthSettings(
         description="true or false: whether signing in with a code makes an account where there is none",
     )
 
+    audit_retention_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        365, description="days that entries of the audit trail are kept, 1 to 3650"
+    )
+
     @field_validator("sms_regions", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
