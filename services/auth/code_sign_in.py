@@ -1,8 +1,10 @@
 """Signing in with a code, which makes an account where there is none."""
 
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 
-from services.auth.domain import Client, NewUser, SignedIn
+from services.auth.domain import Client, NewUser, SignedIn, User
 from services.auth.errors import AlreadyRegistered, InvalidCode
 from services.auth.ports import Clock, Codes, Journal, Sessions, Tokens, Users
 from services.auth.refusals import refusals_audited
@@ -36,18 +38,13 @@ async def sign_in_with_code(
         Unavailable: a dependency is down; the code still works.
     """
 
-    async def open_(user_id: int | None) -> SignedIn:
-        now, created = clock(), user_id is None
-        if user_id is None:
-            new = NewUser(mobile, None, None, None, now)
-            user_id = await add_user(new, client, method="code", users=users, journal=journal)
-        user = await users.lock(user_id)
-        if user is None or user.mobile != mobile or not user.enabled:
-            raise InvalidCode
+    async def open_(known: User | None) -> SignedIn:
+        now = clock()
+        user = await _owner(mobile, known, client, now, users=users, journal=journal)
         opened = await open_session(
             user, client, now, method="code", sessions=sessions, tokens=tokens, journal=journal, policy=policy
         )
-        return replace(opened, created=created)
+        return replace(opened, created=known is None)
 
     known = await users.find_by_mobile(mobile)
     async with (
@@ -57,9 +54,22 @@ async def sign_in_with_code(
         if known is None and not creates_accounts:
             raise InvalidCode
         try:
-            return await atomically(journal.transaction, lambda: open_(known.id if known else None))
+            return await atomically(journal.transaction, partial(open_, known))
         except AlreadyRegistered:  # a moment ago, by another request
             winner = await users.find_by_mobile(mobile)
-            if winner is None:
-                raise InvalidCode from None
-            return await atomically(journal.transaction, lambda: open_(winner.id))
+            return await atomically(journal.transaction, partial(open_, winner))
+
+
+async def _owner(
+    mobile: str, known: User | None, client: Client, now: datetime, *, users: Users, journal: Journal
+) -> User:
+    """Return the number's account, locked, and made where there was none."""
+    if known is None:
+        new = NewUser(mobile, None, None, None, now)
+        user_id = await add_user(new, client, method="code", users=users, journal=journal)
+    else:
+        user_id = known.id
+    user = await users.lock(user_id)
+    if user is None or user.mobile != mobile or not user.enabled:
+        raise InvalidCode
+    return user
