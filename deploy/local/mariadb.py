@@ -36,6 +36,8 @@ class MariaDb(Server):
         super().__init__(folder, port, patience=patience)
         self._speed = SMALL if durable else (*SMALL, *FORGETFUL)
         self._data = self.folder / "data"
+        # Of its own: a server deletes at its start whatever temporary tables it finds there.
+        self._scratch = self.folder / "tmp"
 
     @property
     def url(self) -> str:
@@ -49,6 +51,7 @@ class MariaDb(Server):
         super()._prepare()
         if not self._data.exists():
             self._install()
+        self._scratch.mkdir(exist_ok=True)
         # Run at each start, before the first connection is let in.
         write_private(
             self.folder / "init.sql",
@@ -79,6 +82,7 @@ class MariaDb(Server):
             str(require("mariadbd", "mysqld")),
             *self._basics(self._data),
             *self._speed,
+            f"--tmpdir={self._scratch}",
             f"--port={self.port}",
             f"--bind-address={LOOPBACK}",
             "--skip-networking=OFF",

@@ -72,6 +72,12 @@ def query(server: MariaDb, statement: str, timeout: int = 5) -> object:
         return cursor.fetchone()
 
 
+def test_no_other_server_deletes_its_temporary_tables(servers: Servers, folder: Path) -> None:
+    row = query(servers.mariadb, "SELECT @@tmpdir")
+    assert isinstance(row, tuple)
+    assert Path(row[0]).is_relative_to(folder)
+
+
 def client(server: Redis) -> "Client":
     return Client.from_url(server.url, socket_timeout=0.5, retry=Retry(NoBackoff(), 0))
 
