@@ -40,7 +40,7 @@ class Effort:
     seconds: int
     load: int
     samples: int
-    users: int
+    millions: int
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -49,7 +49,7 @@ Rounds = Annotated[int, typer.Option(min=1, max=9, help="Rounds of each comparis
 Seconds = Annotated[int, typer.Option(min=1, max=9, help="Length of one load.")]
 Load = Annotated[int, typer.Option(min=3, max=60, help="Seconds of sign-ins, and of idleness before.")]
 Samples = Annotated[int, typer.Option(min=4, max=100, help="Sign-ins that fail, of each kind.")]
-Users = Annotated[int, typer.Option(min=2_000, max=100_000_000, help="Accounts of the large table.")]
+Millions = Annotated[int, typer.Option(min=1, max=100, help="Millions of accounts in the large table.")]
 
 
 @app.command()
@@ -59,7 +59,7 @@ def main(
     seconds: Seconds = 3,
     load: Load = 30,
     samples: Samples = 40,
-    users: Users = 10_000_000,
+    millions: Millions = 10,
 ) -> None:
     """Measure, print, and write benchmarks/results/ where everything was measured."""
     names = set(chosen or Benchmark)
@@ -67,7 +67,7 @@ def main(
     busy = busy_percent()
     if busy is not None and busy > QUIET_PERCENT:
         console.print(f"the machine is {busy:.0f} % busy with other things: figures suffer", style="yellow")
-    effort = Effort(rounds, seconds, load, samples, users)
+    effort = Effort(rounds, seconds, load, samples, millions)
     try:
         with TemporaryDirectory(prefix="dialpass-bench-") as folder:
             sections = list(_sections(names, Path(folder), effort, _speaker(console)))
@@ -89,7 +89,7 @@ def _sections(names: Collection[Benchmark], folder: Path, effort: Effort, say: R
         with running_system(folder, say) as system:
             yield from (measure(system) for name, measure in measures.items() if name in names)
     if Benchmark.LOOKUPS in names:
-        yield lookups.measure(folder, effort.rounds, effort.seconds, effort.users, say)
+        yield lookups.measure(folder, effort.rounds, effort.seconds, effort.millions * 1_000_000, say)
 
 
 def _of_the_system(effort: Effort, say: Report) -> dict[Benchmark, Callable[[System], Section]]:

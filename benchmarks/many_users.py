@@ -16,13 +16,15 @@ from shared import mysql_url
 
 BUFFER_POOL_MEGABYTES = 2048
 PASSWORD_HASH = "$2b$12$" + "a" * 53  # as long as a real one; nobody signs in
-MOST_AT_ONCE = 1_000_000
-INSERT = "INSERT INTO users (mobile, password_hash, created_at) VALUES (%s, %s, %s)"
-# Each statement copies a range of the accounts to numbers behind all others.
-COPY = """
+A_THOUSAND = 1_000
+THOUSANDS_AT_ONCE = 500
+COUNT = "CREATE TABLE IF NOT EXISTS a_thousand (n INT PRIMARY KEY)"
+COUNT_ON = "INSERT IGNORE INTO a_thousand (n) VALUES (%s)"
+# Adds as many thousands of accounts as are asked for, the first of them with a given number.
+ADD = """
 INSERT INTO users (mobile, password_hash, created_at)
-SELECT CONCAT('15', LPAD(CAST(SUBSTRING(mobile, 3) AS UNSIGNED) + %s, 9, '0')), password_hash, created_at
-FROM users WHERE mobile >= %s AND mobile < %s
+SELECT CONCAT('15', LPAD(%s + thousands.n * 1000 + ones.n, 9, '0')), %s, %s
+FROM a_thousand AS thousands STRAIGHT_JOIN a_thousand AS ones WHERE thousands.n < %s
 """
 
 
@@ -52,20 +54,17 @@ def mobile(number: int) -> str:
 
 
 def grow(url: str, have: int, wanted: int) -> None:
-    """Add accounts until there are as many as wanted."""
+    """Add accounts, in thousands, until there are as many as wanted."""
     address = mysql_url.parse(url)
     ((host, port),) = address.nodes
+    now = datetime.now(UTC).replace(tzinfo=None)
     with pymysql.connect(
         host=host, port=port, user=address.user, password=address.password, database=address.database,
-        charset="utf8mb4",
+        autocommit=True,
     ) as connection, connection.cursor() as cursor:  # fmt: skip
-        if not have:
-            have = min(wanted, 1_000)
-            now = datetime.now(UTC).replace(tzinfo=None)
-            cursor.executemany(INSERT, [(mobile(number), PASSWORD_HASH, now) for number in range(have)])
+        cursor.execute(COUNT)
+        cursor.executemany(COUNT_ON, [(number,) for number in range(A_THOUSAND)])
         while have < wanted:
-            step = min(have, wanted - have, MOST_AT_ONCE)
-            cursor.execute(COPY, (have, mobile(0), mobile(step)))
-            connection.commit()
-            have += step
-        connection.commit()
+            thousands = min((wanted - have) // A_THOUSAND, THOUSANDS_AT_ONCE)
+            cursor.execute(ADD, (have, PASSWORD_HASH, now, thousands))
+            have += thousands * A_THOUSAND
