@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
@@ -15,11 +16,13 @@ class ServiceProxy:
     """Forwards TCP connections to the ready ones of some replicas, in turn.
 
     Args:
-        probes: the replicas' readiness URLs; the traffic goes to the same host and port.
+        probes: the replicas' readiness URLs; may change meanwhile.
+        targets: where the traffic of a replica goes, by its readiness URL, if not to the same host and port.
     """
 
-    def __init__(self, probes: list[str]) -> None:
+    def __init__(self, probes: list[str], targets: Mapping[str, str] | None = None) -> None:
         self._probes = probes
+        self._targets = targets or {}
         self._ready: list[str] = []
         self._turn = itertools.count()
 
@@ -44,7 +47,7 @@ class ServiceProxy:
             await self._look()
 
     async def _look(self) -> None:
-        self._ready = [probe for probe in self._probes if await self._is_ready(probe)]
+        self._ready = [probe for probe in list(self._probes) if await self._is_ready(probe)]
 
     async def _is_ready(self, probe: str) -> bool:
         with suppress(aiohttp.ClientError):
@@ -53,7 +56,8 @@ class ServiceProxy:
         return False
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        target = urlsplit(self._ready[next(self._turn) % len(self._ready)])
+        probe = self._ready[next(self._turn) % len(self._ready)]
+        target = urlsplit(self._targets.get(probe, probe))
         to_reader, to_writer = await asyncio.open_connection(target.hostname, target.port)
         await asyncio.gather(_copy(reader, to_writer), _copy(to_reader, writer), return_exceptions=True)
 
