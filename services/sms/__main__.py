@@ -5,9 +5,8 @@ from functools import partial
 
 import typer
 
-from services.sms import app
+from services.sms.commands import dead, ledger, provider, queue, send
 from services.sms.settings import SmsSettings
-from shared import lifecycle
 
 # Without typer's own tracebacks, which show local variables and so secrets.
 cli = typer.Typer(
@@ -18,14 +17,20 @@ cli = typer.Typer(
 )
 
 
-@cli.callback()
-def main() -> None:
-    """Keep `serve` a command of its own, as in the other services."""
+cli.command("send")(send.send)
+cli.add_typer(dead.cli, name="dead")
+cli.add_typer(queue.cli, name="queue")
+cli.add_typer(ledger.cli, name="ledger")
+cli.add_typer(provider.cli, name="provider")
 
 
 @cli.command()
 def serve() -> None:
     """Consume send-code messages until SIGTERM."""
+    # Imported here: the other commands need none of it.
+    from services.sms import app  # noqa: PLC0415
+    from shared import lifecycle  # noqa: PLC0415
+
     settings = SmsSettings.load()
     sys.exit(lifecycle.serve("sms", settings, partial(app.build, settings)))
 

@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import aio_pika
 import aiohttp
 import pytest
+from aio_pika.abc import AbstractChannel
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
@@ -17,10 +19,12 @@ from services.auth.sessions import MysqlSessions
 from services.auth.users import MysqlUsers
 from services.sms.provider_setup import ProviderParts, open_provider
 from shared import redis_client
+from shared.amqp import DEAD_QUEUE, declare_sms_topology
 from shared.metrics import AuthMetrics, ProviderMetrics, new_registry
 from tests.client import new_mobile
 from tests.fakes import NOW
 from tests.integration.provider import OpenWorker, Simulator, provider_settings, running_simulator
+from tests.system import System
 
 
 @pytest.fixture
@@ -67,3 +71,14 @@ def sessions(database: Database) -> MysqlSessions:
 async def user_id(database: Database) -> int:
     """An account."""
     return await MysqlUsers(database).add(NewUser(new_mobile(), None, None, None, NOW))
+
+
+@pytest.fixture
+async def dead_queue(system: System) -> AsyncIterator[AbstractChannel]:
+    """A channel to the dead queue, which is empty."""
+    connection = await aio_pika.connect(system.env["AMQP_URL"])
+    async with connection:
+        channel = await connection.channel()
+        await declare_sms_topology(channel)
+        await (await channel.get_queue(DEAD_QUEUE)).purge()
+        yield channel

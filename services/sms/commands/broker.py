@@ -1,0 +1,64 @@
+"""The commands' way to RabbitMQ: one channel for as long as the command runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aio_pika
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from pydantic import SecretStr
+
+from services.sms.commands.output import broker_errors
+from shared import request_ids
+from shared.amqp import AMQP_FAILURES, SEND_CODE_QUEUE, SMS_EXCHANGE
+from shared.messages import SendCode, SendCodeV2, encode_send_code
+from shared.sealing import Sealer
+
+_CONNECT_SECONDS = 5.0
+_PUBLISH_SECONDS = 10.0
+
+
+@asynccontextmanager
+async def open_connection(urls: SecretStr) -> AsyncIterator[AbstractConnection]:
+    """Connect to the first of the broker's nodes that answers, for the block's time."""
+    with broker_errors():
+        connection = await _connect(urls.get_secret_value().split(","))
+        async with connection:
+            yield connection
+
+
+@asynccontextmanager
+async def open_channel(urls: SecretStr) -> AsyncIterator[AbstractChannel]:
+    """Open a channel that confirms what it publishes, and raises for what has no queue."""
+    async with open_connection(urls) as connection:
+        yield await connection.channel(publisher_confirms=True, on_return_raises=True)
+
+
+async def publish(channel: AbstractChannel, sealer: Sealer, message: SendCode) -> None:
+    """Publish a send-code message; returns once the broker has stored it."""
+    exchange = await channel.get_exchange(SMS_EXCHANGE, ensure=False)
+    async with asyncio.timeout(_PUBLISH_SECONDS):
+        await exchange.publish(
+            Message(
+                encode_send_code(message, sealer),
+                content_type="application/json",
+                delivery_mode=DeliveryMode.PERSISTENT,
+                message_id=message.message_id,
+                timestamp=message.created_at,
+                type=SendCodeV2.TYPE,
+                app_id="dialpass-sms",
+                headers={"request_id": request_ids.accept_or_create(None)},
+            ),
+            routing_key=SEND_CODE_QUEUE,
+            mandatory=True,
+        )
+
+
+async def _connect(urls: list[str]) -> AbstractConnection:
+    for url in urls[:-1]:
+        try:
+            return await aio_pika.connect(url.strip(), timeout=_CONNECT_SECONDS)
+        except AMQP_FAILURES:
+            continue
+    return await aio_pika.connect(urls[-1].strip(), timeout=_CONNECT_SECONDS)

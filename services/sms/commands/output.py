@@ -1,0 +1,97 @@
+"""How the commands answer: a table for people, JSON for scripts, one line where something is wrong."""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shared.amqp import AMQP_FAILURES
+from shared.redis_client import REDIS_FAILURES
+
+EXIT_FAILED = 1
+# Wide enough for a row to stay a line where the output goes into a file or another program.
+_WIDTH_ELSEWHERE = 200
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Row = Mapping[str, Any]
+
+_Result = TypeVar("_Result")
+
+
+class CommandFailed(Exception):
+    """The command cannot go on; the message says why, in one line."""
+
+
+def run(work: Coroutine[None, None, _Result]) -> _Result:
+    """Run a command's work; a failure ends the process with one line and status 1."""
+    logging.disable()  # libraries would tell of it too
+    try:
+        return asyncio.run(work)
+    except CommandFailed as error:
+        fail(str(error))
+
+
+def fail(message: str) -> NoReturn:
+    """End the process with one line and status 1."""
+    typer.echo(message, err=True)
+    raise typer.Exit(EXIT_FAILED)
+
+
+@contextmanager
+def broker_errors() -> Iterator[None]:
+    """Tell of RabbitMQ's failures in one line."""
+    try:
+        yield
+    except AMQP_FAILURES as error:
+        raise CommandFailed(f"RabbitMQ does not answer ({type(error).__name__}); see AMQP_URL") from error
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Tell of Redis's failures in one line."""
+    try:
+        yield
+    except REDIS_FAILURES as error:
+        raise CommandFailed(f"Redis does not answer ({type(error).__name__}); see REDIS_URL") from error
+
+
+def show_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print rows, of each the columns; all members of them where JSON is asked for."""
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    _console().print(table)
+
+
+def show_record(record: Row, *, as_json: bool) -> None:
+    """Print one record, a member a line."""
+    if as_json:
+        _print_json(record)
+        return
+    table = Table("", "", box=None, pad_edge=False, show_header=False)
+    for name, value in record.items():
+        table.add_row(name, _cell(value))
+    _console().print(table)
+
+
+def _print_json(document: object) -> None:
+    typer.echo(json.dumps(document, ensure_ascii=False, default=str))
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None or value == "" else str(value)
+
+
+def _console() -> Console:
+    width = None if sys.stdout.isatty() else _WIDTH_ELSEWHERE
+    return Console(width=width, highlight=False, markup=False, emoji=False)
