@@ -1,0 +1,32 @@
+"""Guides and runbooks name what there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    path
+    for folder in (ROOT / "docs", ROOT / "deploy" / "k8s", ROOT / "deploy" / "runbooks")
+    for path in sorted(folder.glob("*.md"))
+] + [ROOT / "README.md"]
+LINK = re.compile(r"\]\((?!https?://)([^)#]+)\)")
+SETTING = re.compile(r"`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`")
+# Not ours: of tools, of the SDK for traces, and parts of a Secret.
+OTHERS = {"DB_HOST", "DB_PORT", "DB_USER", "DB_NAME", "MYSQL_PWD", "OTEL_TRACES_SAMPLER", "MANAGEMENT_URL"}
+
+
+@pytest.fixture(name="page", params=PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def _page(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+def test_every_link_leads_somewhere(page: Path) -> None:
+    targets = LINK.findall(page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_setting_is_one(page: Path) -> None:
+    settings = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+    assert set(SETTING.findall(page.read_text())) - settings - OTHERS == set()
