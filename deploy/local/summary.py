@@ -11,7 +11,8 @@ from deploy.local.supply import Supply
 
 def lines(ports: Settings, supply: Supply, run: Path) -> list[tuple[str, str]]:
     """Return what there is to know, label by label."""
-    shown = [("gateway", f"http://localhost:{ports['GATEWAY_PORT']}/")]
+    gateway = f"http://localhost:{ports['GATEWAY_PORT']}/"
+    shown = [("gateway", f"{gateway}   a page to try it all; the API at {gateway}docs/")]
     if "SIMULATOR_PORT" in ports:
         inbox = f"http://localhost:{ports['SIMULATOR_PORT']}/"
         shown.append(("inbox", f"{inbox}   the SMS texts show up here"))

@@ -1,5 +1,6 @@
 """Commands of the auth service: `python -m services.auth --help`."""
 
+import json
 import sys
 from functools import partial
 from typing import Annotated, NoReturn
@@ -59,6 +60,15 @@ def migrate(
     except migrations.MigrationFailed as error:
         _fail(str(error))
     typer.echo(f"applied: {', '.join(done)}" if done else "the database is up to date")
+
+
+@cli.command("openapi")
+def describe_api() -> None:
+    """Print the description of the public API, to be kept in services/gateway/pages/openapi.json."""
+    from services.auth import openapi  # noqa: PLC0415
+    from services.auth.handlers import PUBLIC_ROUTES  # noqa: PLC0415
+
+    typer.echo(json.dumps(openapi.build(PUBLIC_ROUTES), indent=2, ensure_ascii=False))
 
 
 def _fail(message: str) -> NoReturn:

@@ -37,6 +37,9 @@ class RabbitEvents:
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 await self._publish(event)
         except AMQP_FAILURES as error:
+            if isinstance(error, TimeoutError) and self.link.up:
+                # A channel that was opened while a quorum queue elected its leader may wait for ever.
+                self.link.lost()
             self._metrics.dependency_failures.labels("rabbitmq").inc()
             log.warning("event_not_published", event_id=event.event_id, error=type(error).__name__)
             raise Unavailable from error

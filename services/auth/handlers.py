@@ -78,14 +78,13 @@ class JwksHandler(JsonHandler):
         return schemas.JwksResponse.model_validate(self.auth.keys.jwks())
 
 
-_ROUTES: Routes = [
+PUBLIC_ROUTES: Routes = [
     (r"/code/?", "/code/", CodeHandler),
     (r"/code/([0-9a-f]{32})/?", "/code/{message_id}/", CodeStatusHandler),
     (r"/register/?", "/register/", RegisterHandler),
     (r"/\.well-known/jwks\.json/?", "/.well-known/jwks.json", JwksHandler),
     *ACCOUNT_ROUTES,
     *SESSION_ROUTES,
-    *INTERNAL_ROUTES,
 ]
 
 
@@ -93,7 +92,10 @@ def make_application(
     auth: Auth, ops_routes: list[tuple[str, type[RequestHandler], dict[str, Any]]]
 ) -> Application:
     """Return the Tornado application of the endpoints and, beside them, the operators' ones."""
-    routes = [(pattern, handler, {"auth": auth, "route": route}) for pattern, route, handler in _ROUTES]
+    routes = [
+        (pattern, handler, {"auth": auth, "route": route})
+        for pattern, route, handler in (*PUBLIC_ROUTES, *INTERNAL_ROUTES)
+    ]
     return Application(
         [*routes, *ops_routes],
         default_handler_class=NotFoundHandler,

@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationInfo,
+    WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
@@ -96,14 +97,20 @@ Mobile = Annotated[
     AfterValidator(_mobile),
     Field(description="11 digits for mainland numbers, else E.164 with +", examples=["13800000000"]),
 ]
-Nickname = Annotated[Text_, AfterValidator(_nickname)]
-Avatar = Annotated[Text_, AfterValidator(_avatar)]
+Nickname = Annotated[
+    Text_, AfterValidator(_nickname), Field(description="1 to 64 characters, no control characters")
+]
+Avatar = Annotated[
+    Text_, AfterValidator(_avatar), Field(description="an http or https URL of at most 512 characters")
+]
 # To be declared after mobile and nickname, which its check looks at.
 NewPassword = Annotated[
     Text_, AfterValidator(_acceptable), Field(description="8 to 128 characters of any script", repr=False)
 ]
 Timestamp = Annotated[
-    datetime, PlainSerializer(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}Z", return_type=str)
+    datetime,
+    PlainSerializer(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}Z", return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]
 
 

@@ -9,7 +9,8 @@ from services.gateway.access import Access
 from services.gateway.client_address import ClientAddresses
 from services.gateway.cors import CorsPolicy
 from services.gateway.edge import Edge
-from services.gateway.routes import Route, RouteTable, auth_routes, callback_routes
+from services.gateway.public_pages import PublicPages
+from services.gateway.routes import Route, RouteTable, auth_routes, callback_routes, page_routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Upstream
 from shared import ops, tracing
@@ -126,6 +127,7 @@ def _routes(settings: GatewaySettings, upstreams: _Upstreams) -> RouteTable:
         [
             *auth_routes(upstreams.get("auth", settings.auth_url), timeout, max_body),
             *callback_routes(upstreams.get("sms", settings.sms_url), timeout),
+            *page_routes(PublicPages(), timeout, max_body),
             *platform,
         ]
     )

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from services.gateway.access import TokenRule
-from services.gateway.routes import AUTH_PREFIXES, CALLBACK_PREFIX
+from services.gateway.routes import AUTH_PREFIXES, CALLBACK_PREFIX, PAGE_PREFIXES
 
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~\-]+)+", re.ASCII)
 _SEPARATORS = re.compile(r"[,\s]+")
@@ -15,8 +15,8 @@ _LONGEST_SECONDS = 300.0
 _LARGEST_BYTES = 16 * 1024 * 1024
 # The system's own first segments, and those that it keeps for itself.
 _RESERVED = frozenset(
-    {"/" + prefix.split("/")[1] for prefix in [*AUTH_PREFIXES, CALLBACK_PREFIX]}
-    | {"/internal", "/docs", "/openapi.json", "/problems", "/healthz", "/readyz", "/metrics"}
+    {"/" + prefix.split("/")[1] for prefix in [*AUTH_PREFIXES, CALLBACK_PREFIX, *PAGE_PREFIXES]}
+    | {"/internal", "/problems", "/healthz", "/readyz", "/metrics"}
 )
 
 

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import unquote
 
 from services.gateway.access import TokenRule
-from services.gateway.upstream import Upstream
+from services.gateway.upstream_call import UpstreamCall
 
 # A hundred status reports, url-encoded twice, with room to spare.
 _MAX_CALLBACK_BYTES = 512 * 1024
@@ -24,8 +25,19 @@ AUTH_PREFIXES = {
     "/.well-known": TokenRule.NONE,
 }
 CALLBACK_PREFIX = "/callbacks"
+PAGE_PREFIXES = ("/", "/docs", "/openapi.json")
 _UNUSUAL = re.compile(r"[%;\\]|//|\.\.")
 _PARAMETERS = re.compile(r";[^/]*")
+
+
+class Target(Protocol):
+    """What answers a route's requests: another service, or a part of this one."""
+
+    name: str
+    host_header: str
+
+    def send(self, call: UpstreamCall) -> None:
+        """Take a request; its receiver is told the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,7 @@ class Route:
     """
 
     prefix: str
-    upstream: Upstream
+    upstream: Target
     timeout: float
     max_body: int
     token: TokenRule
@@ -91,11 +103,16 @@ def _plain(path: str) -> str | None:
     return decoded
 
 
-def auth_routes(upstream: Upstream, timeout: float, max_body: int) -> list[Route]:
+def auth_routes(upstream: Target, timeout: float, max_body: int) -> list[Route]:
     """Return the public paths of the auth service."""
     return [Route(prefix, upstream, timeout, max_body, rule) for prefix, rule in AUTH_PREFIXES.items()]
 
 
-def callback_routes(upstream: Upstream, timeout: float) -> list[Route]:
+def callback_routes(upstream: Target, timeout: float) -> list[Route]:
     """Return the public paths of the SMS worker; its operators' endpoints are not among them."""
     return [Route(CALLBACK_PREFIX, upstream, timeout, _MAX_CALLBACK_BYTES, TokenRule.NONE)]
+
+
+def page_routes(pages: Target, timeout: float, max_body: int) -> list[Route]:
+    """Return the paths of the gateway's own pages."""
+    return [Route(prefix, pages, timeout, max_body, TokenRule.NONE) for prefix in PAGE_PREFIXES]

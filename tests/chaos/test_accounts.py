@@ -12,12 +12,13 @@ from aio_pika.abc import AbstractQueue
 
 from deploy.local.fleet import Servers
 from services.auth.database import Database
-from shared.events import EVENTS_EXCHANGE, UserRegistered, decode_event
+from shared.events import EVENTS_EXCHANGE, ProfileChanged, UserRegistered, decode_event
+from tests.accounts import PASSWORD, store_account
 from tests.client import Api, Phone, new_mobile
 from tests.system import System
 
-PASSWORD = "correct horse 电池"
 MOBILES = 120
+QUEUE = "tests.changes"
 Harm = Callable[[System, Database], Awaitable[None]]
 
 
@@ -120,3 +121,47 @@ async def receive(queue: AbstractQueue, accounts: list[int]) -> dict[str, UserRe
         assert isinstance(event, UserRegistered)
         events[event.event_id] = event
     return events
+
+
+async def test_events_wait_for_a_broker_that_is_down_and_then_come_in_order(
+    own_system: System, own_api: Api, servers: Servers, database: Database
+) -> None:
+    mobile = new_mobile()
+    user_id = await store_account(database, mobile)
+    token = (await own_api.post("/login/", {"mobile": mobile, "password": PASSWORD}))["token"]
+    await declare_durable(servers)
+    await asyncio.to_thread(servers.rabbitmq.stop)
+    headers = {"Authorization": f"Bearer {token}"}
+    changes: list[dict[str, str]] = [{"nickname": f"name {number}"} for number in range(20)]
+    for change in [*changes, {"avatar": "https://example.com/a.png"}]:
+        assert (await own_api.call("PATCH", "/me/", change, headers=headers)).status == 200
+    await asyncio.to_thread(servers.rabbitmq.start)
+    members = await receive_changes(servers, user_id, wanted=21)
+    assert members == [["nickname"]] * 20 + [["avatar"]]
+
+
+async def declare_durable(servers: Servers) -> None:
+    """Declare a queue that outlives the broker's process."""
+    async with await aio_pika.connect(servers.rabbitmq.url) as connection:
+        channel = await connection.channel()
+        exchange = await channel.declare_exchange(EVENTS_EXCHANGE, "topic", durable=True)
+        queue = await channel.declare_queue(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+        await queue.bind(exchange, "profile.changed")
+
+
+async def receive_changes(servers: Servers, user_id: int, wanted: int) -> list[list[str]]:
+    """Return what the events of a user say was changed, copies left out, and remove the queue."""
+    changes: dict[str, list[str]] = {}
+    async with await aio_pika.connect(servers.rabbitmq.url) as connection:
+        channel = await connection.channel()
+        queue = await channel.get_queue(QUEUE)
+        async with asyncio.timeout(60), queue.iterator(no_ack=True) as messages:
+            async for message in messages:
+                event = decode_event(message.type, message.body)
+                assert isinstance(event, ProfileChanged)
+                if event.user_id == user_id:
+                    changes.setdefault(event.event_id, list(event.members))
+                if len(changes) == wanted:
+                    break
+        await queue.delete(if_unused=False, if_empty=False)
+    return list(changes.values())

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp import web
 
-from deploy.local.programs import ensure_programs, find
 from tests.client import Api, Phone, new_mobile
 from tests.system import BROWSER_ORIGIN, System
 
@@ -20,14 +19,6 @@ _FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--virtual-time-budget=15000", "--dump-dom",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Path:
-    ensure_programs("chromium")
-    program = find("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    assert program is not None
-    return program
 
 
 async def dom(chromium: Path, url: str) -> str:

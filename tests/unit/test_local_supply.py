@@ -25,7 +25,7 @@ def test_the_summary_tells_where_to_look_and_no_secret(tmp_path: Path) -> None:
     with ExitStack() as closing:
         supply = provide(tmp_path, tmp_path / ".run", GIVEN, closing, report=print)
     shown = dict(lines(ports, supply, tmp_path))
-    assert shown["gateway"] == "http://localhost:9100/"
+    assert shown["gateway"].startswith("http://localhost:9100/ ")
     assert shown["inbox"].startswith("http://localhost:8899/")
     assert "hidden" not in repr(shown)
     assert "http://localhost:9100/code/" in first_request(ports)

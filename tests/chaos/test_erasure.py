@@ -102,6 +102,14 @@ class Person:
         return first
 
 
+async def has_been_told(servers: Servers) -> None:
+    """Wait until the deletion's event is in the queue of who is interested."""
+    for _ in range(100):
+        if b"user.deleted" in await dump_rabbitmq(servers):
+            return
+        await asyncio.sleep(0.1)
+
+
 async def test_a_deleted_accounts_numbers_are_nowhere(
     patient: System, session: aiohttp.ClientSession, servers: Servers, mysql_url: str, unread: None
 ) -> None:
@@ -113,6 +121,7 @@ async def test_a_deleted_accounts_numbers_are_nowhere(
     unsent = await person.ask("reset", person.mobile)  # still in its queue when the account goes
     assert person.mobile.encode() in await asyncio.to_thread(dump_mysql, mysql_url)
     assert await person.call("DELETE", "/me/", {"code": code}) == 204
+    await has_been_told(servers)
     redis = redis_client.connect(servers.redis.url)
     dumps = {
         "mysql": await asyncio.to_thread(dump_mysql, mysql_url),
