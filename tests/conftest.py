@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
+from redis.asyncio import Redis
 
 from deploy.local.fleet import Servers, start_all, stop_all, throwaway
 from deploy.local.programs import ensure_programs
 from services.auth.database import Database
+from shared import redis_client
+from tests.apart import place_apart
 from tests.client import Api, Phone
 from tests.system import System, make_system, run
 
@@ -38,13 +41,22 @@ async def database(mysql_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def system(servers: Servers, mysql_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """The whole system as processes, shared by the tests that leave it as it is."""
-    running = make_system(servers, mysql_url, tmp_path_factory.mktemp("system"))
+def system(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The whole system as processes, shared by the tests that leave it as it is, in a place of its own."""
+    place = place_apart(servers, "system")
+    running = make_system(servers, place["MYSQL_URL"], tmp_path_factory.mktemp("system"), **place)
     running.start()
     yield running
     statuses = running.stop()
     assert set(statuses.values()) == {0}, statuses
+
+
+@pytest.fixture
+async def system_redis(system: System) -> AsyncIterator[Redis]:
+    """The Redis of the shared system."""
+    client = redis_client.connect(system.env["REDIS_URL"])
+    yield client
+    await client.aclose()
 
 
 @pytest.fixture

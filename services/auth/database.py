@@ -26,6 +26,8 @@ _RECYCLE_SECONDS = 600
 # Below the statement's time limit, so that waiting for a lock ends as that and not as a lost connection.
 _LOCK_WAIT_SECONDS = 1
 
+# Locks belong to a server, which may hold the databases of several installations.
+LOCK_NAME = "CONCAT(%s, '.', MD5(DATABASE()))"
 # A connection that nobody uses for longer, because its process has vanished, is closed by the server.
 _EXCLUSIVE_IDLE_SECONDS = 10
 
@@ -135,7 +137,7 @@ class Database:
         The lock goes with the connection; a statement in the block then fails.
 
         Args:
-            lock: the lock's name, known to all processes that want it.
+            lock: the lock's name, known to all processes on the database that want it.
             seconds: how long to wait for it, less than a statement's time limit.
 
         Yields:
@@ -145,13 +147,13 @@ class Database:
             async with translated(_QUERY_SECONDS):
                 await stack.enter_async_context(self._db.aio_connection())
             await self.fetch_one(f"SET SESSION wait_timeout = {_EXCLUSIVE_IDLE_SECONDS}", ())
-            taken = await self.fetch_one("SELECT GET_LOCK(%s, %s)", (lock, seconds)) == (1,)
+            taken = await self.fetch_one(f"SELECT GET_LOCK({LOCK_NAME}, %s)", (lock, seconds)) == (1,)
             try:
                 yield taken
             finally:
                 if taken:
                     with suppress(Unavailable):
-                        await self.fetch_one("SELECT RELEASE_LOCK(%s)", (lock,))
+                        await self.fetch_one(f"SELECT RELEASE_LOCK({LOCK_NAME})", (lock,))
 
     async def fetch_one(self, sql: str, values: Sequence[object]) -> tuple[Any, ...] | None:
         """Run a SELECT and return its first row; tried twice where an idle connection had died."""

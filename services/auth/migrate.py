@@ -9,7 +9,7 @@ from typing import Any
 import peewee
 from peewee_migrate import Router
 
-from services.auth.database import session_parameters
+from services.auth.database import LOCK_NAME, session_parameters
 from shared import mysql_url
 
 _LOCK = "dialpass.migrate"
@@ -95,10 +95,10 @@ def _router(database: Any) -> Any:  # noqa: ANN401
 
 @contextmanager
 def _one_at_a_time(database: Any) -> Iterator[None]:  # noqa: ANN401 - peewee is untyped
-    taken = database.execute_sql("SELECT GET_LOCK(%s, %s)", (_LOCK, _LOCK_SECONDS)).fetchone()
+    taken = database.execute_sql(f"SELECT GET_LOCK({LOCK_NAME}, %s)", (_LOCK, _LOCK_SECONDS)).fetchone()
     if taken != (1,):
         raise MigrationFailed("another migration is running")
     try:
         yield
     finally:
-        database.execute_sql("SELECT RELEASE_LOCK(%s)", (_LOCK,))
+        database.execute_sql(f"SELECT RELEASE_LOCK({LOCK_NAME})", (_LOCK,))

@@ -17,12 +17,14 @@ from tests.system import ORIGIN, System, make_system
 
 
 @pytest.fixture(scope="module")
-def strict(servers: Servers, mysql_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A door that believes the test about its addresses, with limits of its own; others send the texts."""
-    system = make_system(
+def strict(servers: Servers, system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A door that believes the test about its addresses; the shared system sends the texts."""
+    strict = make_system(
         servers,
-        mysql_url,
+        system.env["MYSQL_URL"],
         tmp_path_factory.mktemp("strict"),
+        REDIS_URL=system.env["REDIS_URL"],
+        AMQP_URL=system.env["AMQP_URL"],
         TRUSTED_PROXIES="127.0.0.1",
         CODE_SECRET="another secret, and so other budgets",
         CODE_COOLDOWN="1",
@@ -33,10 +35,10 @@ def strict(servers: Servers, mysql_url: str, tmp_path_factory: pytest.TempPathFa
         SIGN_IN_LIMIT_ACCOUNT="3/hour",
         SIGN_IN_LIMIT_ADDRESS="20/hour",
     )
-    for process in (system.auth, system.gateway):
+    for process in (strict.auth, strict.gateway):
         process.start()
-    yield system
-    system.stop()
+    yield strict
+    strict.stop()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from deploy.local.fleet import Servers
 from services.auth.database import Database
 from tests.client import Api, Phone, Reply, new_mobile, sign_up
 from tests.e2e.second_gateway import second_gateway
@@ -181,13 +180,11 @@ async def test_a_code_signs_in_and_makes_the_account_once(api: Api, phone: Phone
 
 
 async def test_only_hashes_of_refresh_tokens_are_in_the_database(
-    api: Api, mobile: str, servers: Servers
+    api: Api, mobile: str, database: Database
 ) -> None:
     opened = await log_in(api, mobile)
     refreshed = await refresh(api, opened["refresh_token"])
-    database = Database(servers.mariadb.url, pool_size=1)
     rows = await database.fetch_all("SELECT * FROM sessions WHERE id = %s", (opened["session_id"],))
-    await database.close()
     assert len(rows) == 1
     for reply in (opened, refreshed):
         assert reply["refresh_token"] not in repr(rows)

@@ -20,8 +20,8 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded;charset=utf-8"}
 
 
 @pytest.fixture
-def ledger(redis: Redis) -> RedisLedger:
-    return RedisLedger(redis)
+def ledger(system_redis: Redis) -> RedisLedger:
+    return RedisLedger(system_redis)
 
 
 def new_sid() -> str:
