@@ -147,7 +147,7 @@ class Yunpian:
         if code == _SUCCESS:
             return self._accepted(document), Class.DELIVERED
         rule = find_rule(code, f"{document.get('msg')} {document.get('detail')}")
-        self._alert(code, rule)
+        self._note(code, rule)
         once = rule.class_ is Class.UNKNOWN
         answer = Answer(rule.class_.verdict, str(code), self.name, filtered=rule.filtered, once=once)
         return answer, rule.class_
@@ -159,10 +159,13 @@ class Yunpian:
             fee = parts * self._price
         return Answer(Verdict.ACCEPTED, "0", self.name, str(document.get("sid", "")), parts, fee)
 
-    def _alert(self, code: int, rule: Rule) -> None:
-        """Name what the operator has to look at, message by message; a paused account is logged once."""
+    def _note(self, code: int, rule: Rule) -> None:
+        """Name what one has to look at, message by message; a paused account is logged once, elsewhere."""
         if rule.class_ in {Class.BUG, Class.UNKNOWN}:
             log.error("provider_refused", account=self.name, code=code, meaning=rule.meaning)
+        elif rule.class_ is Class.LIMIT:
+            seconds = rule.lasts.total_seconds() or None
+            log.info("number_limited", account=self.name, code=code, meaning=rule.meaning, seconds=seconds)
 
     async def _ask(self, path: str, host: str = "", **form: str) -> Any:  # noqa: ANN401 - any JSON
         try:

@@ -47,17 +47,32 @@ async def simulator(session: aiohttp.ClientSession) -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-async def open_worker(redis: Redis, simulator: Simulator) -> AsyncIterator[OpenWorker]:
+def own_redis_url(servers: Servers) -> str:
+    """A database that no other worker sees: all workers of one share halts, money and slots."""
+    return f"{servers.redis.url.rpartition('/')[0]}/9"
+
+
+@pytest.fixture
+async def own_redis(own_redis_url: str) -> AsyncIterator[Redis]:
+    """The same database, empty."""
+    client = redis_client.connect(own_redis_url)
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def open_worker(own_redis: Redis, simulator: Simulator) -> AsyncIterator[OpenWorker]:
     """Opens workers' providers on one Redis that knows nothing yet; numbers may be texted at will."""
-    for key in await redis.keys("sms:*"):
-        await redis.delete(key)
     for account in ("first", "second"):
         await simulator.set_account(account, limits=False)
     async with AsyncExitStack() as stack:
 
         async def open_worker(registry: CollectorRegistry | None = None, **settings: Any) -> ProviderParts:
             metrics = ProviderMetrics(registry or CollectorRegistry())
-            return await open_provider(provider_settings(simulator.url, **settings), redis, metrics, stack)
+            return await open_provider(
+                provider_settings(simulator.url, **settings), own_redis, metrics, stack
+            )
 
         yield open_worker
 

@@ -167,14 +167,14 @@ async def test_voice_that_is_not_switched_on_halts_no_text(
 
 
 async def test_halts_are_forgotten_with_an_emptied_redis(
-    open_worker: OpenWorker, simulator: Simulator, redis: Redis
+    open_worker: OpenWorker, simulator: Simulator, own_redis: Redis
 ) -> None:
     worker = await open_worker(yunpian_accounts="")
     await simulator.fault(fault="code", code=5, times=1)
     await send(worker)
     await until(lambda: not worker.breaker.closed)
 
-    await redis.flushall()
+    await own_redis.flushdb()
 
     async with asyncio.timeout(10):
         await worker.breaker.wait_closed()
@@ -183,17 +183,17 @@ async def test_halts_are_forgotten_with_an_emptied_redis(
 
 @pytest.mark.parametrize(("tries", "seconds"), [(0, 1), (3, 8), (40, 60)])
 async def test_a_line_that_halts_again_is_probed_later_but_within_a_minute(
-    redis: Redis, tries: int, seconds: int
+    own_redis: Redis, tries: int, seconds: int
 ) -> None:
     line = Line("main", "sms")
-    halts = Halts(redis, [line], ProviderMetrics(CollectorRegistry()))
-    await redis.delete(line.key)
-    await redis.hset(line.key, mapping={"halted": 0, "tries": tries})
+    halts = Halts(own_redis, [line], ProviderMetrics(CollectorRegistry()))
+    await own_redis.delete(line.key)
+    await own_redis.hset(line.key, mapping={"halted": 0, "tries": tries})
 
     await halts.halt(line, "5")
 
-    now = (await redis.time())[0]
-    probe_at = int(await redis.hget(line.key, "probe_at") or 0) / 1000
+    now = (await own_redis.time())[0]
+    probe_at = int(await own_redis.hget(line.key, "probe_at") or 0) / 1000
     assert probe_at == pytest.approx(now + seconds, abs=2)
     assert not await halts.take_probe(line)
-    await redis.delete(line.key)
+    await own_redis.delete(line.key)

@@ -10,7 +10,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from deploy.local.fleet import Servers
 from services.sms.send_budget import NoBudget, SharedBudget
 from shared.metrics import ProviderMetrics
 from tests.client import eventually
@@ -45,15 +44,16 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
 
 
 @pytest.fixture(autouse=True)
-async def _fresh(redis: Redis) -> None:
-    await redis.delete("sms:budget")
+async def _fresh(own_redis: Redis) -> None:
+    await own_redis.delete("sms:budget")
 
 
 @pytest.fixture
-async def slots(servers: Servers, redis: Redis) -> AsyncIterator[list[float]]:
+async def slots(own_redis_url: str) -> AsyncIterator[list[float]]:
     """When each slot was taken, as Redis saw it."""
     times: list[float] = []
-    async with redis.monitor() as monitor:
+    # Without a time limit: nothing happens while the workers start.
+    async with Redis.from_url(own_redis_url, socket_timeout=None) as redis, redis.monitor() as monitor:
 
         async def listen() -> None:
             async for command in monitor.listen():
@@ -66,8 +66,8 @@ async def slots(servers: Servers, redis: Redis) -> AsyncIterator[list[float]]:
         await asyncio.gather(listening, return_exceptions=True)
 
 
-def new_budget(redis: Redis, rate: int, registry: CollectorRegistry | None = None) -> SharedBudget:
-    return SharedBudget(redis, rate, ProviderMetrics(registry or CollectorRegistry()))
+def new_budget(own_redis: Redis, rate: int, registry: CollectorRegistry | None = None) -> SharedBudget:
+    return SharedBudget(own_redis, rate, ProviderMetrics(registry or CollectorRegistry()))
 
 
 def most_in_a_second(times: list[float]) -> int:
@@ -76,8 +76,8 @@ def most_in_a_second(times: list[float]) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-async def test_more_workers_do_not_send_faster(servers: Servers, slots: list[float], workers: int) -> None:
-    command = [sys.executable, "-c", WORKER, servers.redis.url, str(RATE), str(SECONDS)]
+async def test_more_workers_do_not_send_faster(own_redis_url: str, slots: list[float], workers: int) -> None:
+    command = [sys.executable, "-c", WORKER, own_redis_url, str(RATE), str(SECONDS)]
     processes = [
         await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE)
         for _ in range(workers)
@@ -91,17 +91,17 @@ async def test_more_workers_do_not_send_faster(servers: Servers, slots: list[flo
     assert all(taken), "each worker gets a share"
 
 
-async def test_slots_are_spread_over_the_second(redis: Redis, slots: list[float]) -> None:
-    budget = new_budget(redis, 10)
+async def test_slots_are_spread_over_the_second(own_redis: Redis, slots: list[float]) -> None:
+    budget = new_budget(own_redis, 10)
 
     assert all([await budget.take(10) for _ in range(6)])
 
-    await redis.ping()
+    await own_redis.ping()
     assert min(later - earlier for earlier, later in pairwise(slots)) > 0.09
 
 
-async def test_calls_get_their_slots_in_the_order_in_which_they_came(redis: Redis) -> None:
-    budget = new_budget(redis, 50)
+async def test_calls_get_their_slots_in_the_order_in_which_they_came(own_redis: Redis) -> None:
+    budget = new_budget(own_redis, 50)
     order: list[int] = []
 
     async def call(number: int) -> None:
@@ -113,17 +113,17 @@ async def test_calls_get_their_slots_in_the_order_in_which_they_came(redis: Redi
     assert order == list(range(20))
 
 
-async def test_a_call_does_not_wait_longer_than_it_may(redis: Redis) -> None:
+async def test_a_call_does_not_wait_longer_than_it_may(own_redis: Redis) -> None:
     registry = CollectorRegistry()
-    budget = new_budget(redis, 1, registry)
+    budget = new_budget(own_redis, 1, registry)
     await budget.take(10)
 
     assert not await budget.take(0.1)
     assert registry.get_sample_value("dialpass_sms_budget_missed_total") == 1
 
 
-async def test_a_call_that_gave_up_takes_no_slot(redis: Redis) -> None:
-    budget = new_budget(redis, 2)
+async def test_a_call_that_gave_up_takes_no_slot(own_redis: Redis) -> None:
+    budget = new_budget(own_redis, 2)
     await budget.take(10)
     waiting = [asyncio.create_task(budget.take(0.05)) for _ in range(50)]
     assert not any(await asyncio.gather(*waiting))
@@ -132,11 +132,11 @@ async def test_a_call_that_gave_up_takes_no_slot(redis: Redis) -> None:
         assert await budget.take(5)
 
 
-async def test_a_clock_that_was_put_back_does_not_stop_the_sending(redis: Redis) -> None:
-    await redis.set("sms:budget", 4_000_000_000_000_000)
+async def test_a_clock_that_was_put_back_does_not_stop_the_sending(own_redis: Redis) -> None:
+    await own_redis.set("sms:budget", 4_000_000_000_000_000)
 
     async with asyncio.timeout(10):
-        assert await new_budget(redis, 50).take(10)
+        assert await new_budget(own_redis, 50).take(10)
 
 
 async def test_without_a_limit_nothing_waits() -> None:

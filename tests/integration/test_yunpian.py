@@ -100,9 +100,11 @@ async def test_a_bad_number_is_the_users_mistake(yunpian: Yunpian) -> None:
 async def test_the_filter_of_repeated_texts_is_recognised(yunpian: Yunpian) -> None:
     await yunpian.send(outgoing())
 
-    answer = await yunpian.send(outgoing())
+    with capture_logs() as logs:
+        answer = await yunpian.send(outgoing())
 
     assert (answer.verdict, answer.code, answer.filtered) == (Verdict.LIMITED, "8", Filtered.STRONG)
+    assert [(log["event"], log["seconds"]) for log in logs] == [("number_limited", 30)]
 
 
 @pytest.mark.parametrize("kind", IN_DOUBT)
