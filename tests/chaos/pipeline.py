@@ -48,6 +48,7 @@ class Pipeline:
     queue: RabbitSmsQueue
     folder: Path
     workers: list[Process] = field(default_factory=list)
+    unconfirmed: list[SendCode] = field(default_factory=list)
 
     def worker(self, **settings: str) -> Process:
         """Start a worker; `settings` are environment variables."""
@@ -104,6 +105,7 @@ class Pipeline:
             await self.queue.publish(message)
         except SmsUnavailable:
             await statuses.abandon(message.message_id, now())
+            self.unconfirmed.append(message)
             return False
         return True
 

@@ -44,8 +44,14 @@ class TcpProxy:
         """Keep back what comes from the client (`up`) or from the server (`down`)."""
         self._flowing[direction].clear()
 
+    def refuse(self) -> None:
+        """Cut every connection, and each new one at once."""
+        self._refusing = True
+        self.cut()
+
     def release(self) -> None:
         """Let everything flow again."""
+        self._refusing = False
         for flowing in self._flowing.values():
             flowing.set()
 
@@ -59,6 +65,8 @@ class TcpProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         target = urlsplit(self._target)
         try:
+            if self._refusing:
+                raise ConnectionRefusedError
             to_reader, to_writer = await asyncio.open_connection(target.hostname, target.port)
         except OSError:
             writer.transport.abort()
