@@ -123,7 +123,7 @@ class Courier:
         """End a message that was refused, unless the attempt in doubt before it had been accepted."""
         if case.doubt is not None:
             finding = await self.doubts.find(case.message, case.doubt)
-            if finding.found or answer.filtered is not Filtered.NO:
+            if finding.found or _tells(answer.filtered, finding):
                 return await self._accept(case, _found(finding), "filtered")
             if not finding.certain:
                 return await self._come_again(case, "in_doubt", answer.code)
@@ -210,6 +210,15 @@ class Courier:
         account = case.doubt.account if case.doubt else case.attempt.account
         trace = Trace(case.attempts, case.doubt.since if case.doubt else since, account, case.resent)
         return replace(_delivery(case, outcome, why), wait=Wait(delay, trace), resolution=None)
+
+
+def _tells(filtered: Filtered, finding: Finding) -> bool:
+    """Tell whether a filter's refusal means that the attempt in doubt had been accepted.
+
+    A limit of the number says so only where nothing better is to be had: it may have been reached
+    by other texts.
+    """
+    return filtered is Filtered.STRONG or (filtered is Filtered.WEAK and not finding.answered)
 
 
 def _found(finding: Finding) -> Answer:

@@ -25,9 +25,18 @@ class DoubtPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the provider says of an attempt in doubt, and the account that it was found in."""
+    """What the provider says of an attempt in doubt.
+
+    Attributes:
+        found: whether it has accepted it.
+        answered: whether it could be asked.
+        certain: whether its answer is the last word.
+        account: the account that it was found in.
+        sid: the provider's number of it.
+    """
 
     found: bool
+    answered: bool
     certain: bool
     account: str = ""
     sid: str = ""
@@ -55,13 +64,14 @@ class Doubts:
 
         That it is not there is certain only once the provider's records have caught up.
         """
-        certain = self._age(doubt) >= self.policy.lag
+        answered = True
         for account in [doubt.account] if doubt.account else self.provider.accounts:
             found = await self._ask(account, message, doubt)
             if found.search is Search.FOUND:
-                return Finding(found=True, certain=True, account=account, sid=found.sid)
-            certain = certain and found.search is Search.NOT_FOUND
-        return Finding(found=False, certain=certain, account=doubt.account)
+                return Finding(found=True, answered=True, certain=True, account=account, sid=found.sid)
+            answered = answered and found.search is Search.NOT_FOUND
+        certain = answered and self._age(doubt) >= self.policy.lag
+        return Finding(found=False, answered=answered, certain=certain, account=doubt.account)
 
     def may_wait(self, message: SendCode) -> bool:
         """Tell whether a doubt may still be open: not for long after the code has died."""

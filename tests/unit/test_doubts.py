@@ -67,8 +67,16 @@ async def test_the_account_of_a_failover_is_the_one_in_doubt() -> None:
     assert case.provider.only_accounts == [None, "second"]
 
 
-@pytest.mark.parametrize("answer", [SAME_TEXT, TOO_OFTEN])
-@pytest.mark.parametrize(("found", "sid"), [(FOUND, "7"), (NOT_FOUND, ""), (UNKNOWN, "")])
+@pytest.mark.parametrize(
+    ("answer", "found", "sid"),
+    [
+        (SAME_TEXT, FOUND, "7"),
+        (SAME_TEXT, NOT_FOUND, ""),
+        (SAME_TEXT, UNKNOWN, ""),
+        (TOO_OFTEN, FOUND, "7"),
+        (TOO_OFTEN, UNKNOWN, ""),
+    ],
+)
 async def test_the_filter_tells_that_the_attempt_in_doubt_had_been_accepted(
     answer: Answer, found: Found, sid: str
 ) -> None:
@@ -76,6 +84,15 @@ async def test_the_filter_tells_that_the_attempt_in_doubt_had_been_accepted(
     delivery = await case.deliver(died())
     assert (delivery.outcome, delivery.detail, delivery.resolution) == ("accepted", sid, "filtered")
     assert case.provider.searches == [("main", "13800000000", TEXT, NOW)]
+
+
+async def test_a_limit_that_other_texts_may_have_reached_leaves_the_doubt() -> None:
+    case = (await in_doubt()).after(5).answering(TOO_OFTEN, found=NOT_FOUND)
+    delivery = await case.deliver(died())
+    assert delivery.outcome == "in_doubt"
+    assert delivery.wait is not None
+    case.after(LAG).answering(TOO_OFTEN, found=NOT_FOUND)
+    assert (await case.deliver(delivery.wait.trace)).outcome == "limited"
 
 
 async def test_a_doubt_outlives_attempts_that_were_not_sent() -> None:
