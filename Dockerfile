@@ -18,10 +18,12 @@ COPY requirements/runtime.txt /build/
 RUN python -m venv --without-pip /venv \
     && python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: --no-deps \
         --no-compile -r /build/runtime.txt
-# Nor does anything import the packages' own tests, and the places and carriers of the world's numbers.
+# Nor does anything import the packages' own tests, the places and carriers of the world's numbers, and
+# the grammars of languages other than that of our tracebacks.
 RUN find /venv/lib -name '*.so' -exec strip --strip-unneeded {} + \
     && cd /venv/lib/python3*/site-packages \
     && rm -r tornado/test phonenumbers/geodata phonenumbers/carrierdata phonenumbers/tzdata \
+    && find pygments/lexers -name '*.py' ! -name __init__.py ! -name _mapping.py ! -name python.py -delete \
     && /venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /venv/lib
 
 COPY shared /build/services/shared
