@@ -19,7 +19,7 @@ import structlog
 
 from services.sms.reports import Batch
 from services.sms.yunpian import CannotAsk
-from services.sms.yunpian_reports import UnreadableReports, read_items
+from services.sms.yunpian_reports import read_items
 from shared.in_flight import InFlight
 from shared.message_status import now
 from shared.metrics import ReportMetrics
@@ -29,7 +29,6 @@ from shared.tasks import cancel
 _PAGE_SIZE = 20
 _MAX_PAUSE_SECONDS = 60.0
 _FAREWELL_SECONDS = 1.0
-_FAILURES = (CannotAsk, UnreadableReports, *REDIS_FAILURES)
 
 log = structlog.get_logger()
 
@@ -108,7 +107,7 @@ class ReportPuller:
             try:
                 await self._round()
                 failures = 0
-            except _FAILURES as error:
+            except Exception as error:  # noqa: BLE001 - it must never stop trying
                 failures += 1
                 self._metrics.pulls.labels("failed").inc()
                 log.warning("reports_not_pulled", error=_why(error), failures=failures)

@@ -11,7 +11,6 @@ from deploy.local.simulator.codes import Refused
 from deploy.local.simulator.messages import Sent
 from deploy.local.simulator.settings import FIRST_ACCOUNT, SimulatorSettings
 
-_FIRST_SID = 10_000_000_001
 _INBOX_SIZE = 10_000
 
 
@@ -52,7 +51,8 @@ class Accounts:
 
 def open_accounts(settings: SimulatorSettings, clock: Callable[[], float]) -> Accounts:
     """Return the accounts that the settings name."""
-    sids = itertools.count(_FIRST_SID)
+    # Never again the numbers of an earlier run, which the workers' Redis may still know.
+    sids = itertools.count(int(clock() * 1000))
     by_name = {name: Account(name, settings, clock, sids) for name in settings.keys}
     by_key = {key: by_name[name] for name, key in settings.keys.items()}
     return Accounts(by_name, deque(maxlen=_INBOX_SIZE), by_key)
