@@ -116,7 +116,7 @@ async def test_a_body_of_64_kib_is_read(api: Api) -> None:
     assert_problem(await api.call("POST", "/code/", data=body, headers=JSON), 400)
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere/", "/codex/", "/code/xyz/", "/healthz", "/metrics"])
+@pytest.mark.parametrize("path", ["/nowhere/", "/codex/", "/code/xyz/", "/healthz", "/metrics"])
 async def test_an_unknown_path_is_404(api: Api, path: str) -> None:
     assert_problem(await api.get(path), 404)
 

@@ -11,7 +11,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
 from deploy.local.fleet import Servers
-from services.auth.database import Database
+from services.auth.database import LOCK_NAME, Database
 from services.auth.event_exchange import RabbitEvents
 from services.auth.events import MysqlEvents
 from services.auth.outbox import MysqlOutbox
@@ -131,7 +131,7 @@ async def kill_the_lock_holder(database: Database) -> None:
 
 async def lock_holders(database: Database) -> AsyncIterator[int | None]:
     for _ in range(500):
-        row = await database.fetch_one("SELECT IS_USED_LOCK('dialpass.outbox')", ())
+        row = await database.fetch_one(f"SELECT IS_USED_LOCK({LOCK_NAME})", ("dialpass.outbox",))
         yield row[0] if row else None
         await asyncio.sleep(0.02)
 
