@@ -1,7 +1,8 @@
 """Writes what Grafana and Kubernetes read from what people write: `make monitoring`.
 
 `dashboards/*.yaml` says what is shown; Grafana's JSON of it goes to `deploy/dashboards/`. `alerts.yaml` is
-what Prometheus reads; the PrometheusRule for Kubernetes holds the same groups.
+what Prometheus reads; the PrometheusRule for Kubernetes holds the same groups, and a ConfigMap the
+dashboards, for Grafana's sidecar.
 """
 
 import json
@@ -13,29 +14,50 @@ import yaml
 
 HERE = Path(__file__).parent
 DASHBOARDS = HERE.parent / "dashboards"
-RULE = HERE.parent / "k8s" / "components" / "monitoring" / "prometheusrule.yaml"
+COMPONENT = HERE.parent / "k8s" / "components" / "monitoring"
 COLUMNS, WIDTH, HEIGHT = 3, 8, 8
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
-NOTE = "# Written by `make monitoring` from deploy/monitoring/alerts.yaml.\n"
+NOTE = "# Written by `make monitoring` from deploy/monitoring/{}.\n"
 
 
 def files() -> Iterator[tuple[Path, str]]:
     """Yield each file to write, and its content."""
-    for source in sorted((HERE / "dashboards").glob("*.yaml")):
-        content = dashboard(yaml.safe_load(source.read_text(encoding="utf-8")))
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-        yield DASHBOARDS / f"{source.stem}.json", text + "\n"
-    yield RULE, NOTE + prometheus_rule((HERE / "alerts.yaml").read_text(encoding="utf-8"))
+    dashboards = {
+        f"{source.stem}.json": dashboard(yaml.safe_load(source.read_text(encoding="utf-8")))
+        for source in sorted((HERE / "dashboards").glob("*.yaml"))
+    }
+    for name, content in dashboards.items():
+        yield DASHBOARDS / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    yield COMPONENT / "dashboards.yaml", NOTE.format("dashboards/") + config_map(dashboards)
+    alerts = (HERE / "alerts.yaml").read_text(encoding="utf-8")
+    yield COMPONENT / "prometheusrule.yaml", NOTE.format("alerts.yaml") + prometheus_rule(alerts)
+
+
+def config_map(dashboards: dict[str, dict[str, Any]]) -> str:
+    """Return the ConfigMap that Grafana's sidecar looks for, by its label."""
+    return _manifest(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "dialpass-dashboards", "labels": {"grafana_dashboard": "1"}},
+            "data": {name: json.dumps(content, ensure_ascii=False) for name, content in dashboards.items()},
+        }
+    )
 
 
 def prometheus_rule(alerts: str) -> str:
     """Return the custom resource with the groups of a file of rules."""
-    resource = {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "PrometheusRule",
-        "metadata": {"name": "dialpass"},
-        "spec": yaml.safe_load(alerts),
-    }
+    return _manifest(
+        {
+            "apiVersion": "monitoring.coreos.com/v1",
+            "kind": "PrometheusRule",
+            "metadata": {"name": "dialpass"},
+            "spec": yaml.safe_load(alerts),
+        }
+    )
+
+
+def _manifest(resource: dict[str, Any]) -> str:
     return yaml.safe_dump(resource, sort_keys=False, width=110, allow_unicode=True)
 
 
