@@ -26,10 +26,10 @@ FROM_PROMETHEUS = {"job", "instance", "le"}
 
 
 def own_metrics() -> CollectorRegistry:
-    """Return a registry with every metric that shared/metrics.py declares."""
+    """Return a registry with every metric that shared/metrics declares."""
     registry = CollectorRegistry()
     for _, member in inspect.getmembers(metrics, inspect.isclass):
-        if member.__module__ == metrics.__name__:
+        if member.__module__.startswith(metrics.__name__):
             declare: Any = member
             declare(registry)
     return registry

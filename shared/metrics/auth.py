@@ -1,0 +1,123 @@
+"""What the auth service measures."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class _CodeMetrics:
+    """Codes and what guards them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.codes = Counter(
+            "dialpass_codes_total",
+            "Codes by what became of them: requested, refused, unsent, verified, wrong.",
+            ("purpose", "outcome"),
+            registry=registry,
+        )
+        self.code_refusals = Counter(
+            "dialpass_code_refusals_total",
+            "Requests for a code that met a used-up budget: refused for cooldown, number, dial_code, spend; "
+            "asked for a challenge for address, network, prefix, global, conversion.",
+            ("budget",),
+            registry=registry,
+        )
+        self.challenges = Counter(
+            "dialpass_challenges_total",
+            "Proof-of-work challenges: asked, solved (and needed), replayed, wrong.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.conversion = Counter(
+            "dialpass_code_conversion_total",
+            "Codes requested and verified, by dial code and the first three digits of mainland numbers.",
+            ("dial_code", "prefix", "outcome"),
+            registry=registry,
+        )
+
+
+class _SignInMetrics:
+    """Signing in, and what slows it down."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.sign_ins = Counter(
+            "dialpass_sign_ins_total", "Sign-ins by outcome.", ("outcome",), registry=registry
+        )
+        self.refreshes = Counter(
+            "dialpass_token_refreshes_total",
+            "Refreshes of sessions by outcome.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.throttled = Counter(
+            "dialpass_attempts_throttled_total",
+            "Attempts refused because of failed ones: of account and address, account, address or network.",
+            ("kind", "subject"),
+            registry=registry,
+        )
+        self.unthrottled = Counter(
+            "dialpass_sign_ins_unthrottled_total",
+            "Sign-ins that were let through unthrottled, because Redis did not answer.",
+            registry=registry,
+        )
+        self.hashes = Counter(
+            "dialpass_password_hashes_total",
+            "bcrypt computations: done, or refused because the queue was full.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.hash_queue = Gauge(
+            "dialpass_password_hash_queue",
+            "bcrypt computations waiting or running.",
+            registry=registry,
+        )
+
+
+class _AccountMetrics:
+    """Accounts and the events that tell of them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registrations = Counter(
+            "dialpass_registrations_total",
+            "Registrations by outcome.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.account_changes = Counter(
+            "dialpass_account_changes_total",
+            "Changes of an account by its user, by outcome.",
+            ("change", "outcome"),
+            registry=registry,
+        )
+        self.events = Counter(
+            "dialpass_events_total",
+            "Domain events by what became of a try to publish them: published, failed.",
+            ("type", "outcome"),
+            registry=registry,
+        )
+        self.outbox_depth = Gauge(
+            "dialpass_outbox_depth", "Domain events that wait to be published.", registry=registry
+        )
+        self.outbox_age = Gauge(
+            "dialpass_outbox_age_seconds",
+            "Age of the oldest event that waits, 0 for none.",
+            registry=registry,
+        )
+
+
+class AuthMetrics(_CodeMetrics, _SignInMetrics, _AccountMetrics):
+    """What the auth service decides."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        _CodeMetrics.__init__(self, registry)
+        _SignInMetrics.__init__(self, registry)
+        _AccountMetrics.__init__(self, registry)
+        self.key_failures = Counter(
+            "dialpass_signing_key_failures_total",
+            "Changes of the folder of signing keys that could not be used; the keys before stay in force.",
+            registry=registry,
+        )
+        self.dependency_failures = Counter(
+            "dialpass_dependency_failures_total",
+            "Requests that failed because a dependency did.",
+            ("dependency",),
+            registry=registry,
+        )

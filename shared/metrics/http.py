@@ -1,0 +1,46 @@
+"""What every process that answers HTTP measures."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class HttpMetrics:
+    """Rate, errors and duration of the HTTP requests that a process answers."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "dialpass_http_requests_total",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "dialpass_http_request_seconds",
+            "Time from the request's head to its answer.",
+            ("route",),
+            buckets=_HTTP_SECONDS,
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            "dialpass_http_requests_in_flight", "Requests being answered.", registry=registry
+        )
+        # labels() costs more than the increment itself; the label sets are few.
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request and its duration in seconds."""
+        key = (method, route, status)
+        children = self._children.get(key)
+        if children is None:
+            children = (
+                self._requests.labels(method, route, str(status)),
+                self._seconds.labels(route),
+            )
+            self._children[key] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def track_in_flight(self, count: int) -> None:
+        """Set the number of requests being answered."""
+        self._in_flight.set(count)

@@ -1,0 +1,157 @@
+"""What the SMS worker measures."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_PROVIDER_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16)
+_DELIVERY_SECONDS = (1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1800, 3600)
+
+
+class SmsMetrics:
+    """What the SMS worker does with each message."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.messages = Counter(
+            "dialpass_sms_messages_total",
+            "Send-code messages taken from the queue, by outcome. Ends: accepted, limited, failed, expired,"
+            " unreadable; duplicate: it had ended before; waiting, halted, in_doubt, superseded: it comes"
+            " again.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.doubts = Counter(
+            "dialpass_sms_doubts_total",
+            "Doubts whether a provider had accepted a message, by how they were settled: filtered, found,"
+            " resent, unresolved.",
+            ("resolution",),
+            registry=registry,
+        )
+        self.second_texts = Counter(
+            "dialpass_sms_second_texts_total",
+            "Messages that a provider has accepted twice.",
+            registry=registry,
+        )
+        self.in_flight = Gauge("dialpass_sms_messages_in_flight", "Messages being sent.", registry=registry)
+
+
+class ProviderMetrics:
+    """What the SMS worker sees of its provider, and what holds it back from calling it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.answers = Counter(
+            "dialpass_sms_provider_answers_total",
+            "Calls that send, by the provider's code or what happened, and by its class in the code table.",
+            ("account", "channel", "code", "class"),
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "dialpass_sms_provider_seconds",
+            "Duration of the calls that send.",
+            ("account", "channel"),
+            buckets=_PROVIDER_SECONDS,
+            registry=registry,
+        )
+        self.halted = Gauge(
+            "dialpass_sms_account_halted",
+            "1 while an account sends nothing by a channel, with the code that says why.",
+            ("account", "channel", "code"),
+            registry=registry,
+        )
+        self.breaker_open = Gauge(
+            "dialpass_sms_breaker_open", "1 while no message is consumed.", registry=registry
+        )
+        self.balance = Gauge(
+            "dialpass_sms_account_balance", "Money on the account, RMB.", ("account",), registry=registry
+        )
+        self.budget_seconds = Histogram(
+            "dialpass_sms_budget_wait_seconds",
+            "How long a call waited for a slot of the shared budget of sends.",
+            buckets=_PROVIDER_SECONDS,
+            registry=registry,
+        )
+        self.budget_missed = Counter(
+            "dialpass_sms_budget_missed_total",
+            "Calls that got no slot in time; their messages wait in the queue.",
+            registry=registry,
+        )
+        self.spend = Counter(
+            "dialpass_sms_spend_rmb_total",
+            "Money spent by this worker, as the provider says.",
+            ("account",),
+            registry=registry,
+        )
+        self.spend_today = Gauge(
+            "dialpass_sms_spend_today_rmb",
+            "Money spent by all workers since midnight, UTC+8, reservations included.",
+            registry=registry,
+        )
+        self.spend_cap = Gauge(
+            "dialpass_sms_spend_cap_rmb", "The daily spend cap, 0 where there is none.", registry=registry
+        )
+        self.spend_capped = Counter(
+            "dialpass_sms_spend_capped_total",
+            "Calls that were not made because of the daily spend cap.",
+            registry=registry,
+        )
+
+
+class ReportMetrics:
+    """What became of accepted messages at the phone."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.accepted = Counter(
+            "dialpass_sms_accepted_total",
+            "Messages that the provider accepted, by dial code and the first three digits of mainland"
+            " numbers: what the verified codes of dialpass_code_conversion_total are measured against.",
+            ("dial_code", "prefix"),
+            registry=registry,
+        )
+        self.ended = Counter(
+            "dialpass_sms_ended_total",
+            "Accepted messages that were reported delivered or failed, by the same labels.",
+            ("dial_code", "prefix", "outcome"),
+            registry=registry,
+        )
+        self.failures = Counter(
+            "dialpass_sms_report_failures_total",
+            "Messages that were reported failed, by the class of the carrier's code.",
+            ("class",),
+            registry=registry,
+        )
+        self.delivery_seconds = Histogram(
+            "dialpass_sms_delivery_seconds",
+            "Time from a message's acceptance to its delivery, as far as the provider tells.",
+            buckets=_DELIVERY_SECONDS,
+            registry=registry,
+        )
+        self.reports = Counter(
+            "dialpass_sms_reports_total",
+            "Status reports by what they did: applied; duplicate; unknown: kept for a message that may be"
+            " recorded later; unreadable.",
+            ("effect",),
+            registry=registry,
+        )
+        self.pulls = Counter(
+            "dialpass_sms_report_pulls_total",
+            "Tries to pull status reports: reports, empty, failed.",
+            ("outcome",),
+            registry=registry,
+        )
+
+
+class BacklogMetrics:
+    """How much waits for the SMS worker; each worker shows the whole, so take the maximum."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.depth = Gauge(
+            "dialpass_sms_queue_depth", "Messages that wait in a queue.", ("queue",), registry=registry
+        )
+        self.open_messages = Gauge(
+            "dialpass_sms_open_messages",
+            "Messages on record without an end, in work or in a queue.",
+            registry=registry,
+        )
+        self.oldest_seconds = Gauge(
+            "dialpass_sms_oldest_message_seconds",
+            "Age of the oldest message without an end, 0 for none.",
+            registry=registry,
+        )
