@@ -5,6 +5,7 @@ Without Redis nobody gets a slot: what cannot be counted is not sent.
 
 import asyncio
 import time
+from collections import deque
 from typing import Protocol
 
 import stamina
@@ -18,17 +19,23 @@ _MICROSECONDS = 1_000_000
 # This part of the rate is held back for catching up: workers come a little late for their slots.
 _REST = 20
 
-# The generic cell rate algorithm: KEYS when the next slot is due; ARGV µs between slots, µs of burst.
-# Returns the µs until there is a slot, 0 where the caller has taken it. Repeated, it takes another one.
+# The generic cell rate algorithm: KEYS when the next slot is due; ARGV µs between slots, µs of burst,
+# slots wanted. Returns how many the caller has taken, or less than 0: minus the µs until there is one.
+# Repeated, it takes others.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
+local interval, burst, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local due = tonumber(redis.call('GET', KEYS[1]) or 0)
 if due > now + interval + burst then due = now end  -- the clock was put back
-if due - burst > now then return due - burst - now end
-redis.call('SET', KEYS[1], string.format('%.0f', math.max(due, now) + interval), 'PX', 60000)
-return 0
+if due - burst > now then return now + burst - due end
+local taken = 0
+while taken < wanted and due - burst <= now do
+  due = math.max(due, now) + interval
+  redis.call('SET', KEYS[1], string.format('%.0f', due), 'PX', 60000)
+  taken = taken + 1
+end
+return taken
 """
 
 
@@ -51,7 +58,8 @@ class SharedBudget:
     """Slots for all workers: in any second no more than the rate.
 
     A slot is taken when it is used, never ahead, so that a worker that stalls does not make up for it
-    afterwards in one go. In each worker one call at a time asks, in the order in which they came.
+    afterwards in one go. Each worker asks for all its calls that wait, and serves them in the order in
+    which they came.
 
     Args:
         redis: shared by all workers.
@@ -65,30 +73,42 @@ class SharedBudget:
         self._burst = self._interval * spare
         self._metrics = metrics
         self._take = redis.register_script(_TAKE)
-        self._turn = asyncio.Lock()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._serving: asyncio.Task[None] | None = None
 
     async def take(self, seconds: float) -> bool:
         """Wait for a slot, `seconds` at most; tells whether there was one in time."""
         started = time.monotonic()
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        if self._serving is None or self._serving.done():
+            self._serving = asyncio.create_task(self._serve())
         try:
-            async with asyncio.timeout(seconds), self._turn:
-                taken = await self._wait(started + seconds)
+            async with asyncio.timeout(seconds):
+                await turn
         except TimeoutError:
-            taken = False
-        if not taken:
             self._metrics.budget_missed.inc()
-        self._metrics.budget_seconds.observe(time.monotonic() - started)
-        return taken
-
-    async def _wait(self, deadline: float) -> bool:
-        # Looks at the clock itself: before Python 3.12 a call of Redis may swallow the time-out.
-        while wait := await self._ask():
-            if time.monotonic() + wait > deadline:
-                return False
-            await asyncio.sleep(wait)
+            return False
+        finally:
+            self._metrics.budget_seconds.observe(time.monotonic() - started)
         return True
 
+    async def _serve(self) -> None:
+        """Take slots as long as anybody waits for one."""
+        while self._forget_those_who_left():
+            answer = await self._ask(len(self._waiting))
+            for _ in range(answer):
+                if self._forget_those_who_left():
+                    self._waiting.popleft().set_result(None)
+            if answer < 0:
+                await asyncio.sleep(-answer / _MICROSECONDS)
+
+    def _forget_those_who_left(self) -> bool:
+        """Tell whether the first in the queue still waits; those before it were cancelled."""
+        while self._waiting and self._waiting[0].done():
+            self._waiting.popleft()
+        return bool(self._waiting)
+
     @stamina.retry(on=REDIS_FAILURES, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0)
-    async def _ask(self) -> float:
-        wait = await self._take([_KEY], [round(self._interval), round(self._burst)])
-        return int(wait) / _MICROSECONDS
+    async def _ask(self, wanted: int) -> int:
+        return int(await self._take([_KEY], [round(self._interval), round(self._burst), wanted]))
