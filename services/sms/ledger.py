@@ -4,18 +4,14 @@ from collections.abc import Awaitable, Mapping
 from datetime import datetime
 from typing import Protocol, cast
 
-import stamina
 from redis.asyncio import Redis
 
 from services.sms import ledger_scripts as scripts
+from services.sms.patience import until_redis_answers
 from services.sms.records import Acceptance, Attempt, Claim, Doubt, Record, Standing, State, Trace
 from services.sms.report_book import sid_key
 from services.sms.reports import Outcome, Reported, StatusReport
 from shared.message_status import RECORD_LIFETIME_SECONDS, now, record_key
-from shared.redis_client import REDIS_FAILURES
-
-_FIRST_WAIT_SECONDS = 0.1
-_MAX_WAIT_SECONDS = 2.0
 
 _Argument = str | int
 
@@ -150,15 +146,6 @@ class RedisLedger:
         return {name.decode(): value.decode() for name, value in fields.items()}
 
 
-_until_redis_answers = stamina.retry(
-    on=REDIS_FAILURES,
-    attempts=None,
-    timeout=None,
-    wait_initial=_FIRST_WAIT_SECONDS,
-    wait_max=_MAX_WAIT_SECONDS,
-)
-
-
 class PatientLedger:
     """Tries until Redis answers.
 
@@ -170,22 +157,22 @@ class PatientLedger:
     def __init__(self, ledger: RedisLedger) -> None:
         self._ledger = ledger
 
-    @_until_redis_answers
+    @until_redis_answers
     async def claim(self, message_id: str, claim: Claim, attempt: Attempt, trace: Trace) -> Record:
         """Find a message's record and, where the claim holds, begin the attempt in it."""
         return await self._ledger.claim(message_id, claim, attempt, trace)
 
-    @_until_redis_answers
+    @until_redis_answers
     async def announce(self, message_id: str, attempt: Attempt, account: str) -> None:
         """Record that an attempt goes on with another account."""
         await self._ledger.announce(message_id, attempt, account)
 
-    @_until_redis_answers
+    @until_redis_answers
     async def stand(self, message_id: str, standing: Standing, attempt: Attempt | None = None) -> str:
         """Record where a message stands."""
         return await self._ledger.stand(message_id, standing, attempt)
 
-    @_until_redis_answers
+    @until_redis_answers
     async def accept(self, message_id: str, acceptance: Acceptance) -> bool:
         """Record that the provider has accepted a message; False where it is a second text."""
         return await self._ledger.accept(message_id, acceptance)

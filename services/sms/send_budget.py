@@ -8,11 +8,10 @@ import time
 from collections import deque
 from typing import Protocol
 
-import stamina
 from redis.asyncio import Redis
 
+from services.sms.patience import until_redis_answers
 from shared.metrics import ProviderMetrics
-from shared.redis_client import REDIS_FAILURES
 
 _KEY = "sms:budget"
 _MICROSECONDS = 1_000_000
@@ -109,6 +108,6 @@ class SharedBudget:
             self._waiting.popleft()
         return bool(self._waiting)
 
-    @stamina.retry(on=REDIS_FAILURES, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0)
+    @until_redis_answers
     async def _ask(self, wanted: int) -> int:
         return int(await self._take([_KEY], [round(self._interval), round(self._burst), wanted]))

@@ -12,12 +12,11 @@ import secrets
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
 
-import stamina
 import structlog
 from redis.asyncio import Redis
 
+from services.sms.patience import until_redis_answers
 from shared.metrics import ProviderMetrics
-from shared.redis_client import REDIS_FAILURES
 
 _KEY = "sms:spend"
 # Money in Redis is a whole number of these, RMB.
@@ -149,7 +148,7 @@ class Spend:
         self._known = (day, spent)
         return spent, held
 
-    @stamina.retry(on=REDIS_FAILURES, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0)
+    @until_redis_answers
     async def _ask(self, reservation: str, price: Decimal) -> tuple[int, int]:
         reserved, first = await self._reserve([_KEY], [reservation, _units(price), _units(self._cap)])
         return reserved, first
