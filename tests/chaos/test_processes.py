@@ -85,9 +85,10 @@ async def test_stopping_one_of_two_replicas_fails_no_request(own_system: System,
     first.start()
     second.start()
     async with ServiceProxy([first.probe, second.probe]) as service:
-        own_system.gateway.stop()
+        await asyncio.to_thread(own_system.gateway.stop)
         own_system.gateway.env["AUTH_URL"] = f"http://127.0.0.1:{service.port}"
-        own_system.gateway.start()
+        # In a thread: to be ready it asks the services, by way of the proxy in this one.
+        await asyncio.to_thread(own_system.gateway.start)
         statuses: Counter[int] = Counter()
         load = [asyncio.create_task(keep_signing_in(own_api, statuses)) for _ in range(16)]
         await asyncio.sleep(1)
@@ -103,6 +104,9 @@ async def test_stopping_one_of_two_replicas_fails_no_request(own_system: System,
 
 
 async def test_a_stopping_gateway_answers_what_it_has_accepted(own_system: System, own_api: Api) -> None:
+    own_system.gateway.stop()
+    own_system.gateway.env["DRAIN_DELAY"] = "1"  # what the kernel has accepted for it is let in meanwhile
+    own_system.gateway.start()
     requests = [
         asyncio.create_task(own_api.post("/login/", {"mobile": new_mobile(), "password": PASSWORD}))
         for _ in range(200)
