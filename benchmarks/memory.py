@@ -14,6 +14,8 @@ from benchmarks.system import System
 from deploy.local.errors import LocalError
 
 SERVICES = ("auth", "sms", "gateway")
+# The gateway is ready once it has the keys and the ended sessions.
+NEEDED = {"gateway": ("auth",)}
 STARTS = 3
 REQUESTS = 200
 SETTLE_SECONDS = 1.0
@@ -48,9 +50,12 @@ def measure(system: System, report: Report) -> Section:
 def _start_seconds(system: System, name: str, report: Report) -> float:
     report(f"memory: starts of {name}")
     seconds = []
-    for _ in range(STARTS + 1):
-        with system.service(name) as started:
-            seconds.append(started.seconds)
+    with ExitStack() as stack:
+        for needed in NEEDED.get(name, ()):
+            stack.enter_context(system.service(needed))
+        for _ in range(STARTS + 1):
+            with system.service(name) as started:
+                seconds.append(started.seconds)
     return statistics.median(seconds[1:])  # the first reads the disk and compiles
 
 

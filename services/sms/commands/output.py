@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from shared.amqp import AMQP_FAILURES
 from shared.redis_client import REDIS_FAILURES
@@ -67,10 +65,7 @@ def show_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) -> 
     if as_json:
         _print_json(rows)
         return
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
-    _console().print(table)
+    _print_table(columns, [[row.get(column) for column in columns] for row in rows], show_header=True)
 
 
 def show_record(record: Row, *, as_json: bool) -> None:
@@ -78,10 +73,7 @@ def show_record(record: Row, *, as_json: bool) -> None:
     if as_json:
         _print_json(record)
         return
-    table = Table("", "", box=None, pad_edge=False, show_header=False)
-    for name, value in record.items():
-        table.add_row(name, _cell(value))
-    _console().print(table)
+    _print_table(("", ""), list(record.items()), show_header=False)
 
 
 def _print_json(document: object) -> None:
@@ -92,6 +84,13 @@ def _cell(value: object) -> str:
     return "-" if value is None or value == "" else str(value)
 
 
-def _console() -> Console:
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, show_header: bool) -> None:
+    # Imported here: the worker itself, which imports the commands, shows no tables.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(*columns, box=None, pad_edge=False, show_header=show_header)
+    for row in rows:
+        table.add_row(*map(_cell, row))
     width = None if sys.stdout.isatty() else _WIDTH_ELSEWHERE
-    return Console(width=width, highlight=False, markup=False, emoji=False)
+    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
