@@ -69,12 +69,12 @@ async def test_a_replayed_letter_is_sent(system: System, dead_queue: AbstractCha
 
 
 async def test_a_replay_that_was_cut_off_sends_one_text(
-    system: System, dead_queue: AbstractChannel, phone: Phone, redis: Redis
+    system: System, dead_queue: AbstractChannel, phone: Phone, system_redis: Redis
 ) -> None:
     mobile = new_mobile()
     dead = message(mobile)
     letter = await bury(dead_queue, dead)
-    await RedisLedger(redis).reopen(letter)
+    await RedisLedger(system_redis).reopen(letter)
     exchange = await dead_queue.get_exchange("sms", ensure=False)
     body = encode_send_code(dead, SEALER)
     live = aio_pika.Message(body, type=SendCodeV2.TYPE, message_id=letter)
@@ -89,9 +89,9 @@ async def test_a_replay_that_was_cut_off_sends_one_text(
 
 
 async def test_what_was_accepted_meanwhile_is_not_sent_again(
-    system: System, dead_queue: AbstractChannel, phone: Phone, redis: Redis
+    system: System, dead_queue: AbstractChannel, phone: Phone, system_redis: Redis
 ) -> None:
-    mobile, ledger = new_mobile(), RedisLedger(redis)
+    mobile, ledger = new_mobile(), RedisLedger(system_redis)
     dead = message(mobile).model_copy(
         update={"message_id": await accepted(ledger, str(secrets.randbits(48)))}
     )
