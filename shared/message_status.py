@@ -7,9 +7,11 @@ first state and reads what a client may know of it.
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from redis.asyncio import Redis
+
+from shared.redis_scripts import RedisScripts
 
 State = Literal["queued", "sent", "delivered", "failed", "expired", "limited"]
 
@@ -19,6 +21,13 @@ OPEN_MESSAGES = "sms:open"
 
 # The ledger's finer states that a client sees as another one.
 _AS_A_CLIENT_SEES: dict[str, State] = {"reserved": "queued", "attempting": "queued", "accepted": "sent"}
+
+# KEYS record, open messages; ARGV state, its time, the same as a Unix time, seconds that the record lives.
+_PUT = """
+redis.call('HSET', KEYS[1], 'state', ARGV[1], 'updated_at', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('ZADD', KEYS[2], 'NX', ARGV[3], KEYS[1])
+"""
 
 # KEYS record, open messages; ARGV now. The worker may have got the message although nobody confirmed it:
 # what it has begun to send is not taken back.
@@ -46,16 +55,15 @@ class MessageStatuses:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._abandon = redis.register_script(_ABANDON)
+        scripts = RedisScripts(redis)
+        self._put = scripts.register(_PUT)
+        self._abandon = scripts.register(_ABANDON)
 
     async def put(self, message_id: str, status: MessageStatus) -> None:
         """Write the first state of a message."""
-        fields = {"state": status.state, "updated_at": status.updated_at.isoformat()}
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hset(record_key(message_id), mapping=cast("dict[Any, Any]", fields))
-            pipeline.expire(record_key(message_id), RECORD_LIFETIME_SECONDS)
-            pipeline.zadd(OPEN_MESSAGES, {record_key(message_id): status.updated_at.timestamp()}, nx=True)
-            await pipeline.execute()
+        at = status.updated_at
+        arguments: list[str | float] = [status.state, at.isoformat(), at.timestamp(), RECORD_LIFETIME_SECONDS]
+        await self._put([record_key(message_id), OPEN_MESSAGES], arguments)
 
     async def abandon(self, message_id: str, at: datetime) -> None:
         """Fail a message that the broker did not confirm, unless the worker has begun with it."""

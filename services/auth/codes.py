@@ -20,6 +20,7 @@ from shared.errors import Unavailable
 from shared.messages import Purpose
 from shared.metrics import AuthMetrics
 from shared.phone import dial_code, network_prefix
+from shared.redis_scripts import RedisScripts
 
 # Whatever budget is used up, the answer is the same, so that it tells nothing about the others.
 _REFUSED_SECONDS = 3600
@@ -57,10 +58,11 @@ class RedisCodes:
         self._cooldown_ms = cooldown * 1000
         self._max_tries = max_tries
         self._metrics = metrics
-        self._issue = redis.register_script(code_scripts.ISSUE)
-        self._release = redis.register_script(code_scripts.RELEASE_COOLDOWN)
-        self._consume = redis.register_script(code_scripts.CONSUME)
-        self._give_back = redis.register_script(code_scripts.GIVE_BACK)
+        scripts = RedisScripts(redis)
+        self._issue = scripts.register(code_scripts.ISSUE)
+        self._release = scripts.register(code_scripts.RELEASE_COOLDOWN)
+        self._consume = scripts.register(code_scripts.CONSUME)
+        self._give_back = scripts.register(code_scripts.GIVE_BACK)
 
     async def issue(
         self, mobile: str, purpose: Purpose, request: str, *, address: str, solved: str | None

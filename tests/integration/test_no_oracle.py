@@ -23,6 +23,7 @@ from services.auth.app import build
 from services.auth.database import Database
 from services.auth.passwords import BcryptPasswords
 from services.auth.settings import AuthSettings
+from shared.redis_scripts import RedisScripts
 from tests.accounts import PASSWORD, store_account
 from tests.client import Api, Reply, new_mobile
 from tests.system import MESSAGE_SECRET, run
@@ -47,6 +48,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
 
     watch(Database, "_run", lambda _, sql, *_rest: sql)
     watch(Redis, "execute_command", lambda _, *command, **_options: f"{command[0]} {str(command[1])[:40]}")
+    watch(RedisScripts, "_call", lambda _, _text, name, *_given: f"script {name}")
     watch(Pipeline, "execute", lambda pipeline, **_: f"pipeline of {len(pipeline.command_stack)}")
     watch(BcryptPasswords, "_run", lambda *_: "bcrypt")
     return steps
