@@ -107,12 +107,9 @@ class System:
         return "".join(process.log.read_text() for process in self.all)
 
 
-def make_system(servers: Servers, mysql_url: str, folder: Path, **settings: str) -> System:
-    """Return a system on free ports, not started; `settings` are environment variables."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _environment(servers: Servers, folder: Path) -> dict[str, str]:
     ports = free_ports(_PORTS)
-    env = {
-        "MYSQL_URL": mysql_url,
+    return {
         "REDIS_URL": servers.redis.url,
         "AMQP_URL": servers.rabbitmq.url,
         "GATEWAY_PORT": str(ports["gateway"]),
@@ -139,8 +136,13 @@ def make_system(servers: Servers, mysql_url: str, folder: Path, **settings: str)
         "DRAIN_DELAY": "0",
         "SMS_RETRY_DELAYS": "0.5,1,2",
         **NO_SUSPICION,
-        **settings,
     }
+
+
+def make_system(servers: Servers, mysql_url: str, folder: Path, **settings: str) -> System:
+    """Return a system on free ports, not started; `settings` are environment variables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    env = {**_environment(servers, folder), "MYSQL_URL": mysql_url, **settings}
     run("services.auth", "key", "create", env=env)
 
     def process(module: str, command: list[str], port: str, path: str) -> Process:

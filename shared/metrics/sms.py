@@ -33,35 +33,10 @@ class SmsMetrics:
         self.in_flight = Gauge("dialpass_sms_messages_in_flight", "Messages being sent.", registry=registry)
 
 
-class ProviderMetrics:
-    """What the SMS worker sees of its provider, and what holds it back from calling it."""
+class _LimitMetrics:
+    """What holds sending back: the shared budget of sends, the money of a day."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.answers = Counter(
-            "dialpass_sms_provider_answers_total",
-            "Calls that send, by the provider's code or what happened, and by its class in the code table.",
-            ("account", "channel", "code", "class"),
-            registry=registry,
-        )
-        self.seconds = Histogram(
-            "dialpass_sms_provider_seconds",
-            "Duration of the calls that send.",
-            ("account", "channel"),
-            buckets=_PROVIDER_SECONDS,
-            registry=registry,
-        )
-        self.halted = Gauge(
-            "dialpass_sms_account_halted",
-            "1 while an account sends nothing by a channel, with the code that says why.",
-            ("account", "channel", "code"),
-            registry=registry,
-        )
-        self.breaker_open = Gauge(
-            "dialpass_sms_breaker_open", "1 while no message is consumed.", registry=registry
-        )
-        self.balance = Gauge(
-            "dialpass_sms_account_balance", "Money on the account, RMB.", ("account",), registry=registry
-        )
         self.budget_seconds = Histogram(
             "dialpass_sms_budget_wait_seconds",
             "How long a call waited for a slot of the shared budget of sends.",
@@ -91,6 +66,38 @@ class ProviderMetrics:
             "dialpass_sms_spend_capped_total",
             "Calls that were not made because of the daily spend cap.",
             registry=registry,
+        )
+
+
+class ProviderMetrics(_LimitMetrics):
+    """What the SMS worker sees of its provider, and what holds it back from calling it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self.answers = Counter(
+            "dialpass_sms_provider_answers_total",
+            "Calls that send, by the provider's code or what happened, and by its class in the code table.",
+            ("account", "channel", "code", "class"),
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "dialpass_sms_provider_seconds",
+            "Duration of the calls that send.",
+            ("account", "channel"),
+            buckets=_PROVIDER_SECONDS,
+            registry=registry,
+        )
+        self.halted = Gauge(
+            "dialpass_sms_account_halted",
+            "1 while an account sends nothing by a channel, with the code that says why.",
+            ("account", "channel", "code"),
+            registry=registry,
+        )
+        self.breaker_open = Gauge(
+            "dialpass_sms_breaker_open", "1 while no message is consumed.", registry=registry
+        )
+        self.balance = Gauge(
+            "dialpass_sms_account_balance", "Money on the account, RMB.", ("account",), registry=registry
         )
 
 

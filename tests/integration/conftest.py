@@ -21,8 +21,9 @@ from services.sms.provider_setup import ProviderParts, open_provider
 from shared import redis_client
 from shared.amqp import DEAD_QUEUE, declare_sms_topology
 from shared.metrics import AuthMetrics, ProviderMetrics, new_registry
-from tests.client import new_mobile
+from tests.client import Api, new_mobile
 from tests.fakes import NOW
+from tests.integration.gateway import ORIGIN, Gateway, Upstream, running_gateway
 from tests.integration.provider import OpenWorker, Simulator, provider_settings, running_simulator
 from tests.system import System
 
@@ -97,3 +98,25 @@ async def dead_queue(system: System) -> AsyncIterator[AbstractChannel]:
         await declare_sms_topology(channel)
         await (await channel.get_queue(DEAD_QUEUE)).purge()
         yield channel
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    """A gateway in this process, impatient with its upstream."""
+    origins = (ORIGIN, "https://*.example.org")
+    async with running_gateway(cors_origins=origins, upstream_timeout=0.5) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def upstream(gateway: Gateway) -> AsyncIterator[Upstream]:
+    """What stands behind that gateway in place of every service."""
+    upstream = Upstream()
+    async with upstream.listening(gateway.upstream_port):
+        yield upstream
+
+
+@pytest.fixture
+def edge(session: aiohttp.ClientSession, gateway: Gateway) -> Api:
+    """A client of that gateway."""
+    return Api(session, gateway.url)

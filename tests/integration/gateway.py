@@ -11,6 +11,7 @@ from deploy.local.ports import free_ports
 from services.gateway import app
 from services.gateway.settings import GatewaySettings
 
+ORIGIN = "https://app.example.com"
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"ok":true}'

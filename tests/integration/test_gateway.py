@@ -3,34 +3,11 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 
-import aiohttp
 import pytest
 
 from tests.client import Api, Reply
-from tests.integration.gateway import OK, Gateway, Upstream, running_gateway
-
-ORIGIN = "https://app.example.com"
-SETTINGS: dict[str, Any] = {"cors_origins": (ORIGIN, "https://*.example.org"), "upstream_timeout": 0.5}
-
-
-@pytest.fixture(name="gateway")
-async def _gateway() -> AsyncIterator[Gateway]:
-    async with running_gateway(**SETTINGS) as gateway:
-        yield gateway
-
-
-@pytest.fixture(name="upstream")
-async def _upstream(gateway: Gateway) -> AsyncIterator[Upstream]:
-    upstream = Upstream()
-    async with upstream.listening(gateway.upstream_port):
-        yield upstream
-
-
-@pytest.fixture(name="edge")
-def _edge(session: aiohttp.ClientSession, gateway: Gateway) -> Api:
-    return Api(session, gateway.url)
+from tests.integration.gateway import OK, Gateway, Upstream
 
 
 def assert_problem(reply: Reply, status: int, slug: str) -> None:
@@ -192,38 +169,6 @@ async def test_a_chunked_body_over_the_limit_is_413(edge: Api, upstream: Upstrea
     reply = await edge.call("POST", "/code/", data=parts())
     assert_problem(reply, 413, "payload-too-large")
     assert not upstream.requests
-
-
-@pytest.mark.parametrize("origin", [ORIGIN, "https://a.example.org", "https://a.b.example.org"])
-async def test_a_preflight_is_answered_without_the_upstream(edge: Api, origin: str) -> None:
-    asking = {"Origin": origin, "Access-Control-Request-Method": "PATCH"}
-    reply = await edge.call("OPTIONS", "/code/", headers=asking)
-    assert reply.status == 204
-    assert reply.headers["Access-Control-Allow-Origin"] == origin
-    assert "PATCH" in reply.headers["Access-Control-Allow-Methods"]
-    assert "Authorization" in reply.headers["Access-Control-Allow-Headers"]
-    assert int(reply.headers["Access-Control-Max-Age"]) > 0
-    assert "Origin" in reply.headers["Vary"]
-
-
-@pytest.mark.parametrize(
-    "origin", ["https://evil.com", "https://example.org", "https://app.example.com.evil.com", "null"]
-)
-async def test_an_unlisted_origin_gets_no_cors_header(edge: Api, upstream: Upstream, origin: str) -> None:
-    upstream.answer = OK.replace(b"\r\n\r\n", b"\r\nAccess-Control-Allow-Origin: *\r\n\r\n", 1)
-    for method in ("GET", "OPTIONS"):
-        reply = await edge.call(method, "/code/", headers={"Origin": origin})
-        assert not [name for name in reply.headers if name.lower().startswith("access-control-")]
-        assert "Origin" in reply.headers["Vary"]
-
-
-@pytest.mark.parametrize(("path", "status"), [("/login/", 503), ("/nowhere/", 404)])
-async def test_errors_of_the_gateway_carry_cors_headers(edge: Api, path: str, status: int) -> None:
-    reply = await edge.post(path, {}, headers={"Origin": ORIGIN})
-    assert reply.status == status
-    assert reply.headers["Access-Control-Allow-Origin"] == ORIGIN
-    exposed = {name.strip() for name in reply.headers["Access-Control-Expose-Headers"].split(",")}
-    assert exposed >= {"X-Request-ID", "Retry-After"}
 
 
 async def test_a_problem_speaks_chinese_where_asked(edge: Api) -> None:
