@@ -12,8 +12,7 @@ from services.sms.records import Acceptance, Attempt, Claim, Doubt, Record, Stan
 from services.sms.report_book import sid_key
 from services.sms.reports import Outcome, Reported, StatusReport
 from shared.message_status import RECORD_LIFETIME_SECONDS, now, record_key
-
-_Argument = str | int
+from shared.script_calls import Argument, ScriptCalls
 
 
 class LedgerTally(Protocol):
@@ -39,11 +38,12 @@ class RedisLedger:
     def __init__(self, redis: Redis, tally: LedgerTally | None = None) -> None:
         self._redis = redis
         self._tally = tally
-        self._claim = redis.register_script(scripts.CLAIM)
-        self._announce = redis.register_script(scripts.ANNOUNCE)
-        self._stand = redis.register_script(scripts.STAND)
-        self._accept = redis.register_script(scripts.ACCEPT)
-        self._reopen = redis.register_script(scripts.REOPEN)
+        calls = ScriptCalls(redis)
+        self._claim = calls.register(scripts.CLAIM)
+        self._announce = calls.register(scripts.ANNOUNCE)
+        self._stand = calls.register(scripts.STAND)
+        self._accept = calls.register(scripts.ACCEPT)
+        self._reopen = calls.register(scripts.REOPEN)
 
     async def claim(self, message_id: str, claim: Claim, attempt: Attempt, trace: Trace) -> Record:
         """Find a message's record and, where the claim holds, begin the attempt in it.
@@ -51,10 +51,10 @@ class RedisLedger:
         Where the record is behind what the message tells of itself, or is missing although a worker
         has had the message, Redis has lost it, and the message is in doubt.
         """
-        told: list[_Argument] = [
+        told: list[Argument] = [
             trace.attempts, trace.since.isoformat(), trace.account, int(trace.resent), int(trace.redelivered),
         ]  # fmt: skip
-        mine: list[_Argument] = [claim.value, attempt.token, attempt.at.isoformat(), attempt.account]
+        mine: list[Argument] = [claim.value, attempt.token, attempt.at.isoformat(), attempt.account]
         reply = await self._claim([record_key(message_id)], [*mine, *told, RECORD_LIFETIME_SECONDS])
         granted, state, attempts, since, account, resent = reply
         return Record(
@@ -77,7 +77,7 @@ class RedisLedger:
             another attempt has begun since.
         """
         doubt = standing.doubt
-        args: list[_Argument] = [
+        args: list[Argument] = [
             attempt.token if attempt else "",
             standing.state,
             standing.attempts,
