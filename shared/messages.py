@@ -6,6 +6,7 @@ release, then the producer switches.
 """
 
 import json
+from collections.abc import Callable
 from typing import ClassVar, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -17,6 +18,7 @@ Channel = Literal["sms", "voice"]
 
 _MODEL = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 _Model = TypeVar("_Model", bound=BaseModel)
+_Content = TypeVar("_Content")
 _SEALED = {"mobile", "code"}
 
 
@@ -94,9 +96,9 @@ def decode_send_code(message_type: str | None, body: bytes, sealer: Sealer) -> S
             with a secret that this process does not have.
     """
     if message_type == SendCodeV1.TYPE:
-        return _parse(SendCodeV1, message_type, body)
+        return _parse(SendCodeV1.model_validate_json, message_type, body)
     if message_type == SendCodeV2.TYPE:
-        return _open(_parse(SendCodeV2, message_type, body), sealer)
+        return _open(_parse(SendCodeV2.model_validate_json, message_type, body), sealer)
     raise UnreadableMessage("unknown message type")
 
 
@@ -106,19 +108,19 @@ def _open(wire: SendCodeV2, sealer: Sealer) -> SendCode:
     except CannotOpen as error:
         raise UnreadableMessage(f"sealed {SendCodeV2.TYPE}: no secret opens it") from error
     try:
-        whole = wire.model_dump(mode="json", exclude={"sealed"}) | json.loads(secret)
+        whole = {**vars(wire), **json.loads(secret)}
     except (ValueError, TypeError) as error:
         raise UnreadableMessage(f"malformed {SendCodeV2.TYPE}: sealed") from error
-    return _parse(SendCode, SendCodeV2.TYPE, json.dumps(whole).encode())
+    return _parse(SendCode.model_validate, SendCodeV2.TYPE, whole)
 
 
 def _context(message_id: str) -> str:
     return f"{SendCodeV2.TYPE} {message_id}"
 
 
-def _parse(model: type[_Model], message_type: str, body: bytes) -> _Model:
+def _parse(validate: Callable[[_Content], _Model], message_type: str, content: _Content) -> _Model:
     try:
-        return model.model_validate_json(body)
+        return validate(content)
     except ValidationError as error:
         where = ", ".join(sorted({_place(problem["loc"]) for problem in error.errors()}))
         raise UnreadableMessage(f"malformed {message_type}: {where}") from error

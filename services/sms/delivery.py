@@ -1,8 +1,9 @@
 """Delivering one message: skip what is done or expired, call the provider, decide what happens next."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from secrets import token_hex
 
 from services.sms.doubts import Doubts, Finding
@@ -41,6 +42,12 @@ class _Case:
     resolution: Resolution | None = None
 
 
+def _tokens() -> Iterator[str]:
+    """Return names of attempts that no other worker uses; randomness for each costs a system call."""
+    worker = token_hex(8)
+    return (f"{worker}.{number}" for number in count())
+
+
 @dataclass(frozen=True, slots=True)
 class Courier:
     """Delivers messages; whatever it decides is on record before it is told.
@@ -58,6 +65,7 @@ class Courier:
     compose: Callable[[SendCode], str]
     ladder: Ladder
     clock: Clock
+    tokens: Iterator[str] = field(default_factory=_tokens)
 
     async def deliver(self, message: SendCode, trace: Trace) -> Delivery:
         """Send a message unless it is done or expired, and return what became of it."""
@@ -76,7 +84,7 @@ class Courier:
     ) -> _Case | None:
         """Return the case as the ledger knows it, None where it has ended."""
         account = doubt.account if doubt else ""
-        attempt = Attempt(token_hex(8), self.clock(), account or self.provider.accounts[0])
+        attempt = Attempt(next(self.tokens), self.clock(), account or self.provider.accounts[0])
         record = await self.ledger.claim(message.message_id, claim, attempt, trace)
         if record.state in FINAL:
             return None

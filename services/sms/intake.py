@@ -7,7 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
+from aio_pika import IncomingMessage
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aiormq.abc import DeliveredMessage
 
 from services.sms.outlet import Outlet
 from services.sms.ports import Breaker
@@ -146,7 +148,10 @@ class Intake:
             await queue.cancel(tag)
         if wanted:
             await channel.set_qos(prefetch_count=wanted)
-            self._tag = await queue.consume(self._on_message)
+            underlay = await channel.get_underlay_channel()
+            # Not by `queue.consume`, which wraps each message in one more task.
+            consuming = await underlay.basic_consume(queue.name, self._on_message)
+            self._tag = consuming.consumer_tag
         log.info("consuming", prefetch=wanted, reason=self._breaker.reason)
         self._prefetch = wanted
 
@@ -178,7 +183,8 @@ class Intake:
             return False
         return self._tag is not None and bool(queue.declaration_result.consumer_count)
 
-    async def _on_message(self, incoming: AbstractIncomingMessage) -> None:
+    async def _on_message(self, delivered: DeliveredMessage) -> None:
+        incoming = IncomingMessage(delivered)
         self.in_flight.enter()
         self._metrics.in_flight.set(self.in_flight())
         task = asyncio.create_task(self._work(incoming))

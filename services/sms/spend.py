@@ -8,6 +8,7 @@ Where there is no cap, nothing is reserved and money is only counted, a little l
 and Redis is gone, nothing is sent.
 """
 
+import itertools
 import secrets
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
@@ -91,6 +92,7 @@ class Spend:
         self._reserve = ScriptCalls(redis).register(_RESERVE)
         self._settle = redis.register_script(_SETTLE)
         self._worker = secrets.token_hex(8)
+        self._numbers = itertools.count()
         self._settled: list[tuple[str, Decimal]] = []
         self._batch: list[tuple[str, Decimal]] = []
         self._known = (0, 0)
@@ -108,7 +110,7 @@ class Spend:
 
         Waits until Redis answers.
         """
-        reservation = secrets.token_hex(8)
+        reservation = f"{self._worker}.{next(self._numbers)}"
         if not self._cap:
             return reservation
         self._needed = parts * self._price
