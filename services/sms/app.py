@@ -25,6 +25,7 @@ from shared import ops, redis_client, tracing
 from shared.health import Health
 from shared.http_server import DrainableServer
 from shared.lifecycle import Service
+from shared.line_log import LineLog
 from shared.message_status import now
 from shared.metrics import BacklogMetrics, ProviderMetrics, SmsMetrics, new_registry
 from shared.sealing import Sealer
@@ -50,7 +51,9 @@ async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
     provider = await open_provider(settings, redis, ProviderMetrics(registry), stack, tracer)
     reports = open_reports(settings, provider.accounts, redis, registry, stack)
     ledger = PatientLedger(RedisLedger(redis, reports.tally))
-    intake = _pipeline(settings, ledger, provider, SmsMetrics(registry), tracer)
+    lines = LineLog("sms", "message", settings.log_format, settings.log_level)
+    stack.callback(lines.flush)
+    intake = _pipeline(settings, ledger, provider, SmsMetrics(registry), tracer, lines)
     health = Health(
         required={"rabbitmq": intake.link.check, "redis": redis_client.check(redis)},
         alive=lambda: intake.alive() and provider.watch.alive(),
@@ -96,10 +99,11 @@ def _pipeline(
     provider: ProviderParts,
     metrics: SmsMetrics,
     tracer: Tracer,
+    lines: LineLog,
 ) -> Intake:
     outlet = Outlet(settings.sms_retry_delays, tracer)
     sealer = Sealer(settings.message_secret.get_secret_value().split(","))
-    consumer = SendCodeConsumer(_courier(settings, ledger, provider).deliver, outlet, sealer, metrics)
+    consumer = SendCodeConsumer(_courier(settings, ledger, provider).deliver, outlet, sealer, metrics, lines)
     return Intake(
         settings.amqp_url.get_secret_value().split(","),
         traced(consumer.handle, tracer),

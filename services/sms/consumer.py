@@ -11,6 +11,7 @@ from services.sms.outcomes import Delivery
 from services.sms.outlet import Outlet
 from services.sms.records import Trace
 from shared.amqp import AMQP_FAILURES
+from shared.line_log import LineLog
 from shared.message_status import now
 from shared.messages import SendCode, UnreadableMessage, decode_send_code
 from shared.metrics import SmsMetrics
@@ -34,6 +35,7 @@ class SendCodeConsumer:
         outlet: the wait queues and the dead queue.
         sealer: opens the messages.
         metrics: counts outcomes.
+        lines: take one line per message.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class SendCodeConsumer:
         outlet: Outlet,
         sealer: Sealer,
         metrics: SmsMetrics,
+        lines: LineLog,
     ) -> None:
         self._deliver = deliver
         self._outlet = outlet
         self._sealer = sealer
         self._metrics = metrics
+        self._lines = lines
 
     async def handle(self, incoming: AbstractIncomingMessage) -> None:
         """Work on a message to its end."""
@@ -55,12 +59,12 @@ class SendCodeConsumer:
         try:
             message = decode_send_code(incoming.type, incoming.body, self._sealer)
         except UnreadableMessage as error:
-            self._note("unreadable", reason=error.reason)
+            self._note(incoming, request_id, "unreadable", reason=error.reason)
             await self._bury(incoming, request_id, error.reason)
             return
         trace = headers.read_trace(incoming.headers, message, redelivered=bool(incoming.redelivered))
         delivery = await self._deliver(message, trace)
-        self._note_delivery(message, trace, delivery)
+        self._note_delivery(incoming, request_id, message, delivery)
         await self._settle(incoming, request_id, delivery)
 
     async def _settle(self, incoming: AbstractIncomingMessage, request_id: str, delivery: Delivery) -> None:
@@ -85,23 +89,30 @@ class SendCodeConsumer:
         epitaph = headers.of_dead(request_id, reason=reason, code=code, attempts=attempts, died_at=now())
         await _replace(incoming, lambda: self._outlet.bury(incoming, epitaph))
 
-    def _note_delivery(self, message: SendCode, trace: Trace, delivery: Delivery) -> None:
+    def _note_delivery(
+        self, incoming: AbstractIncomingMessage, request_id: str, message: SendCode, delivery: Delivery
+    ) -> None:
         if delivery.resolution is not None:
             self._metrics.doubts.labels(delivery.resolution).inc()
         if delivery.second_text:
             self._metrics.second_texts.inc()
         self._note(
+            incoming,
+            request_id,
             delivery.outcome,
             mobile=mask_mobile(message.mobile),
             attempts=delivery.attempts,
             detail=delivery.detail,
             resolution=delivery.resolution,
-            redelivered=trace.redelivered,
+            redelivered=bool(incoming.redelivered),
         )
 
-    def _note(self, outcome: str, **details: object) -> None:
+    def _note(
+        self, incoming: AbstractIncomingMessage, request_id: str, outcome: str, **details: object
+    ) -> None:
         self._metrics.messages.labels(outcome).inc()
-        log.info("message", outcome=outcome, **details)
+        ids = {"request_id": request_id, "message_id": incoming.message_id}
+        self._lines.write({"outcome": outcome, **details, **ids})
 
 
 async def _replace(incoming: AbstractIncomingMessage, publish: Callable[[], Awaitable[None]]) -> None:
