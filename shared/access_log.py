@@ -11,10 +11,11 @@ class AccessLog:
     Args:
         service: name that every line carries.
         form: JSON lines, or console lines.
+        level: the least severe level that is written; the lines are of level info.
     """
 
-    def __init__(self, service: str, form: Literal["json", "console"]) -> None:
-        self._lines = LineLog(service, "request", form)
+    def __init__(self, service: str, form: Literal["json", "console"], level: str = "info") -> None:
+        self._lines = LineLog(service, "request", form, level)
         self.flush = self._lines.flush
 
     def write(

@@ -37,6 +37,7 @@ from services.auth.tokens import JwtTokens
 from services.auth.users import MysqlUsers
 from services.auth.wiring import Auth
 from shared import ops, redis_client, tracing
+from shared.access_log import AccessLog
 from shared.health import Health
 from shared.http_server import DrainableServer
 from shared.lifecycle import Service
@@ -98,11 +99,14 @@ class _Connections:
     queue: RabbitSmsQueue
     passwords: BcryptPasswords
     relay: Relay
+    access_log: AccessLog
 
 
 def _connect(
     settings: AuthSettings, metrics: AuthMetrics, tracer: Tracer, stack: AsyncExitStack
 ) -> _Connections:
+    access_log = AccessLog("auth", settings.log_format, settings.log_level)
+    stack.callback(access_log.flush)
     database = Database(settings.mysql_url.get_secret_value(), settings.mysql_pool_size)
     stack.push_async_callback(database.close)
     redis = redis_client.connect(settings.redis_url.get_secret_value())
@@ -121,7 +125,7 @@ def _connect(
     house = keep_house(database, now, timedelta(days=settings.audit_retention_days))
     stack.push_async_callback(cancel, asyncio.create_task(house))
     relay = _start_relay(settings, database, metrics, stack)
-    return _Connections(database, redis, queue, passwords, relay)
+    return _Connections(database, redis, queue, passwords, relay, access_log)
 
 
 def _wire(
@@ -156,6 +160,7 @@ def _wire(
         session_policy=_session_policy(settings),
         login_code_creates_accounts=settings.login_code_creates_accounts,
         input_rules=InputRules(settings.sms_regions, load_common_passwords()),
+        access_log=connections.access_log,
         metrics=metrics,
         http_metrics=http_metrics,
         tracer=tracer,

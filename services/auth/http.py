@@ -176,16 +176,18 @@ class JsonHandler(RequestHandler):
         status = self.get_status()
         self.auth.http_metrics.observe(self.request.method or "", self.route, status, seconds)
         self._end_span(status)
+        self._write_line(status, seconds)
+
+    def _write_line(self, status: int, seconds: float) -> None:
+        method = self.request.method or ""
+        if not (self.quiet or self.auth.tracer.on):
+            self.auth.access_log.write(self.request_id, method, self.route, status, seconds, self._problem)
+            return
+        # What structlog adds, the ids of the trace for instance, is worth its time here.
         details = {"problem": self._problem} if self._problem else {}
         write = log.debug if self.quiet and not self._problem else log.info
-        write(
-            "request",
-            method=self.request.method,
-            route=self.route,
-            status=status,
-            ms=round(seconds * 1000, 2),
-            **details,
-        )
+        ms = round(seconds * 1000, 2)
+        write("request", method=method, route=self.route, status=status, ms=ms, **details)
 
     def _end_span(self, status: int) -> None:
         method = self.request.method or ""

@@ -1,14 +1,17 @@
 """The way to the SMS worker: confirmed, mandatory, persistent publishing to RabbitMQ."""
 
 import asyncio
+from typing import cast
 
 import structlog
-from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika import DeliveryMode
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError
+from aiormq import Channel
+from pamqp.commands import Basic
 
 from services.auth.errors import SmsUnavailable
-from shared.amqp import AMQP_FAILURES, SEND_CODE_QUEUE, AmqpLink, declare_sms_topology
+from shared.amqp import AMQP_FAILURES, SEND_CODE_QUEUE, SMS_EXCHANGE, AmqpLink, declare_sms_topology
 from shared.messages import SendCode, SendCodeV2, encode_send_code
 from shared.metrics import AuthMetrics
 from shared.sealing import Sealer
@@ -31,7 +34,6 @@ class RabbitSmsQueue:
         self._tracer = tracer
         # Referenced, because a channel that nobody holds is closed by the garbage collector.
         self._channel: AbstractChannel | None = None
-        self._exchange: AbstractExchange | None = None
 
     async def publish(self, message: SendCode) -> None:
         """Hand a message over; returns once the broker has stored it."""
@@ -49,8 +51,9 @@ class RabbitSmsQueue:
 
     async def _publish(self, message: SendCode) -> None:
         await self.link.wait_up()
-        if self._exchange is None:  # the link runs the set-up before it is up
-            raise ConnectionError("the link is up without an exchange")
+        if self._channel is None or self._channel.is_closed:
+            raise ConnectionError("the link is up without a channel")
+        channel = cast("Channel", await self._channel.get_underlay_channel())
         attributes = {
             "messaging.system": "rabbitmq",
             "messaging.destination.name": SEND_CODE_QUEUE,
@@ -58,19 +61,24 @@ class RabbitSmsQueue:
         }
         span = self._tracer.span(Kind.PRODUCER, f"publish {SEND_CODE_QUEUE}", attributes)
         with span, self.link.publishing():
-            await self._exchange.publish(
-                self._wire_form(message), routing_key=SEND_CODE_QUEUE, mandatory=True
+            # Not by the exchange's own method: that lets a message wait until the one before is written.
+            await channel.basic_publish(
+                encode_send_code(message, self._sealer),
+                exchange=SMS_EXCHANGE,
+                routing_key=SEND_CODE_QUEUE,
+                properties=self._properties(message),
+                mandatory=True,
+                wait=False,
             )
 
-    def _wire_form(self, message: SendCode) -> Message:
+    def _properties(self, message: SendCode) -> Basic.Properties:
         request_id = structlog.contextvars.get_contextvars().get("request_id", "")
-        return Message(
-            encode_send_code(message, self._sealer),
+        return Basic.Properties(
             content_type="application/json",
             delivery_mode=DeliveryMode.PERSISTENT,
             message_id=message.message_id,
             timestamp=message.created_at,
-            type=SendCodeV2.TYPE,
+            message_type=SendCodeV2.TYPE,
             app_id="dialpass-auth",
             headers={"request_id": request_id, **self._tracer.carry()},
         )
@@ -79,5 +87,5 @@ class RabbitSmsQueue:
         # Without on_return_raises an unroutable message would count as published.
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         channel.close_callbacks.add(self.link.lost)
-        self._exchange, _ = await declare_sms_topology(channel)
+        await declare_sms_topology(channel)
         self._channel = channel

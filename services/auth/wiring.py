@@ -20,6 +20,7 @@ from services.auth.ports import (
 )
 from services.auth.rotation import SessionPolicy
 from services.auth.schemas import InputRules
+from shared.access_log import AccessLog
 from shared.in_flight import InFlight
 from shared.metrics import AuthMetrics, HttpMetrics
 from shared.tracing import OFF, Tracer
@@ -46,6 +47,7 @@ class Auth:
     session_policy: SessionPolicy
     login_code_creates_accounts: bool
     input_rules: InputRules
+    access_log: AccessLog
     metrics: AuthMetrics
     http_metrics: HttpMetrics
     tracer: Tracer = OFF

@@ -36,7 +36,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
     access = _access(settings, upstreams, AccessMetrics(registry), stack)
     routes = _routes(settings, upstreams)
 
-    access_log = AccessLog("gateway", settings.log_format)
+    access_log = AccessLog("gateway", settings.log_format, settings.log_level)
     stack.callback(access_log.flush)
     edge = Edge(
         routes,
