@@ -5,12 +5,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
-from aio_pika import IncomingMessage
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aiormq.abc import DeliveredMessage
 
+from services.sms.acks import Acks
 from services.sms.outlet import Outlet
 from services.sms.ports import Breaker
 from shared.amqp import AMQP_FAILURES, SEND_CODE_QUEUE, AmqpLink
@@ -76,6 +77,7 @@ class Intake:
         self._channel: AbstractChannel | None = None
         self._queue: AbstractQueue | None = None
         self._tag: str | None = None
+        self._acks: Acks | None = None
         self._prefetch = 0
         self._stopping = False
         self._regulating = asyncio.Lock()
@@ -119,7 +121,8 @@ class Intake:
             self._channel = channel
             self._queue = await channel.get_queue(SEND_CODE_QUEUE, ensure=False)
             self._tag, self._prefetch = None, 0
-            await self._apply(channel, self._queue)
+            self._acks = Acks(underlay)
+            await self._apply(channel, self._queue, self._acks)
 
     def _wanted(self) -> int:
         """Return how many messages to have in work at once."""
@@ -132,14 +135,14 @@ class Intake:
     async def _regulate(self) -> None:
         """Consume as much as is wanted now; a connection that fails meanwhile is set up anew."""
         async with self._regulating:
-            if self._channel is None or self._queue is None:
+            if self._channel is None or self._queue is None or self._acks is None:
                 return
             try:
-                await self._apply(self._channel, self._queue)
+                await self._apply(self._channel, self._queue, self._acks)
             except AMQP_FAILURES:
                 self.link.lost()
 
-    async def _apply(self, channel: AbstractChannel, queue: AbstractQueue) -> None:
+    async def _apply(self, channel: AbstractChannel, queue: AbstractQueue, acks: Acks) -> None:
         wanted = self._wanted()
         if wanted == self._prefetch:
             return
@@ -150,7 +153,7 @@ class Intake:
             await channel.set_qos(prefetch_count=wanted)
             underlay = await channel.get_underlay_channel()
             # Not by `queue.consume`, which wraps each message in one more task.
-            consuming = await underlay.basic_consume(queue.name, self._on_message)
+            consuming = await underlay.basic_consume(queue.name, partial(self._on_message, acks))
             self._tag = consuming.consumer_tag
         log.info("consuming", prefetch=wanted, reason=self._breaker.reason)
         self._prefetch = wanted
@@ -183,8 +186,8 @@ class Intake:
             return False
         return self._tag is not None and bool(queue.declaration_result.consumer_count)
 
-    async def _on_message(self, delivered: DeliveredMessage) -> None:
-        incoming = IncomingMessage(delivered)
+    async def _on_message(self, acks: Acks, delivered: DeliveredMessage) -> None:
+        incoming = acks.take(delivered)
         self.in_flight.enter()
         self._metrics.in_flight.set(self.in_flight())
         task = asyncio.create_task(self._work(incoming))

@@ -182,3 +182,29 @@ async def test_a_handler_that_crashes_gives_its_message_back_and_disturbs_no_oth
 
         await until(twice)
         assert at.intake.link.up
+
+
+async def test_what_is_acknowledged_beside_an_open_message_leaves_that_one_open(pipeline: Pipeline) -> None:
+    taken: list[str] = []
+
+    async def all_but_the_third(message: AbstractIncomingMessage) -> None:
+        taken.append(message.message_id or "")
+        if len(taken) == 3:
+            await asyncio.Event().wait()
+        await message.ack()
+
+    async with bench(pipeline, all_but_the_third) as at:
+        await at.consumers(1)
+        published = await pipeline.publish(12)
+
+        async def all_taken() -> bool:
+            return len(taken) == len(published)
+
+        await until(all_taken)
+        await asyncio.sleep(0.3)
+        assert at.intake.link.up  # the broker closes a channel on which a number is wrong
+    async with bench(pipeline) as after:
+        await after.holds(1)
+        await asyncio.sleep(0.3)
+        assert [message.message_id for message in after.held] == [taken[2]]
+        assert after.held[0].redelivered
