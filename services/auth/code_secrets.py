@@ -6,11 +6,14 @@ secret. A resend derives the same code again from the stored nonce.
 
 import hmac
 import secrets
+from functools import lru_cache
 
 from shared.messages import Purpose
 
 _NONCE_BYTES = 16
 _KEY_BYTES = 16
+# One request asks for some names more than once, many requests for those of a network they share.
+_REMEMBERED_NAMES = 4096
 
 
 def new_nonce() -> str:
@@ -29,6 +32,7 @@ class CodeSecrets:
     def __init__(self, secret: str, length: int) -> None:
         self._secret = secret.encode()
         self._length = length
+        self._name = lru_cache(_REMEMBERED_NAMES)(self._derive_name)
 
     def code(self, mobile: str, purpose: Purpose, nonce: str) -> str:
         """Return the code that a nonce stands for, bound to its number and purpose."""
@@ -43,19 +47,22 @@ class CodeSecrets:
 
     def key(self, mobile: str) -> str:
         """Return the pseudonym of a number in the names of keys."""
-        return self._hmac("key", mobile)[:_KEY_BYTES].hex()
+        return self._name("key", mobile)
 
     def pseudonym(self, kind: str, value: str) -> str:
         """Return what stands for an address, a network or a group of numbers in the names of keys."""
-        return self._hmac("pseudonym", kind, value)[:_KEY_BYTES].hex()
+        return self._name("pseudonym", kind, value)
 
     def subject(self, mobile: str) -> str:
         """Return what ties a challenge to a number; clients see it, so no key is named like it."""
-        return self._hmac("subject", mobile)[:_KEY_BYTES].hex()
+        return self._derive_name("subject", mobile)
 
     def challenge_key(self) -> bytes:
         """Return the key that signs challenges."""
         return self._hmac("challenges")
+
+    def _derive_name(self, *parts: str) -> str:
+        return self._hmac(*parts)[:_KEY_BYTES].hex()
 
     def _hmac(self, *parts: str) -> bytes:
         return hmac.digest(self._secret, "\0".join(parts).encode(), "sha256")

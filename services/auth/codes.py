@@ -69,7 +69,7 @@ class RedisCodes:
     ) -> str:
         """Charge the budgets, take the number's cooldown and return its code: the living one or a new one."""
         nonce = new_nonce()
-        proof = self._secrets.proof(mobile, purpose, self._secrets.code(mobile, purpose, nonce))
+        code = self._secrets.code(mobile, purpose, nonce)
         charge = self._budgets.charge(mobile, address, self._secrets)
         keys = [
             self._cooldown_key(mobile),
@@ -79,6 +79,7 @@ class RedisCodes:
             f"code:challenge:{solved}",
             *charge.budget_keys,
         ]
+        proof = self._secrets.proof(mobile, purpose, code)
         args: list[str | int | float] = [
             request, self._cooldown_ms, nonce, proof, self._ttl_ms, charge.price, self._budgets.spend,
             self._budgets.conversion, self._budgets.volume, int(solved is not None),
@@ -89,11 +90,11 @@ class RedisCodes:
         if outcome != b"issued":
             self._metrics.codes.labels(purpose, "refused").inc()
             self._refuse(outcome.decode(), *details)
-        nonce_in_force, challenged = details
+        living, challenged = details
         self._count("requested", mobile, purpose)
         if challenged == b"1":
             self._metrics.challenges.labels("solved").inc()
-        return self._secrets.code(mobile, purpose, nonce_in_force.decode())
+        return code if living.decode() == nonce else self._secrets.code(mobile, purpose, living.decode())
 
     def _refuse(self, outcome: str, detail: bytes | int = b"") -> NoReturn:
         """Raise what a request ends with that was charged nothing."""
