@@ -20,7 +20,7 @@ from shared.errors import Unavailable
 
 _CONNECT_SECONDS = 2.0
 _QUERY_SECONDS = 2.5
-_TRANSACTION_SECONDS = 5.0
+_TRANSACTION_SECONDS = 3.5
 _ROLLBACK_SECONDS = 1.0
 _RECYCLE_SECONDS = 600
 # Below the statement's time limit, so that waiting for a lock ends as that and not as a lost connection.
