@@ -8,9 +8,16 @@ import aiohttp
 import pytest
 
 from deploy.local.fleet import Servers
+from tests.chaos.form import LONG
 from tests.chaos.pipeline import Pipeline, running_pipeline
 from tests.client import Api, Phone
 from tests.system import System, make_system
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what takes long to `make chaos`."""
+    if not LONG:
+        items[:] = [item for item in items if item.get_closest_marker("long") is None]
 
 
 @pytest.fixture

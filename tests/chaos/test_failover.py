@@ -29,7 +29,7 @@ from tests.client import eventually, new_mobile
 from tests.system import run
 
 
-@pytest.mark.parametrize("lost", ["master", "master-and-a-sentinel"])
+@pytest.mark.parametrize("lost", ["master", pytest.param("master-and-a-sentinel", marks=pytest.mark.long)])
 async def test_clients_follow_a_redis_that_fails_over(tmp_path: Path, lost: str) -> None:
     with watched_redis(tmp_path) as watched:
         await watched.until_watched()
@@ -69,7 +69,9 @@ async def test_accounts_outlive_the_server_that_took_them(tmp_path: Path, how: s
         assert pair.second.row("SELECT COUNT(*) AS users FROM dialpass.users") == {"users": len(rows)}
 
 
-@pytest.mark.parametrize("lost", [0, 1], ids=["the-leader", "a-follower"])
+@pytest.mark.parametrize(
+    "lost", [pytest.param(0, id="the-leader"), pytest.param(1, id="a-follower", marks=pytest.mark.long)]
+)
 async def test_no_confirmed_message_is_lost_with_a_node_of_the_broker(tmp_path: Path, lost: int) -> None:
     with rabbitmq_cluster(tmp_path) as cluster:
         queue = RabbitSmsQueue(cluster.urls, Sealer(["of a throwaway broker"]), AuthMetrics(new_registry()))

@@ -1,7 +1,6 @@
 """Workers that are started, stopped and killed at random while messages keep coming."""
 
 import asyncio
-import os
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +10,10 @@ import aiohttp
 from deploy.local.ports import free_port
 from shared.messages import SendCode
 from tests.chaos.audit import audit
+from tests.chaos.form import LONG
 from tests.chaos.pipeline import Pipeline, until
 from tests.system import Process
 
-# `make chaos` runs the long form.
-LONG = os.environ.get("CHAOS") == "long"
 WORKERS, SECONDS = (20, 60) if LONG else (4, 8)
 MESSAGES_PER_SECOND = 30
 

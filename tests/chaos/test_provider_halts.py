@@ -96,6 +96,7 @@ async def test_without_money_messages_wait_until_there_is_some(
     assert events(workers, "account_resumed") == [("account_resumed", "")]
 
 
+@pytest.mark.long
 async def test_too_many_calls_are_followed_by_a_few_single_ones(
     own_api: Api, own_phone: Phone, workers: list[Process]
 ) -> None:
