@@ -6,13 +6,13 @@ from typing import Protocol, cast
 
 from redis.asyncio import Redis
 
-from services.sms import ledger_scripts as scripts
+from services.sms import ledger_scripts
 from services.sms.patience import until_redis_answers
 from services.sms.records import Acceptance, Attempt, Claim, Doubt, Record, Standing, State, Trace
 from services.sms.report_book import sid_key
 from services.sms.reports import Outcome, Reported, StatusReport
 from shared.message_status import RECORD_LIFETIME_SECONDS, now, record_key
-from shared.script_calls import Argument, ScriptCalls
+from shared.redis_scripts import Argument, RedisScripts
 
 
 class LedgerTally(Protocol):
@@ -38,12 +38,12 @@ class RedisLedger:
     def __init__(self, redis: Redis, tally: LedgerTally | None = None) -> None:
         self._redis = redis
         self._tally = tally
-        calls = ScriptCalls(redis)
-        self._claim = calls.register(scripts.CLAIM)
-        self._announce = calls.register(scripts.ANNOUNCE)
-        self._stand = calls.register(scripts.STAND)
-        self._accept = calls.register(scripts.ACCEPT)
-        self._reopen = calls.register(scripts.REOPEN)
+        scripts = RedisScripts(redis)
+        self._claim = scripts.register(ledger_scripts.CLAIM)
+        self._announce = scripts.register(ledger_scripts.ANNOUNCE)
+        self._stand = scripts.register(ledger_scripts.STAND)
+        self._accept = scripts.register(ledger_scripts.ACCEPT)
+        self._reopen = scripts.register(ledger_scripts.REOPEN)
 
     async def claim(self, message_id: str, claim: Claim, attempt: Attempt, trace: Trace) -> Record:
         """Find a message's record and, where the claim holds, begin the attempt in it.

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from services.sms.patience import until_redis_answers
 from shared.metrics import ProviderMetrics
-from shared.script_calls import ScriptCalls
+from shared.redis_scripts import RedisScripts
 
 _KEY = "sms:spend"
 # Money in Redis is a whole number of these, RMB.
@@ -89,7 +89,7 @@ class Spend:
         self._cap = cap
         self._price = price
         self._metrics = metrics
-        self._reserve = ScriptCalls(redis).register(_RESERVE)
+        self._reserve = RedisScripts(redis).register(_RESERVE)
         self._settle = redis.register_script(_SETTLE)
         self._worker = secrets.token_hex(8)
         self._numbers = itertools.count()

@@ -13,6 +13,8 @@ from shared.redis_client import REDIS_FAILURES
 from shared.redis_scripts import RedisScripts
 
 ECHO = "return ARGV[1]"
+BOTH = "return {KEYS[1], ARGV[1]}"
+COUNT = "return redis.call('INCR', KEYS[1])"
 CALLERS = 50
 
 
@@ -20,6 +22,28 @@ async def test_each_caller_gets_the_reply_to_its_own_call(redis: Redis) -> None:
     echo = RedisScripts(redis).register(ECHO)
     replies = await asyncio.gather(*(echo([], [number]) for number in range(CALLERS)))
     assert replies == [str(number).encode() for number in range(CALLERS)]
+
+
+async def test_each_of_many_calls_gets_its_own_keys_and_arguments(redis: Redis) -> None:
+    both = RedisScripts(redis).register(BOTH)
+    replies = await asyncio.gather(*(both(["key"], [number]) for number in range(200)))
+    assert replies == [[b"key", str(number).encode()] for number in range(200)]
+
+
+async def test_many_calls_take_few_round_trips(redis: Redis) -> None:
+    count, key = RedisScripts(redis).register(COUNT), secrets.token_hex(8)
+    await count([key], [])
+    before = (await redis.info("stats"))["total_reads_processed"]
+    await asyncio.gather(*(count([key], []) for _ in range(200)))
+    assert await redis.get(key) == b"201"
+    assert (await redis.info("stats"))["total_reads_processed"] - before < 20
+
+
+async def test_many_callers_of_a_script_that_was_forgotten_run_it_once_each(redis: Redis) -> None:
+    count, key = RedisScripts(redis).register(COUNT), secrets.token_hex(8)
+    await count([key], [])
+    await redis.script_flush()
+    assert sorted(await asyncio.gather(*(count([key], []) for _ in range(3)))) == [2, 3, 4]
 
 
 async def test_a_call_that_redis_refuses_leaves_its_neighbours_alone(redis: Redis) -> None:
@@ -54,6 +78,7 @@ async def test_a_caller_that_leaves_takes_nobody_along(redis: Redis) -> None:
     leaving.cancel()
     assert await staying == b"1"
     assert leaving.cancelled()
+    assert await echo([], [2]) == b"2"
 
 
 async def test_everybody_is_told_that_redis_is_gone() -> None:
