@@ -69,6 +69,11 @@ def unusable(why: str) -> PydanticCustomError:
     return PydanticCustomError(_TOLD, "{why}", {"why": why})
 
 
+def split_secrets(value: SecretStr) -> list[str]:
+    """Return the parts of a secret value that has several, separated by commas."""
+    return [part.strip() for part in value.get_secret_value().split(",") if part.strip()]
+
+
 def split_commas(value: object) -> object:
     """Turn `a, b` into `("a", "b")`; anything but a string passes through."""
     if isinstance(value, str):
@@ -126,6 +131,11 @@ class AmqpSettings(ServiceSettings):
         description="amqp://user:password@host:port/vhost, several nodes separated by commas"
     )
 
+    @property
+    def amqp_urls(self) -> list[str]:
+        """The broker's nodes."""
+        return split_secrets(self.amqp_url)
+
 
 class SealingSettings(ServiceSettings):
     """What seals the messages that pass through RabbitMQ."""
@@ -134,6 +144,11 @@ class SealingSettings(ServiceSettings):
         description="at least 32 random characters, the same for auth and the SMS worker; several separated"
         " by commas: the first seals the messages between them, all open them"
     )
+
+    @property
+    def message_secrets(self) -> list[str]:
+        """The secrets, the one that seals first."""
+        return split_secrets(self.message_secret)
 
 
 _Settings = TypeVar("_Settings", bound=ServiceSettings)

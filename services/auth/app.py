@@ -111,8 +111,8 @@ def _connect(
     stack.push_async_callback(database.close)
     redis = redis_client.connect(settings.redis_url.get_secret_value())
     stack.push_async_callback(redis.aclose)
-    sealer = Sealer(settings.message_secret.get_secret_value().split(","))
-    queue = RabbitSmsQueue(settings.amqp_url.get_secret_value().split(","), sealer, metrics, tracer)
+    sealer = Sealer(settings.message_secrets)
+    queue = RabbitSmsQueue(settings.amqp_urls, sealer, metrics, tracer)
     stack.push_async_callback(queue.link.close)
     queue.link.start()
     passwords = BcryptPasswords(
@@ -191,7 +191,7 @@ def _start_relay(
     """Start publishing events, on connections of its own: requests and events do not wait for each other."""
     own = Database(settings.mysql_url.get_secret_value(), pool_size=1)
     stack.push_async_callback(own.close)
-    exchange = RabbitEvents(settings.amqp_url.get_secret_value().split(","), metrics)
+    exchange = RabbitEvents(settings.amqp_urls, metrics)
     stack.push_async_callback(exchange.link.close)
     exchange.link.start()
     relay = Relay(MysqlOutbox(own), MysqlOutbox(database), exchange, now, metrics)

@@ -89,8 +89,7 @@ def _server(settings: SmsSettings, reports: Callbacks, operators: Sequence[ops.R
 
 
 def _monitor(settings: SmsSettings, redis: Redis, metrics: BacklogMetrics) -> BacklogMonitor:
-    urls = settings.amqp_url.get_secret_value().split(",")
-    return BacklogMonitor(urls, settings.sms_retry_delays, OpenMessages(redis), metrics)
+    return BacklogMonitor(settings.amqp_urls, settings.sms_retry_delays, OpenMessages(redis), metrics)
 
 
 def _pipeline(
@@ -102,10 +101,10 @@ def _pipeline(
     lines: LineLog,
 ) -> Intake:
     outlet = Outlet(settings.sms_retry_delays, tracer)
-    sealer = Sealer(settings.message_secret.get_secret_value().split(","))
+    sealer = Sealer(settings.message_secrets)
     consumer = SendCodeConsumer(_courier(settings, ledger, provider).deliver, outlet, sealer, metrics, lines)
     return Intake(
-        settings.amqp_url.get_secret_value().split(","),
+        settings.amqp_urls,
         traced(consumer.handle, tracer),
         outlet,
         provider.breaker,

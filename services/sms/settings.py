@@ -17,6 +17,7 @@ from shared.settings import (
     Seconds,
     ServiceSettings,
     split_commas,
+    split_secrets,
 )
 
 Delays = Annotated[tuple[Annotated[float, Field(ge=0.1, le=600)], ...], Field(min_length=1, max_length=10)]
@@ -30,13 +31,9 @@ def _parse(value: object) -> object:
 
 
 def _check_callback_secrets(value: SecretStr) -> SecretStr:
-    if any(not _CALLBACK_SECRET.fullmatch(secret) for secret in _split_secrets(value)):
+    if any(not _CALLBACK_SECRET.fullmatch(secret) for secret in split_secrets(value)):
         raise ValueError
     return value
-
-
-def _split_secrets(value: SecretStr) -> list[str]:
-    return [secret.strip() for secret in value.get_secret_value().split(",") if secret.strip()]
 
 
 def _check_http_url(value: SecretStr) -> SecretStr:
@@ -103,7 +100,7 @@ class ReportSettings(ServiceSettings):
     @property
     def callback_secrets(self) -> list[str]:
         """The secrets that open the callback; none where reports are not pushed."""
-        return _split_secrets(self.yunpian_callback_secret) if self.sms_reports == "push" else []
+        return split_secrets(self.yunpian_callback_secret) if self.sms_reports == "push" else []
 
 
 class RetrySettings(ServiceSettings):

@@ -3,7 +3,7 @@ import pytest
 from services.auth.settings import AuthSettings
 from services.gateway.settings import GatewaySettings
 from services.sms.settings import SmsSettings
-from shared.settings import ServiceSettings
+from shared.settings import AmqpSettings, ServiceSettings
 
 GOOD = {
     "MYSQL_URL": "mysql://user:p%40ss@127.0.0.1:3306/dialpass",
@@ -135,3 +135,8 @@ def test_secrets_are_not_in_the_repr(settings: type[ServiceSettings]) -> None:
 @pytest.mark.parametrize("settings", ALL)
 def test_every_variable_says_what_it_takes(settings: type[ServiceSettings]) -> None:
     assert all(field.description for field in settings.model_fields.values())
+
+
+def test_the_nodes_of_a_broker_may_be_written_with_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMQP_URL", "amqp://a:5672/, amqp://b:5672/")
+    assert AmqpSettings.load().amqp_urls == ["amqp://a:5672/", "amqp://b:5672/"]

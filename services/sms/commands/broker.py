@@ -1,13 +1,12 @@
 """The commands' way to RabbitMQ: one channel for as long as the command runs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import aio_pika
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from pydantic import SecretStr
 
 from services.sms.commands.output import broker_errors
 from shared import request_ids
@@ -20,16 +19,16 @@ _PUBLISH_SECONDS = 10.0
 
 
 @asynccontextmanager
-async def open_connection(urls: SecretStr) -> AsyncIterator[AbstractConnection]:
+async def open_connection(urls: Sequence[str]) -> AsyncIterator[AbstractConnection]:
     """Connect to the first of the broker's nodes that answers, for the block's time."""
     with broker_errors():
-        connection = await _connect(urls.get_secret_value().split(","))
+        connection = await _connect(urls)
         async with connection:
             yield connection
 
 
 @asynccontextmanager
-async def open_channel(urls: SecretStr) -> AsyncIterator[AbstractChannel]:
+async def open_channel(urls: Sequence[str]) -> AsyncIterator[AbstractChannel]:
     """Open a channel that confirms what it publishes, and raises for what has no queue."""
     async with open_connection(urls) as connection:
         yield await connection.channel(publisher_confirms=True, on_return_raises=True)
@@ -55,10 +54,10 @@ async def publish(channel: AbstractChannel, sealer: Sealer, message: SendCode) -
         )
 
 
-async def _connect(urls: list[str]) -> AbstractConnection:
+async def _connect(urls: Sequence[str]) -> AbstractConnection:
     for url in urls[:-1]:
         try:
-            return await aio_pika.connect(url.strip(), timeout=_CONNECT_SECONDS)
+            return await aio_pika.connect(url, timeout=_CONNECT_SECONDS)
         except AMQP_FAILURES:
             continue
-    return await aio_pika.connect(urls[-1].strip(), timeout=_CONNECT_SECONDS)
+    return await aio_pika.connect(urls[-1], timeout=_CONNECT_SECONDS)

@@ -142,9 +142,9 @@ async def _drop(settings: LetterSettings, ids: Collection[str] | None) -> list[R
 async def _held(
     settings: LetterSettings, most: int | None = None
 ) -> AsyncIterator[tuple[list[DeadLetter], Publish]]:
-    sealer = Sealer(settings.message_secret.get_secret_value().split(","))
+    sealer = Sealer(settings.message_secrets)
     async with (
-        broker.open_channel(settings.amqp_url) as channel,
+        broker.open_channel(settings.amqp_urls) as channel,
         held_letters(channel, sealer, most=most) as letters,
     ):
         yield letters, partial(broker.publish, channel, sealer)

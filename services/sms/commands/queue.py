@@ -52,10 +52,10 @@ async def _status(settings: QueueSettings) -> dict[str, Any]:
 
 
 async def _queues(settings: QueueSettings) -> list[Row]:
-    async with broker.open_connection(settings.amqp_url) as connection:
+    async with broker.open_connection(settings.amqp_urls) as connection:
         statuses = await ask_broker(connection, sms_queues(settings.sms_retry_delays))
     if settings.rabbitmq_management_url is not None:
-        path = urlsplit(settings.amqp_url.get_secret_value().split(",")[0]).path
+        path = urlsplit(settings.amqp_urls[0]).path
         vhost = unquote(path.removeprefix("/")) or "/"
         statuses = await ask_management(settings.rabbitmq_management_url.get_secret_value(), vhost, statuses)
     return [asdict(status) for status in statuses]

@@ -65,12 +65,12 @@ def _message(mobile: str, channel: Channel) -> SendCode:
 
 
 async def _send(settings: LetterSettings, message: SendCode, wait: float, wanted: frozenset[str]) -> Row:
-    sealer = Sealer(settings.message_secret.get_secret_value().split(","))
+    sealer = Sealer(settings.message_secrets)
     redis = redis_client.connect(settings.redis_url.get_secret_value())
     try:
         with redis_errors():
             await MessageStatuses(redis).put(message.message_id, MessageStatus("queued", now()))
-        async with broker.open_channel(settings.amqp_url) as channel:
+        async with broker.open_channel(settings.amqp_urls) as channel:
             await declare_sms_topology(channel)
             await broker.publish(channel, sealer, message)
         with redis_errors():
