@@ -5,27 +5,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from prometheus_client import Counter
 from pydantic import BaseModel
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError
 
 from services.auth.callers import identify
 from services.auth.domain import Caller, Client
 from services.auth.request_body import check_content_type, parse
 from services.auth.wiring import Auth
-from shared import problems, request_ids
-from shared.errors import (
-    AppError,
-    InternalError,
-    InvalidRequest,
-    MethodNotAllowed,
-    NotFound,
-    Unavailable,
-)
-from shared.texts import negotiate
+from shared.errors import AppError, MethodNotAllowed, NotFound, Unavailable
+from shared.problem_handler import ProblemHandler
 from shared.tracing import Kind, Span
 
 # Below the gateway's time limit, so that a client gets our answer and not its 504.
@@ -38,12 +30,13 @@ _Model = TypeVar("_Model", bound=BaseModel)
 log = structlog.get_logger()
 
 
-class JsonHandler(RequestHandler):
+class JsonHandler(ProblemHandler):
     """Base of the handlers. A verb's work goes into `handle_<verb>`, which returns the answer or None.
 
     The route template (`route`) is what metrics and logs show instead of the path.
     """
 
+    content_type = "application/json"
     # Whether answers without a problem are logged at level debug only, because they are many.
     quiet = False
 
@@ -52,20 +45,13 @@ class JsonHandler(RequestHandler):
         self.auth = auth
         self.route = route
         self._started = time.perf_counter()
-        self._problem = ""
         self._span = Span()
         auth.in_flight.enter()
 
     def set_default_headers(self) -> None:
         """Set what every answer carries; Tornado runs this again for errors."""
-        self.request_id = request_ids.accept_or_create(
-            getattr(self, "request_id", None) or self.request.headers.get(request_ids.HEADER)
-        )
-        self.set_header(request_ids.HEADER, self.request_id)
-        self.set_header("Content-Type", "application/json")
-        self.set_header("Cache-Control", "no-store")
+        super().set_default_headers()
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.clear_header("Server")
 
     def prepare(self) -> None:
         """Bind the request id to everything that is logged for this request, and continue its trace."""
@@ -144,30 +130,11 @@ class JsonHandler(RequestHandler):
         handled = [verb for verb in _METHODS if hasattr(self, f"handle_{verb.lower()}")]
         return MethodNotAllowed(handled)
 
-    def write_error(self, status_code: int, **details: Any) -> None:  # noqa: ANN401 - Tornado's
-        """Render whatever was raised as a problem document."""
-        error = self._as_app_error(details["exc_info"][1])
-        self._problem = error.slug
-        language = negotiate(self.request.headers.get("Accept-Language", ""))
-        headers, body = problems.render(error, self.request_id, language)
-        self.set_status(error.status)
-        for name, value in headers.items():
-            self.set_header(name, value)
-        self.finish(body)
-
-    def log_exception(self, _type: Any, value: Any, _traceback: Any) -> None:  # noqa: ANN401
-        """Log defects with their trace; expected errors show up in the request's line."""
-        if isinstance(self._as_app_error(value), InternalError):
-            log.error("unhandled_error", route=self.route, exc_info=value)
-
-    def _as_app_error(self, error: BaseException) -> AppError:
-        if isinstance(error, AppError):
-            return error
+    def as_app_error(self, error: BaseException) -> AppError:
+        """Return what a client is told; Tornado itself refuses methods that it does not know."""
         if isinstance(error, HTTPError) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             return self._method_not_allowed()
-        if isinstance(error, HTTPError) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return InvalidRequest()
-        return InternalError()
+        return super().as_app_error(error)
 
     def on_finish(self) -> None:
         """Count and log the request."""
@@ -181,11 +148,11 @@ class JsonHandler(RequestHandler):
     def _write_line(self, status: int, seconds: float) -> None:
         method = self.request.method or ""
         if not (self.quiet or self.auth.tracer.on):
-            self.auth.access_log.write(self.request_id, method, self.route, status, seconds, self._problem)
+            self.auth.access_log.write(self.request_id, method, self.route, status, seconds, self.problem)
             return
         # What structlog adds, the ids of the trace for instance, is worth its time here.
-        details = {"problem": self._problem} if self._problem else {}
-        write = log.debug if self.quiet and not self._problem else log.info
+        details = {"problem": self.problem} if self.problem else {}
+        write = log.debug if self.quiet and not self.problem else log.info
         ms = round(seconds * 1000, 2)
         write("request", method=method, route=self.route, status=status, ms=ms, **details)
 

@@ -4,21 +4,19 @@ import hmac
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
 
 import structlog
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import RequestHandler
 
 from services.sms.reports import Batch
 from services.sms.yunpian_reports import PUSH_MEMBERS, UnreadableReports, read_push
-from shared import problems, request_ids
-from shared.errors import AppError, InternalError, InvalidRequest, MethodNotAllowed, NotFound, Unavailable
+from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, Unavailable
 from shared.in_flight import InFlight
 from shared.message_status import now
 from shared.metrics import HttpMetrics
+from shared.problem_handler import ProblemHandler
 from shared.redis_client import REDIS_FAILURES
-from shared.texts import negotiate
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
@@ -59,55 +57,30 @@ def routes(callbacks: Callbacks) -> list[Route]:
     return [(r"/callbacks/yunpian/([A-Za-z0-9._~\-]+)/?", _YunpianStatus, arguments)]
 
 
-class CallbackHandler(RequestHandler):
-    """Base of the handlers: errors as problem documents, one log line without the path."""
+class CallbackHandler(ProblemHandler):
+    """Base of the handlers: one log line without the path."""
+
+    content_type = "text/plain; charset=utf-8"
 
     def initialize(self, callbacks: Callbacks, route: str = _OTHER_ROUTE) -> None:
         """Take what the handlers need, and the route's template."""
         self.callbacks = callbacks
-        self._route = route
+        self.route = route
         self._started = time.perf_counter()
-        self._problem = ""
         callbacks.in_flight.enter()
-
-    def set_default_headers(self) -> None:
-        """Set what every answer carries; Tornado runs this again for errors."""
-        self.request_id = request_ids.accept_or_create(
-            getattr(self, "request_id", None) or self.request.headers.get(request_ids.HEADER)
-        )
-        self.set_header(request_ids.HEADER, self.request_id)
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
-        self.clear_header("Server")
-
-    def write_error(self, status_code: int, **details: Any) -> None:  # noqa: ANN401 - Tornado's
-        """Render whatever was raised as a problem document."""
-        error = _as_app_error(details["exc_info"][1])
-        self._problem = error.slug
-        language = negotiate(self.request.headers.get("Accept-Language", ""))
-        headers, body = problems.render(error, self.request_id, language)
-        self.set_status(error.status)
-        for name, value in headers.items():
-            self.set_header(name, value)
-        self.finish(body)
-
-    def log_exception(self, _type: Any, value: Any, _traceback: Any) -> None:  # noqa: ANN401
-        """Log defects; Tornado's own line would show the path."""
-        if isinstance(_as_app_error(value), InternalError):
-            log.error("unhandled_error", route=self._route, exc_info=value)
 
     def on_finish(self) -> None:
         """Count and log the request."""
         self.callbacks.in_flight.leave()
         seconds = time.perf_counter() - self._started
         method = self.request.method if self.request.method in _METHODS else "other"
-        self.callbacks.metrics.observe(method, self._route, self.get_status(), seconds)
-        details = {"problem": self._problem} if self._problem else {}
+        self.callbacks.metrics.observe(method, self.route, self.get_status(), seconds)
+        details = {"problem": self.problem} if self.problem else {}
         log.info(
             "request",
             request_id=self.request_id,
             method=method,
-            route=self._route,
+            route=self.route,
             status=self.get_status(),
             ms=round(seconds * 1000, 2),
             **details,
@@ -154,11 +127,3 @@ class _YunpianStatus(CallbackHandler):
         except UnreadableReports as error:
             log.warning("reports_unreadable", request_id=self.request_id, reason=str(error))
             raise InvalidRequest from error
-
-
-def _as_app_error(error: BaseException) -> AppError:
-    if isinstance(error, AppError):
-        return error
-    if isinstance(error, HTTPError) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return InvalidRequest()
-    return InternalError()
