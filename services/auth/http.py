@@ -17,6 +17,7 @@ from services.auth.domain import Caller, Client
 from services.auth.request_body import check_content_type, parse
 from services.auth.wiring import Auth
 from shared.errors import AppError, MethodNotAllowed, NotFound, Unavailable
+from shared.metrics import known_method
 from shared.problem_handler import ProblemHandler
 from shared.tracing import Kind, Span
 
@@ -141,12 +142,12 @@ class JsonHandler(ProblemHandler):
         self.auth.in_flight.leave()
         seconds = time.perf_counter() - self._started
         status = self.get_status()
-        self.auth.http_metrics.observe(self.request.method or "", self.route, status, seconds)
-        self._end_span(status)
-        self._write_line(status, seconds)
+        method = known_method(self.request.method)
+        self.auth.http_metrics.observe(method, self.route, status, seconds)
+        self._end_span(method, status)
+        self._write_line(method, status, seconds)
 
-    def _write_line(self, status: int, seconds: float) -> None:
-        method = self.request.method or ""
+    def _write_line(self, method: str, status: int, seconds: float) -> None:
         if not (self.quiet or self.auth.tracer.on):
             self.auth.access_log.write(self.request_id, method, self.route, status, seconds, self.problem)
             return
@@ -156,8 +157,7 @@ class JsonHandler(ProblemHandler):
         ms = round(seconds * 1000, 2)
         write("request", method=method, route=self.route, status=status, ms=ms, **details)
 
-    def _end_span(self, status: int) -> None:
-        method = self.request.method or ""
+    def _end_span(self, method: str, status: int) -> None:
         attributes: dict[str, str | int] = {
             "http.request.method": method,
             "http.route": self.route,

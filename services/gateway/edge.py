@@ -14,10 +14,9 @@ from services.gateway.routes import RouteTable
 from services.gateway.traced_exchange import TracedExchange
 from shared.access_log import AccessLog
 from shared.in_flight import InFlight
-from shared.metrics import HttpMetrics, UpstreamMetrics
+from shared.metrics import METHODS, HttpMetrics, UpstreamMetrics
 from shared.tracing import OFF, Tracer
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _SWEEP_SECONDS = 1.0
 
 
@@ -36,7 +35,7 @@ class Edge(HTTPServerConnectionDelegate):
         tracer: makes each request a span.
     """
 
-    methods = ", ".join(_METHODS)
+    methods = ", ".join(METHODS)
 
     def __init__(
         self,
@@ -100,8 +99,3 @@ class Edge(HTTPServerConnectionDelegate):
     def peer(connection: HTTP1Connection) -> str:
         """Return the address at the other end of a client's connection."""
         return str(getattr(connection.context, "remote_ip", ""))
-
-    @staticmethod
-    def known_method(method: str) -> str:
-        """Return the method as a metric's label, which must come from a closed set."""
-        return method if method in _METHODS else "other"

@@ -22,6 +22,7 @@ from services.gateway.routes import Route
 from services.gateway.upstream_call import Headers, UpstreamCall
 from shared import problems, request_ids
 from shared.errors import AppError, NotFound, PayloadTooLarge
+from shared.metrics import known_method
 from shared.texts import negotiate
 
 if TYPE_CHECKING:
@@ -243,6 +244,6 @@ class Exchange(HTTPMessageDelegate):
         self._edge.forget(self)
         route = self._route.prefix if self._route else _UNROUTED
         seconds = time.perf_counter() - self._started
-        method = self._edge.known_method(self._method)
+        method = known_method(self._method)
         self._edge.http_metrics.observe(method, route, self._status, seconds)
         self._edge.access_log.write(self._request_id, method, route, self._status, seconds, self._problem)

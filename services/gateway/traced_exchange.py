@@ -7,6 +7,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, RequestStartLine, ResponseStartLine
 
 from services.gateway.exchange import Exchange
+from shared.metrics import known_method
 from shared.tracing import Kind, Span
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class TracedExchange(Exchange):
         if not self._finished:
             super()._done()
             route = self._route.prefix if self._route else "other"
-            method = self._edge.known_method(self._method)
+            method = known_method(self._method)
             attributes: dict[str, str | int] = {
                 "http.request.method": method,
                 "http.route": route,

@@ -14,7 +14,7 @@ from services.sms.yunpian_reports import PUSH_MEMBERS, UnreadableReports, read_p
 from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, Unavailable
 from shared.in_flight import InFlight
 from shared.message_status import now
-from shared.metrics import HttpMetrics
+from shared.metrics import HttpMetrics, known_method
 from shared.problem_handler import ProblemHandler
 from shared.redis_client import REDIS_FAILURES
 
@@ -73,7 +73,7 @@ class CallbackHandler(ProblemHandler):
         """Count and log the request."""
         self.callbacks.in_flight.leave()
         seconds = time.perf_counter() - self._started
-        method = self.request.method if self.request.method in _METHODS else "other"
+        method = known_method(self.request.method)
         self.callbacks.metrics.observe(method, self.route, self.get_status(), seconds)
         details = {"problem": self.problem} if self.problem else {}
         log.info(

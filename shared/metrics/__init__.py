@@ -5,11 +5,12 @@ Labels come from closed sets only (route templates, not paths; outcomes, not mes
 
 from shared.metrics.auth import AuthMetrics
 from shared.metrics.gateway import AccessMetrics, UpstreamMetrics
-from shared.metrics.http import HttpMetrics
+from shared.metrics.http import METHODS, HttpMetrics, known_method
 from shared.metrics.registry import new_registry
 from shared.metrics.sms import BacklogMetrics, ProviderMetrics, ReportMetrics, SmsMetrics
 
 __all__ = [
+    "METHODS",
     "AccessMetrics",
     "AuthMetrics",
     "BacklogMetrics",
@@ -18,5 +19,6 @@ __all__ = [
     "ReportMetrics",
     "SmsMetrics",
     "UpstreamMetrics",
+    "known_method",
     "new_registry",
 ]

@@ -3,6 +3,12 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def known_method(method: str | None) -> str:
+    """Return the method as a label, which must come from a closed set: clients may send any word."""
+    return method if method in METHODS else "other"
 
 
 class HttpMetrics:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.client import Api, Reply, new_mobile
+from tests.system import System
 
 JSON = {"Content-Type": "application/json"}
 GOOD = {"mobile": "13800000000", "code": "123456", "password": "correct horse"}
@@ -154,3 +155,12 @@ async def test_inside_the_cooldown_the_answer_says_how_long(api: Api) -> None:
     assert reply["type"] == "/problems/too-many-codes"
     assert reply["retry_after"] == int(reply.headers["Retry-After"])
     assert 50 <= reply["retry_after"] <= 60
+
+
+async def test_a_word_that_is_no_method_becomes_no_label(api: Api, system: System) -> None:
+    assert (await api.call("BREW", "/code/")).status == 405
+    for port in ("GATEWAY_OPS_PORT", "AUTH_PORT"):
+        async with api.session.get(f"http://127.0.0.1:{system.env[port]}/metrics") as response:
+            exposed = await response.text()
+        assert 'method="other"' in exposed
+        assert "BREW" not in exposed
