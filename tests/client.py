@@ -131,3 +131,21 @@ async def sign_up(api: Api, phone: Phone, mobile: str, password: str = "correct 
     reply = await api.post("/register/", {"mobile": mobile, "code": code, "password": password})
     assert reply.status == 200, reply.body
     return int(reply["id"])
+
+
+async def log_in(api: Api, mobile: str, password: str = "correct horse 电池", agent: str = "test") -> Reply:
+    """Open a session."""
+    body = {"mobile": mobile, "password": password}
+    reply = await api.post("/login/", body, headers={"User-Agent": agent})
+    assert reply.status == 200, reply.body
+    return reply
+
+
+async def refresh(api: Api, token: str) -> Reply:
+    """Exchange a refresh token."""
+    return await api.post("/token/refresh/", {"refresh_token": token})
+
+
+def bearer(token: str) -> dict[str, Any]:
+    """Return the options of a call with an access token."""
+    return {"headers": {"Authorization": f"Bearer {token}"}}

@@ -8,9 +8,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from deploy.local.environment import NO_SUSPICION
 from deploy.local.fleet import Servers
@@ -99,6 +101,15 @@ class System:
             process.start(wait=False)
         for process in self.all:
             process.wait_for(200)
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Run it for the block's time."""
+        self.start()
+        try:
+            yield self
+        finally:
+            self.stop()
 
     def stop(self) -> dict[str, int]:
         return {process.module: process.stop() for process in reversed(self.all)}

@@ -24,9 +24,8 @@ def patient(servers: Servers, mysql_url: str, tmp_path_factory: pytest.TempPathF
         servers, mysql_url, tmp_path_factory.mktemp("patient"),
         CODE_COOLDOWN="1", CODE_LIMIT_NUMBER="100/hour",
     )  # fmt: skip
-    system.start()
-    yield system
-    system.stop()
+    with system.running():
+        yield system
 
 
 @pytest.fixture

@@ -5,32 +5,17 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import jwt
 
 from deploy.local.fleet import Servers
 from services.auth.database import Database
-from tests.client import Api, Phone, Reply, new_mobile, sign_up
+from tests.client import Api, Phone, Reply, bearer, log_in, new_mobile, refresh, sign_up
 from tests.e2e.second_gateway import second_gateway
 from tests.system import System, make_system, run
 
 PASSWORD = "correct horse 电池"
-
-
-async def log_in(api: Api, mobile: str) -> Reply:
-    reply = await api.post("/login/", {"mobile": mobile, "password": PASSWORD})
-    assert reply.status == 200, reply.body
-    return reply
-
-
-async def refresh(api: Api, token: str) -> Reply:
-    return await api.post("/token/refresh/", {"refresh_token": token})
-
-
-def bearer(token: str) -> dict[str, Any]:
-    return {"headers": {"Authorization": f"Bearer {token}"}}
 
 
 async def test_with_redis_gone_ended_sessions_are_refused_at_once_also_after_a_restart(
@@ -127,9 +112,7 @@ async def assert_whole(servers: Servers, user_id: int) -> None:
 async def test_an_old_token_used_after_the_grace_ends_the_session_and_is_in_the_audit_trail(
     servers: Servers, mysql_url: str, tmp_path: Path, own_session: aiohttp.ClientSession
 ) -> None:
-    system = make_system(servers, mysql_url, tmp_path, REFRESH_GRACE="1")
-    system.start()
-    try:
+    with make_system(servers, mysql_url, tmp_path, REFRESH_GRACE="1").running() as system:
         api, phone = Api(own_session, system.url), Phone(own_session, system.simulator_url)
         mobile = new_mobile()
         user_id = await sign_up(api, phone, mobile, PASSWORD)
@@ -150,17 +133,13 @@ async def test_an_old_token_used_after_the_grace_ends_the_session_and_is_in_the_
         assert entry is not None
         assert opened["session_id"] in entry[0]
         assert entry[1:] == ("127.0.0.1", thief.headers["X-Request-ID"])
-    finally:
-        system.stop()
 
 
 async def test_keys_rotate_under_load_without_a_failed_request(
     servers: Servers, mysql_url: str, tmp_path: Path, own_session: aiohttp.ClientSession
 ) -> None:
     settings = {"SIGNING_KEY_DELAY": "3", "ACCESS_TOKEN_TTL": "10"}
-    system = make_system(servers, mysql_url, tmp_path, **settings)
-    system.start()
-    try:
+    with make_system(servers, mysql_url, tmp_path, **settings).running() as system:
         api, phone = Api(own_session, system.url), Phone(own_session, system.simulator_url)
         mobile = new_mobile()
         await sign_up(api, phone, mobile, PASSWORD)
@@ -183,8 +162,6 @@ async def test_keys_rotate_under_load_without_a_failed_request(
         assert len(set(kids)) == 2
         jwks = await api.get("/.well-known/jwks.json")
         assert [published["kid"] for published in jwks["keys"]] == [kids[-1]]
-    finally:
-        system.stop()
 
 
 async def keep_asking(
@@ -225,9 +202,7 @@ async def test_the_origins_tokens_are_two_settings_away(
     servers: Servers, mysql_url: str, tmp_path: Path, own_session: aiohttp.ClientSession
 ) -> None:
     settings = {"TOKEN_ALGORITHM": "HS256", "ACCESS_TOKEN_TTL": "604800"}
-    system = make_system(servers, mysql_url, tmp_path, **settings)
-    system.start()
-    try:
+    with make_system(servers, mysql_url, tmp_path, **settings).running() as system:
         api, phone = Api(own_session, system.url), Phone(own_session, system.simulator_url)
         mobile = new_mobile()
         user_id = await sign_up(api, phone, mobile, PASSWORD)
@@ -242,5 +217,3 @@ async def test_the_origins_tokens_are_two_settings_away(
         await api.call("POST", "/logout/", **bearer(opened["token"]))
         await asyncio.sleep(1)
         assert not await api.passes(opened["token"])
-    finally:
-        system.stop()

@@ -80,9 +80,8 @@ def _traced(
     folder = tmp_path_factory.mktemp("traced")
     settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
     system = make_system(servers, mysql_url, folder, SMS_RETRY_DELAYS="1,2,3", **settings)
-    system.start()
-    yield system
-    system.stop()
+    with system.running():
+        yield system
 
 
 @pytest.fixture(name="client")

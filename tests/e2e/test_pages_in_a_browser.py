@@ -61,9 +61,8 @@ def suspicious(servers: Servers, mysql_url: str, tmp_path: Path) -> Iterator[Sys
         CODE_SECRET="a secret of its own, and so other budgets",
         CODE_CHALLENGE_ADDRESS="1/10minutes", CHALLENGE_COST="2",
     )  # fmt: skip
-    system.start()
-    yield system
-    system.stop()
+    with system.running():
+        yield system
 
 
 async def test_the_page_solves_the_challenge_that_it_is_asked(

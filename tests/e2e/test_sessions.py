@@ -3,13 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import aiohttp
 import pytest
 
 from services.auth.database import Database
-from tests.client import Api, Phone, Reply, new_mobile, sign_up
+from tests.client import Api, Phone, bearer, log_in, new_mobile, refresh, sign_up
 from tests.e2e.second_gateway import second_gateway
 from tests.system import System
 
@@ -36,21 +35,6 @@ async def mobile(api: Api, phone: Phone) -> str:
     mobile = new_mobile()
     await sign_up(api, phone, mobile, PASSWORD)
     return mobile
-
-
-async def log_in(api: Api, mobile: str, agent: str = "test") -> Reply:
-    body = {"mobile": mobile, "password": PASSWORD}
-    reply = await api.post("/login/", body, headers={"User-Agent": agent})
-    assert reply.status == 200, reply.body
-    return reply
-
-
-async def refresh(api: Api, token: str) -> Reply:
-    return await api.post("/token/refresh/", {"refresh_token": token})
-
-
-def bearer(token: str) -> dict[str, Any]:
-    return {"headers": {"Authorization": f"Bearer {token}"}}
 
 
 async def assert_refused_within_a_second(gateways: list[Api], token: str) -> None:
@@ -97,8 +81,8 @@ async def test_parallel_refreshes_down_the_chain_never_fork_it(api: Api, mobile:
 
 
 async def test_sessions_are_listed_with_their_devices(api: Api, mobile: str) -> None:
-    first = await log_in(api, mobile, "old phone 📱".encode().decode("latin1"))
-    current = await log_in(api, mobile, "new phone")
+    first = await log_in(api, mobile, agent="old phone 📱".encode().decode("latin1"))
+    current = await log_in(api, mobile, agent="new phone")
     listed = (await api.get("/sessions/", token=current["token"]))["sessions"]
     assert [set(session) for session in listed] == [
         {"id", "created_at", "last_used_at", "ip", "user_agent", "current"}

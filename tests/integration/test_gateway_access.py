@@ -37,11 +37,6 @@ async def _gateway(upstream: Upstream) -> AsyncIterator[Gateway]:
         yield gateway
 
 
-@pytest.fixture(name="edge")
-def _edge(session: aiohttp.ClientSession, gateway: Gateway) -> Api:
-    return Api(session, gateway.url)
-
-
 async def test_a_request_without_a_token_is_refused_before_any_upstream_hears_of_it(
     edge: Api, upstream: Upstream
 ) -> None:

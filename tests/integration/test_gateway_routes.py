@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from deploy.local.ports import free_port
@@ -42,11 +41,6 @@ async def _gateway(orders: Upstream, signer: Signer) -> AsyncIterator[Gateway]:
     ):
         await until(lambda: ready(gateway))
         yield gateway
-
-
-@pytest.fixture(name="edge")
-def _edge(session: aiohttp.ClientSession, gateway: Gateway) -> Api:
-    return Api(session, gateway.url)
 
 
 async def test_a_required_token_is_required_and_tells_who_asks(

@@ -6,39 +6,25 @@ from typing import Any
 import pytest
 
 from deploy.local.simulator.account import Account
-from deploy.local.simulator.accounts import open_accounts
 from deploy.local.simulator.codes import Refused
 from deploy.local.simulator.messages import from_china_time
 from deploy.local.simulator.outcomes import Carrier, Outcome
 from deploy.local.simulator.pusher import Pusher
 from deploy.local.simulator.queries import find_records
 from deploy.local.simulator.rules import Rules
-from deploy.local.simulator.settings import SimulatorSettings
+from tests.unit.simulated import MOBILE, TEXT, Clock, unlimited_account
 
-MOBILE = "13800000000"
-TEXT = "【Dialpass】您的验证码是123456。如非本人操作，请忽略本短信"
 DAY = {"start_time": "2026-03-01 00:00:00", "end_time": "2026-03-01 23:59:59"}
-
-
-class Clock:
-    """Stands at 09:30 in China, on the first of March, until it is moved."""
-
-    now = datetime(2026, 3, 1, 1, 30, 0, 400_000, UTC)
-
-    def __call__(self) -> float:
-        return self.now.timestamp()
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(datetime(2026, 3, 1, 1, 30, 0, 400_000, UTC))
 
 
 @pytest.fixture
 def account(clock: Clock) -> Account:
-    account = open_accounts(SimulatorSettings(), clock).first
-    account.terms.limits = False
-    return account
+    return unlimited_account(clock)
 
 
 def records(account: Account, **form: str) -> list[dict[str, Any]]:

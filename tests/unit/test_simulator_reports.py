@@ -1,28 +1,15 @@
 """Status reports that are kept for pulling."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from deploy.local.simulator.account import Account
-from deploy.local.simulator.accounts import open_accounts
 from deploy.local.simulator.outcomes import Carrier, Outcome
 from deploy.local.simulator.pusher import Pusher
 from deploy.local.simulator.rules import Rules
-from deploy.local.simulator.settings import SimulatorSettings
-
-MOBILE = "13800000000"
-TEXT = "【Dialpass】您的验证码是123456。如非本人操作，请忽略本短信"
-
-
-class Clock:
-    """Stands at 09:30 in China, on the first of March, until it is moved."""
-
-    now = datetime(2026, 3, 1, 1, 30, 0, 0, UTC)
-
-    def __call__(self) -> float:
-        return self.now.timestamp()
+from tests.unit.simulated import MOBILE, TEXT, Clock, unlimited_account
 
 
 @pytest.fixture
@@ -32,9 +19,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def account(clock: Clock) -> Account:
-    account = open_accounts(SimulatorSettings(), clock).first
-    account.terms.limits = False
-    return account
+    return unlimited_account(clock)
 
 
 def send(account: Account, *outcomes: Outcome, mobile: str = MOBILE, uid: str | None = None) -> int | str:
