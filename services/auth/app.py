@@ -67,6 +67,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     tracer = tracing.open_tracer(settings, "auth", stack)
     connections = _connect(settings, metrics, tracer, stack)
     auth = _wire(settings, connections, keys, metrics, HttpMetrics(registry), tracer)
+    auth.http_metrics.watch_in_flight(auth.in_flight)
     health = Health(
         required={"mysql": connections.database.check, "redis": redis_client.check(connections.redis)},
         # Signing in goes on without the broker; taking this process out of service would end that.

@@ -60,6 +60,7 @@ class Edge(HTTPServerConnectionDelegate):
         self.upstream_metrics = upstream_metrics
         self.tracer = tracer
         self.in_flight = InFlight()
+        http_metrics.watch_in_flight(self.in_flight)
         self._exchange = TracedExchange if tracer.on else Exchange
         self._tasks: set[asyncio.Task[None]] = set()
         self._watched: set[Exchange] = set()

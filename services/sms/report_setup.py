@@ -59,6 +59,7 @@ def open_reports(
     tally = ReportTally(metrics, now)
     take = partial(take_reports, book=RedisReportBook(redis), tally=tally)
     callbacks = Callbacks(settings.callback_secrets, take, HttpMetrics(registry))
+    callbacks.metrics.watch_in_flight(callbacks.in_flight)
     if settings.sms_reports != "pull":
         return ReportParts(tally, callbacks, None)
     sources = [

@@ -1,5 +1,7 @@
 """What every process that answers HTTP measures."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -47,6 +49,6 @@ class HttpMetrics:
         children[0].inc()
         children[1].observe(seconds)
 
-    def track_in_flight(self, count: int) -> None:
-        """Set the number of requests being answered."""
-        self._in_flight.set(count)
+    def watch_in_flight(self, count: Callable[[], int]) -> None:
+        """Show the number of requests being answered, as `count` tells it when asked."""
+        self._in_flight.set_function(count)

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 
 from tests.client import Api, Reply
@@ -214,3 +215,25 @@ async def test_a_client_that_leaves_ends_the_upstreams_call(gateway: Gateway, up
         await asked.wait()
         writer.close()
         await left.wait()
+
+
+async def test_a_request_that_is_being_answered_is_shown(
+    session: aiohttp.ClientSession, gateway: Gateway, upstream: Upstream
+) -> None:
+    shown: list[str] = []
+
+    async def look(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with session.get(f"http://127.0.0.1:{gateway.ops_port}/metrics") as response:
+            shown.extend(await _in_flight(response))
+        writer.write(OK)
+
+    upstream.script = look
+    assert (await Api(session, gateway.url).post("/login/", {})).status == 200
+    async with session.get(f"http://127.0.0.1:{gateway.ops_port}/metrics") as response:
+        shown.extend(await _in_flight(response))
+    assert shown == ["1.0", "0.0"]
+
+
+async def _in_flight(response: aiohttp.ClientResponse) -> list[str]:
+    lines = (await response.text()).splitlines()
+    return [line.split()[1] for line in lines if line.startswith("dialpass_http_requests_in_flight ")]
