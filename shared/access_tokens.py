@@ -15,6 +15,12 @@ LEEWAY_SECONDS = 5
 _REQUIRED_CLAIMS = ["iss", "aud", "sub", "sid", "iat", "exp", "jti"]
 
 
+def bearer_token(authorization: str | None) -> str | None:
+    """Return the token of an `Authorization` header (RFC 6750 §2.1), or None where it holds none."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
 class UnknownKey(Unauthorized):
     """The token names a key that is not known (yet)."""
 

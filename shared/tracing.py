@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from enum import Enum, auto
+from http import HTTPStatus
 from typing import ClassVar
 
 from shared.settings import ServiceSettings
@@ -42,6 +43,17 @@ class Span:
 
     def end(self, *, failed: bool = False) -> None:
         """Finish it, for good."""
+
+    def end_request(self, method: str, route: str, status: int, request_id: str) -> None:
+        """Finish a request's span, named by its route; only what is our own fault has failed."""
+        attributes: dict[str, str | int] = {
+            "http.request.method": method,
+            "http.route": route,
+            "http.response.status_code": status,
+            "dialpass.request_id": request_id,
+        }
+        self.note(attributes, f"{method} {route}")
+        self.end(failed=status >= HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 class Tracer:

@@ -16,6 +16,7 @@ from services.auth.callers import identify
 from services.auth.domain import Caller, Client
 from services.auth.request_body import check_content_type, parse
 from services.auth.wiring import Auth
+from shared.access_tokens import bearer_token
 from shared.errors import AppError, MethodNotAllowed, NotFound, Unavailable
 from shared.metrics import known_method
 from shared.problem_handler import ProblemHandler
@@ -71,8 +72,7 @@ class JsonHandler(ProblemHandler):
     @property
     def bearer_token(self) -> str | None:
         """The token of the Authorization header (RFC 6750 §2.1), or None."""
-        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
-        return token.strip() if scheme.lower() == "bearer" else None
+        return bearer_token(self.request.headers.get("Authorization"))
 
     async def caller(self) -> Caller:
         """Return who asks, by the access token.
@@ -144,7 +144,7 @@ class JsonHandler(ProblemHandler):
         status = self.get_status()
         method = known_method(self.request.method)
         self.auth.http_metrics.observe(method, self.route, status, seconds)
-        self._end_span(method, status)
+        self._span.end_request(method, self.route, status, self.request_id)
         self._write_line(method, status, seconds)
 
     def _write_line(self, method: str, status: int, seconds: float) -> None:
@@ -156,16 +156,6 @@ class JsonHandler(ProblemHandler):
         write = log.debug if self.quiet and not self.problem else log.info
         ms = round(seconds * 1000, 2)
         write("request", method=method, route=self.route, status=status, ms=ms, **details)
-
-    def _end_span(self, method: str, status: int) -> None:
-        attributes: dict[str, str | int] = {
-            "http.request.method": method,
-            "http.route": self.route,
-            "http.response.status_code": status,
-            "dialpass.request_id": self.request_id,
-        }
-        self._span.note(attributes, f"{method} {self.route}")
-        self._span.end(failed=status >= HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 # Route templates by path pattern; the templates are what metrics and logs show.

@@ -13,7 +13,7 @@ from services.gateway.asking import ask
 from services.gateway.ended_sessions import EndedSessions
 from services.gateway.key_set import KeySet
 from services.gateway.upstream import Upstream
-from shared.access_tokens import LEEWAY_SECONDS, AccessToken, TokenVerifier, UnknownKey
+from shared.access_tokens import LEEWAY_SECONDS, AccessToken, TokenVerifier, UnknownKey, bearer_token
 from shared.errors import AppError, InternalError, Unauthorized, Unavailable
 from shared.metrics import AccessMetrics
 
@@ -104,7 +104,7 @@ class Access:
         if identity is not None and identity.valid_until > time.time():
             self._conclude(identity, applicant)
             return
-        token = _bearer_token(authorization)
+        token = bearer_token(authorization)
         if token is not None:
             self._keep(asyncio.create_task(self._verify(authorization, token, applicant)))
         elif rule is TokenRule.REQUIRED:
@@ -172,12 +172,6 @@ class Access:
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _bearer_token(authorization: str | None) -> str | None:
-    """Return the token of the header (RFC 6750 §2.1), or None where it holds something else."""
-    scheme, _, token = (authorization or "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _algorithm(token: str) -> str:

@@ -1,6 +1,5 @@
 """An exchange that is a span of a trace. In a file of its own, so that those without one pay nothing."""
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tornado.http1connection import HTTP1Connection
@@ -37,11 +36,4 @@ class TracedExchange(Exchange):
             super()._done()
             route = self._route.prefix if self._route else "other"
             method = known_method(self._method)
-            attributes: dict[str, str | int] = {
-                "http.request.method": method,
-                "http.route": route,
-                "http.response.status_code": self._status,
-                "dialpass.request_id": self._request_id,
-            }
-            self._span.note(attributes, f"{method} {route}")
-            self._span.end(failed=self._status >= HTTPStatus.INTERNAL_SERVER_ERROR)
+            self._span.end_request(method, route, self._status, self._request_id)

@@ -1,6 +1,5 @@
 """Whether sending makes sense now: the consumer stops while it does not."""
 
-import asyncio
 from collections.abc import Callable
 
 import structlog
@@ -26,19 +25,13 @@ class Breaker:
         self._may_probe = may_probe
         self._metrics = metrics
         self._callbacks: list[Callable[[], None]] = []
-        self._closed = asyncio.Event()
-        self._closed.set()
         self.probing = False
         self.reason = ""
 
     @property
     def closed(self) -> bool:
         """Whether messages may be consumed."""
-        return self._closed.is_set()
-
-    async def wait_closed(self) -> None:
-        """Return once it is closed."""
-        await self._closed.wait()
+        return not self.reason
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Have `callback` run after each change of `closed` or `probing`."""
@@ -49,7 +42,6 @@ class Breaker:
         before = self.closed, self.probing
         self.reason = self._find_reason()
         self.probing = bool(self.reason) and self._may_probe()
-        (self._closed.clear if self.reason else self._closed.set)()
         self._metrics.breaker_open.set(not self.closed)
         if before[0] != self.closed:
             log.warning("sending_paused", reason=self.reason) if self.reason else log.info("sending_resumed")

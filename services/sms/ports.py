@@ -137,9 +137,6 @@ class Breaker(Protocol):
     def reason(self) -> str:
         """Why not, where they may not."""
 
-    async def wait_closed(self) -> None:
-        """Return once it is closed."""
-
     def on_change(self, callback: Callable[[], None]) -> None:
         """Have `callback` run after each change of `closed` or `probing`."""
 

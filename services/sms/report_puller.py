@@ -9,14 +9,14 @@ does, by a worker that shuts down too, for as long as its deadline allows.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-import stamina
 import structlog
 
+from services.sms.patience import until_redis_answers
 from services.sms.reports import Batch
 from services.sms.yunpian import CannotAsk
 from services.sms.yunpian_reports import read_items
@@ -71,16 +71,14 @@ class ReportPuller:
         self,
         sources: Sequence[Source],
         lock: Lock,
-        take: Callable[[Batch, str], Awaitable[None]],
+        take: Callable[[Batch, str], Coroutine[Any, Any, None]],
         interval: float,
         metrics: ReportMetrics,
     ) -> None:
         self.in_flight = InFlight()
         self._sources = sources
         self._lock = lock
-        self._take = stamina.retry(
-            on=REDIS_FAILURES, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0
-        )(take)
+        self._take = until_redis_answers(take)
         self._interval = interval
         self._metrics = metrics
         self._stopping = asyncio.Event()

@@ -26,9 +26,6 @@ class SwitchedBreaker:
     reason: str = ""
     callbacks: list[Callable[[], None]] = field(default_factory=list)
 
-    async def wait_closed(self) -> None:
-        raise NotImplementedError
-
     def on_change(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)
 

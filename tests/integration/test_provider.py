@@ -111,9 +111,7 @@ async def test_all_accounts_halted_open_the_breaker_until_there_is_money_again(
         await until(lambda: not other.breaker.closed)
         for account in ("first", "second"):
             await simulator.set_account(account, balance=100.0)
-        async with asyncio.timeout(30):
-            await worker.breaker.wait_closed()
-            await other.breaker.wait_closed()
+        await until(lambda: worker.breaker.closed and other.breaker.closed, 30)
 
     assert (await send(worker)).verdict is Verdict.ACCEPTED
     assert changes == [False, True]
@@ -176,8 +174,7 @@ async def test_halts_are_forgotten_with_an_emptied_redis(
 
     await own_redis.flushdb()
 
-    async with asyncio.timeout(10):
-        await worker.breaker.wait_closed()
+    await until(lambda: worker.breaker.closed, 10)
     assert (await send(worker)).verdict is Verdict.ACCEPTED
 
 
