@@ -16,11 +16,11 @@ from benchmarks.machine import LOAD_CORE, SERVER_CORE, pinned
 from benchmarks.processes import PATIENCE, await_port, module, running
 from deploy.local.errors import LocalError
 from deploy.local.ports import LOOPBACK, free_port
-from services.auth.domain import User
-from services.auth.keys import KeyPolicy, KeyRing
-from services.auth.signing_keys import create_key
-from services.auth.tokens import JwtTokens
-from shared.metrics import AuthMetrics, new_registry
+from services.auth.models import User
+from services.auth.tokens.issuer import JwtTokens
+from services.auth.tokens.key_ring import KeyPolicy, KeyRing
+from services.auth.tokens.signing_keys import create_key
+from shared.observability.metrics import AuthMetrics, new_registry
 
 ORIGIN = "https://app.example.com"
 BODY = '{"mobile": "13800138000", "password": "correct!!"}'

@@ -15,8 +15,8 @@ from benchmarks import many_users
 from benchmarks.figures import Section, Table, Target, at_least, at_most
 from benchmarks.machine import cores
 from benchmarks.progress import Report
-from services.auth.database import Database, session_parameters
-from services.auth.users import MysqlUsers
+from services.auth.accounts.repository import MysqlUsers
+from services.auth.db.database import Database, session_parameters
 from shared import mysql_url
 
 FEW = 1_000

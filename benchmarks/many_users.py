@@ -8,10 +8,10 @@ from pathlib import Path
 import pymysql
 
 from benchmarks.progress import Report
-from deploy.local.fleet import start_all, stop_all
 from deploy.local.mariadb import MariaDb
 from deploy.local.ports import free_port
-from services.auth.migrate import migrate
+from deploy.local.servers import start_all, stop_all
+from services.auth.db.migrate import migrate
 from shared import mysql_url
 
 BUFFER_POOL_MEGABYTES = 2048

@@ -15,17 +15,17 @@ from benchmarks.processes import PATIENCE, module, running
 from benchmarks.progress import Report
 from deploy.local.environment import NO_SUSPICION
 from deploy.local.errors import LocalError, tail
-from deploy.local.fleet import Servers, start_all, stop_all, throwaway
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.processes import OwnedProcess
 from deploy.local.programs import ensure_programs
-from services.auth.database import Database
-from services.auth.domain import NewUser
-from services.auth.migrate import migrate
-from services.auth.passwords import BcryptPasswords
-from services.auth.signing_keys import create_key
-from services.auth.users import MysqlUsers
-from shared.metrics import AuthMetrics, new_registry
+from deploy.local.servers import Servers, start_all, stop_all, throwaway
+from services.auth.accounts.repository import MysqlUsers
+from services.auth.db.database import Database
+from services.auth.db.migrate import migrate
+from services.auth.models import NewUser
+from services.auth.passwords.hasher import BcryptPasswords
+from services.auth.tokens.signing_keys import create_key
+from shared.observability.metrics import AuthMetrics, new_registry
 
 ROUNDS = 12
 PASSWORD = "correct horse battery"

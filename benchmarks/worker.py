@@ -19,9 +19,9 @@ from benchmarks.progress import Report
 from benchmarks.system import System
 from deploy.local.errors import LocalError
 from deploy.local.ports import free_port
-from shared.amqp import SEND_CODE_QUEUE
-from shared.messages import SendCode, SendCodeV2, encode_send_code
-from shared.sealing import Sealer
+from shared.amqp.connection import SEND_CODE_QUEUE
+from shared.contracts.messages import SendCode, SendCodeV2, encode_send_code
+from shared.security.sealing import Sealer
 
 SLOW_SECONDS = 0.05
 CONCURRENCIES = (16, 32, 64)

@@ -18,7 +18,7 @@ Services add their own below these (for instance `services.auth.errors`).
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from shared.texts import Text
+from shared.i18n import Text
 
 FieldMessages = Mapping[str, Sequence[Text]]
 NON_FIELD = "non_field_errors"

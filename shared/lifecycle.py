@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import structlog
 import uvloop
 
-from shared import logs
 from shared.health import Health
-from shared.http_server import CannotListen
+from shared.http.server import CannotListen
+from shared.observability import logs
 from shared.settings import ServiceSettings
 
 EXIT_FAILED = 1

@@ -15,7 +15,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared import mysql_url, sentinel_url
+from shared import mysql_url
+from shared.redis import sentinel_url
 
 EXIT_BAD_SETTINGS = 2
 _TOLD = "told"

@@ -6,13 +6,14 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from deploy.local.fleet import Servers, start_all, stop_all, throwaway
 from deploy.local.programs import ensure_programs
-from services.auth.database import Database
-from shared import redis_client
-from tests.apart import place_apart
-from tests.client import Api, Phone
-from tests.system import System, make_system, run
+from deploy.local.servers import Servers, start_all, stop_all, throwaway
+from services.auth.db.database import Database
+from shared.redis import client as redis_client
+from tests.support.client import Api, Phone
+from tests.support.isolation import place_apart
+from tests.support.provider import Simulator, running_simulator
+from tests.support.system import System, make_system, run
 
 
 @pytest.fixture(scope="session")
@@ -77,3 +78,17 @@ def api(session: aiohttp.ClientSession, system: System) -> Api:
 def phone(session: aiohttp.ClientSession, system: System) -> Phone:
     """The phones that the shared system's texts reach."""
     return Phone(session, system.simulator_url)
+
+
+@pytest.fixture
+async def redis(servers: Servers) -> AsyncIterator[Redis]:
+    client = redis_client.connect(servers.redis.url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def simulator(session: aiohttp.ClientSession) -> AsyncIterator[Simulator]:
+    """A simulator of the test's own."""
+    async with running_simulator(session) as simulator:
+        yield simulator

@@ -16,8 +16,8 @@ from deploy.local.environment import Settings
 from deploy.local.errors import LocalError
 from deploy.local.files import only_one
 from deploy.local.processes import tied_to_shells_parent
+from deploy.local.provisioning import Supply, provide
 from deploy.local.supervisor import Supervisor, supervise
-from deploy.local.supply import Supply, provide
 
 Report = Callable[[str], None]
 

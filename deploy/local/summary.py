@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from deploy.local.environment import Settings
-from deploy.local.supply import Supply
+from deploy.local.provisioning import Supply
 
 
 def lines(ports: Settings, supply: Supply, run: Path) -> list[tuple[str, str]]:

@@ -7,10 +7,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from services.auth.audit_commands import show_audit
-from services.auth.key_commands import key_cli
+from services.auth.accounts.cli import user_cli
+from services.auth.audit.cli import show_audit
 from services.auth.settings import AuthSettings, MysqlSettings
-from services.auth.user_commands import user_cli
+from services.auth.tokens.cli import key_cli
 
 # Without typer's own tracebacks, which show local variables and so secrets.
 cli = typer.Typer(
@@ -29,7 +29,7 @@ def serve() -> None:
     """Serve HTTP on AUTH_PORT until SIGTERM."""
     # Imported here: the other commands need none of it.
     from services.auth import app  # noqa: PLC0415
-    from services.auth.keys import NoSigningKey  # noqa: PLC0415
+    from services.auth.tokens.key_ring import NoSigningKey  # noqa: PLC0415
     from shared import lifecycle  # noqa: PLC0415
 
     settings = AuthSettings.load()
@@ -48,7 +48,7 @@ def migrate(
     ] = None,
 ) -> None:
     """Bring the database's tables up to date; safe to run several at once."""
-    from services.auth import migrate as migrations  # noqa: PLC0415
+    from services.auth.db import migrate as migrations  # noqa: PLC0415
 
     url = MysqlSettings.load().mysql_url.get_secret_value()
     done: list[str] = []
@@ -66,7 +66,7 @@ def migrate(
 def describe_api() -> None:
     """Print the description of the public API, to be kept in services/gateway/pages/openapi.json."""
     from services.auth import openapi  # noqa: PLC0415
-    from services.auth.handlers import PUBLIC_ROUTES  # noqa: PLC0415
+    from services.auth.routes import PUBLIC_ROUTES  # noqa: PLC0415
 
     typer.echo(json.dumps(openapi.build(PUBLIC_ROUTES), indent=2, ensure_ascii=False))
 

@@ -4,20 +4,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from services.auth import deletion, disabling
-from services.auth.audit import MysqlAudit
-from services.auth.database import Database
-from services.auth.domain import Client, User
-from services.auth.events import MysqlEvents
+from services.auth.accounts import deletion, disabling
+from services.auth.accounts.repository import MysqlUsers
+from services.auth.audit.repository import MysqlAudit
+from services.auth.db.database import Database
+from services.auth.db.transactions import atomically
+from services.auth.models import Client, User
+from services.auth.outbox.events import MysqlEvents
 from services.auth.ports import Journal
 from services.auth.pseudonyms import Pseudonyms
-from services.auth.sessions import MysqlSessions
+from services.auth.sessions.repository import MysqlSessions
 from services.auth.settings import MysqlSettings, OperatorSettings
-from services.auth.transactions import atomically
-from services.auth.users import MysqlUsers
-from shared import request_ids
+from shared.contracts.message_status import now
 from shared.errors import NotFound
-from shared.message_status import now
+from shared.http import request_ids
 from shared.phone import mask_mobile
 
 Facts = dict[str, str]

@@ -7,45 +7,47 @@ from datetime import timedelta
 
 from redis.asyncio import Redis
 
-from services.auth.audit import MysqlAudit
-from services.auth.budgets import Budgets
-from services.auth.challenges import AltchaChallenges
-from services.auth.code_requests import CodePolicy
-from services.auth.code_secrets import CodeSecrets
-from services.auth.codes import RedisCodes
-from services.auth.common_passwords import load_common_passwords
-from services.auth.database import Database
-from services.auth.ended_sessions import EndedSessions
-from services.auth.event_exchange import RabbitEvents
-from services.auth.events import MysqlEvents
-from services.auth.handlers import make_application
-from services.auth.housekeeping import keep_house
-from services.auth.keys import KeyPolicy, KeyRing
-from services.auth.outbox import MysqlOutbox
-from services.auth.passwords import BcryptPasswords
+from services.auth.accounts.repository import MysqlUsers
+from services.auth.audit.repository import MysqlAudit
+from services.auth.codes.challenges import AltchaChallenges
+from services.auth.codes.publisher import RabbitSmsQueue
+from services.auth.codes.quotas import Budgets
+from services.auth.codes.redis_errors import RedisStatuses
+from services.auth.codes.repository import RedisCodes
+from services.auth.codes.service import CodePolicy
+from services.auth.db.cleanup import keep_house
+from services.auth.db.database import Database
+from services.auth.http.schemas import InputRules
+from services.auth.keyed_hash import CodeSecrets
+from services.auth.outbox.events import MysqlEvents
+from services.auth.outbox.publisher import RabbitEvents
+from services.auth.outbox.relay import Relay
+from services.auth.outbox.repository import MysqlOutbox
+from services.auth.passwords.common_passwords import load_common_passwords
+from services.auth.passwords.hasher import BcryptPasswords
 from services.auth.ports import Journal
 from services.auth.pseudonyms import Pseudonyms
-from services.auth.redis_errors import RedisStatuses
-from services.auth.relay import Relay
-from services.auth.rotation import SessionPolicy
-from services.auth.schemas import InputRules
-from services.auth.sessions import MysqlSessions
+from services.auth.routes import make_application
+from services.auth.sessions.repository import MysqlSessions
+from services.auth.sessions.revocations import EndedSessions
+from services.auth.sessions.rotation import SessionPolicy
 from services.auth.settings import AuthSettings
-from services.auth.sign_in_guard import RedisSignInGuard, SignInLimits
-from services.auth.sms_queue import RabbitSmsQueue
-from services.auth.tokens import JwtTokens
-from services.auth.users import MysqlUsers
+from services.auth.sign_in.throttle import RedisSignInGuard, SignInLimits
+from services.auth.tokens.issuer import JwtTokens
+from services.auth.tokens.key_ring import KeyPolicy, KeyRing
 from services.auth.wiring import Auth
-from shared import ops, redis_client, tracing
-from shared.access_log import AccessLog
+from shared.contracts.message_status import MessageStatuses, now
 from shared.health import Health
-from shared.http_server import DrainableServer
+from shared.http import ops
+from shared.http.server import DrainableServer
 from shared.lifecycle import Service
-from shared.message_status import MessageStatuses, now
-from shared.metrics import AuthMetrics, HttpMetrics, new_registry
-from shared.sealing import Sealer
+from shared.observability import tracing
+from shared.observability.access_log import AccessLog
+from shared.observability.metrics import AuthMetrics, HttpMetrics, new_registry
+from shared.observability.tracing import Tracer
+from shared.redis import client as redis_client
+from shared.security.sealing import Sealer
 from shared.tasks import cancel
-from shared.tracing import Tracer
 
 # The gateway forwards at most 64 KiB; this is the net below it.
 _MAX_BODY_BYTES = 128 * 1024

@@ -19,9 +19,9 @@ ChallengeRequired        403, with a proof-of-work challenge to solve first
 
 from collections.abc import Mapping
 
-from services.auth import texts
+from services.auth.http import messages as texts
 from shared.errors import NON_FIELD, AppError, InvalidRequest, Unauthorized, Unavailable
-from shared.texts import Text
+from shared.i18n import Text
 
 
 class InvalidCode(InvalidRequest):

@@ -1,6 +1,6 @@
 """The addresses that the owner of a number is known to use: strangers cannot keep the owner out there."""
 
-from services.auth.code_secrets import CodeSecrets
+from services.auth.keyed_hash import CodeSecrets
 from services.auth.networks import canonical
 
 KNOWN_MS = 90 * 86_400_000

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_type_hints
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from services.auth.http import Routes
+from services.auth.http.handler import Routes
 from services.auth.openapi_operations import OPERATIONS, Operation
 from shared.errors import (
     BadGateway,

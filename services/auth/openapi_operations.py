@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from services.auth import errors, schemas, schemas_accounts, schemas_sessions
+from services.auth import errors
+from services.auth.accounts import schemas as schemas_accounts
+from services.auth.http import schemas
+from services.auth.sessions import schemas as schemas_sessions
 from shared.errors import AppError, NotFound
 
 

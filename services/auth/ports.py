@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from services.auth.domain import AuditEntry, NewUser, Session, User
-from shared.access_tokens import AccessToken
-from shared.events import DomainEvent, EndReason
-from shared.message_status import MessageStatus
-from shared.messages import Purpose, SendCode
+from services.auth.models import AuditEntry, NewUser, Session, User
+from shared.contracts.events import DomainEvent, EndReason
+from shared.contracts.message_status import MessageStatus
+from shared.contracts.messages import Purpose, SendCode
+from shared.security.access_tokens import AccessToken
 
 Clock = Callable[[], datetime]
 # Commits what its block writes as one, or nothing where the block raises; see `atomically`.

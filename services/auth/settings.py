@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from services.auth.budget_settings import BudgetSettings
+from services.auth.codes.quota_settings import BudgetSettings
 from shared.mysql_url import FORM as MYSQL_FORM
 from shared.settings import (
     AmqpSettings,

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from services.auth.code_requests import CodePolicy
-from services.auth.ended_sessions import EndedSessions
-from services.auth.keys import KeyRing
+from services.auth.codes.service import CodePolicy
+from services.auth.http.schemas import InputRules
 from services.auth.ports import (
     Challenges,
     Clock,
@@ -18,12 +17,13 @@ from services.auth.ports import (
     Tokens,
     Users,
 )
-from services.auth.rotation import SessionPolicy
-from services.auth.schemas import InputRules
-from shared.access_log import AccessLog
-from shared.in_flight import InFlight
-from shared.metrics import AuthMetrics, HttpMetrics
-from shared.tracing import OFF, Tracer
+from services.auth.sessions.revocations import EndedSessions
+from services.auth.sessions.rotation import SessionPolicy
+from services.auth.tokens.key_ring import KeyRing
+from shared.http.in_flight import InFlight
+from shared.observability.access_log import AccessLog
+from shared.observability.metrics import AuthMetrics, HttpMetrics
+from shared.observability.tracing import OFF, Tracer
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,21 @@ from urllib.parse import urlsplit
 
 from tornado.web import Application
 
-from services.gateway.access import Access
+from services.gateway.auth.authenticator import Access
 from services.gateway.client_address import ClientAddresses
 from services.gateway.cors import CorsPolicy
-from services.gateway.edge import Edge
-from services.gateway.public_pages import PublicPages
 from services.gateway.routes import Route, RouteTable, auth_routes, callback_routes, page_routes
+from services.gateway.server import Edge
 from services.gateway.settings import GatewaySettings
-from services.gateway.upstream import Upstream
-from shared import ops, tracing
-from shared.access_log import AccessLog
+from services.gateway.static import PublicPages
+from services.gateway.upstream.pool import Upstream
 from shared.health import Check, Health
-from shared.http_server import DrainableServer
+from shared.http import ops
+from shared.http.server import DrainableServer
 from shared.lifecycle import Service
-from shared.metrics import AccessMetrics, HttpMetrics, UpstreamMetrics, new_registry
+from shared.observability import tracing
+from shared.observability.access_log import AccessLog
+from shared.observability.metrics import AccessMetrics, HttpMetrics, UpstreamMetrics, new_registry
 
 _MAX_HEADER_BYTES = 16 * 1024
 _MAX_DROPPED_BYTES = 1024 * 1024

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from services.gateway.access import TokenRule
+from services.gateway.auth.authenticator import TokenRule
 from services.gateway.routes import AUTH_PREFIXES, CALLBACK_PREFIX, PAGE_PREFIXES
 
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~\-]+)+", re.ASCII)

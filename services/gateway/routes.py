@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote
 
-from services.gateway.access import TokenRule
-from services.gateway.upstream_call import UpstreamCall
+from services.gateway.auth.authenticator import TokenRule
+from services.gateway.upstream.request import UpstreamCall
 
 # A hundred status reports, url-encoded twice, with room to spare.
 _MAX_CALLBACK_BYTES = 512 * 1024

@@ -5,7 +5,9 @@ from functools import partial
 
 import typer
 
-from services.sms.commands import dead, ledger, provider, queue, send
+from services.sms.cli import dead_letters as dead
+from services.sms.cli import ledger, provider, send
+from services.sms.cli import queues as queue
 from services.sms.settings import SmsSettings
 
 # Without typer's own tracebacks, which show local variables and so secrets.

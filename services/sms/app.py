@@ -6,30 +6,32 @@ from contextlib import AsyncExitStack
 from redis.asyncio import Redis
 from tornado.web import Application
 
-from services.sms import callbacks
-from services.sms.backlog_monitor import BacklogMonitor
-from services.sms.callbacks import Callbacks
-from services.sms.consumer import SendCodeConsumer
-from services.sms.delivery import Courier, text_composer
-from services.sms.doubts import DoubtPolicy, Doubts
-from services.sms.intake import Intake
-from services.sms.ladder import Ladder
-from services.sms.ledger import PatientLedger, RedisLedger
-from services.sms.open_messages import OpenMessages
-from services.sms.outlet import Outlet
-from services.sms.provider_setup import ProviderParts, open_provider
-from services.sms.report_setup import open_reports
+from services.sms.backlog import BacklogMonitor
+from services.sms.delivery.ladder import Ladder
+from services.sms.delivery.open_messages import OpenMessages
+from services.sms.delivery.reconciliation import DoubtPolicy, Doubts
+from services.sms.delivery.repository import PatientLedger, RedisLedger
+from services.sms.delivery.service import Courier, text_composer
+from services.sms.messaging.consumer import Intake
+from services.sms.messaging.handler import SendCodeConsumer
+from services.sms.messaging.publisher import Outlet
+from services.sms.provider.setup import ProviderParts, open_provider
+from services.sms.reports import webhook as callbacks
+from services.sms.reports.setup import open_reports
+from services.sms.reports.webhook import Callbacks
 from services.sms.settings import SmsSettings
-from services.sms.traced import traced
-from shared import ops, redis_client, tracing
+from services.sms.tracing import traced
+from shared.contracts.message_status import now
 from shared.health import Health
-from shared.http_server import DrainableServer
+from shared.http import ops
+from shared.http.server import DrainableServer
 from shared.lifecycle import Service
-from shared.line_log import LineLog
-from shared.message_status import now
-from shared.metrics import BacklogMetrics, ProviderMetrics, SmsMetrics, new_registry
-from shared.sealing import Sealer
-from shared.tracing import Tracer
+from shared.observability import tracing
+from shared.observability.line_log import LineLog
+from shared.observability.metrics import BacklogMetrics, ProviderMetrics, SmsMetrics, new_registry
+from shared.observability.tracing import Tracer
+from shared.redis import client as redis_client
+from shared.security.sealing import Sealer
 
 # The gateway forwards at most 512 KiB; this is the net below it.
 _MAX_BODY_BYTES = 1024 * 1024

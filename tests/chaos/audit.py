@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.sms.records import FINAL
-from shared.amqp import DEAD_QUEUE, SEND_CODE_QUEUE
-from shared.messages import SendCode
-from tests.chaos.pipeline import WAIT_QUEUES, Pipeline
+from services.sms.delivery.models import FINAL
+from shared.amqp.connection import DEAD_QUEUE, SEND_CODE_QUEUE
+from shared.contracts.messages import SendCode
+from tests.support.pipeline import WAIT_QUEUES, Pipeline
 
 
 @dataclass(frozen=True)

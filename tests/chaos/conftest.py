@@ -7,11 +7,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from deploy.local.fleet import Servers
-from tests.chaos.form import LONG
-from tests.chaos.pipeline import Pipeline, running_pipeline
-from tests.client import Api, Phone
-from tests.system import System, make_system
+from deploy.local.servers import Servers
+from tests.chaos.mode import LONG
+from tests.support.client import Api, Phone
+from tests.support.pipeline import Pipeline, running_pipeline
+from tests.support.system import System, make_system
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.fleet import start_all, stop_all
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.processes import OwnedProcess
 from deploy.local.programs import require
 from deploy.local.rabbitmq import RabbitMq, RabbitPorts
+from deploy.local.servers import start_all, stop_all
 
 _NAMES = ("a", "b", "c")
 

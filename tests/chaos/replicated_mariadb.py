@@ -9,9 +9,9 @@ from typing import Any
 import pymysql
 from pymysql.cursors import DictCursor
 
-from deploy.local.fleet import start_all, stop_all
 from deploy.local.mariadb import MariaDb
 from deploy.local.ports import LOOPBACK, free_ports
+from deploy.local.servers import start_all, stop_all
 
 _ADMIN, _ADMIN_PASSWORD = "admin", "of a throwaway server"
 

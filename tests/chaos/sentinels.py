@@ -9,10 +9,10 @@ from typing import Any
 
 from redis import Redis as Client
 
-from deploy.local.fleet import start_all, stop_all
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.redis import Redis
-from tests.client import eventually
+from deploy.local.servers import start_all, stop_all
+from tests.support.client import eventually
 
 SERVICE = "dialpass"
 _NAMES = ("first", "second", "sentinel-a", "sentinel-b", "sentinel-c")

@@ -10,12 +10,12 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractQueue
 
-from deploy.local.fleet import Servers
-from services.auth.database import Database
-from shared.events import EVENTS_EXCHANGE, ProfileChanged, UserRegistered, decode_event
-from tests.accounts import PASSWORD, store_account
-from tests.client import Api, Phone, new_mobile
-from tests.system import System
+from deploy.local.servers import Servers
+from services.auth.db.database import Database
+from shared.contracts.events import EVENTS_EXCHANGE, ProfileChanged, UserRegistered, decode_event
+from tests.support.accounts import PASSWORD, store_account
+from tests.support.client import Api, Phone, new_mobile
+from tests.support.system import System
 
 MOBILES = 120
 QUEUE = "tests.changes"

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from deploy.local.fleet import Servers
 from deploy.local.server import Server
-from tests.client import Api, Phone, Reply, new_mobile, sign_up
-from tests.system import System
+from deploy.local.servers import Servers
+from tests.support.client import Api, Phone, Reply, new_mobile, sign_up
+from tests.support.system import System
 
 PASSWORD = "correct horse 电池"
 BACK_WITHIN = 10

@@ -7,12 +7,12 @@ import aio_pika
 import aiohttp
 import pytest
 
-from deploy.local.fleet import Servers
-from shared import redis_client
-from shared.events import EVENTS_EXCHANGE
-from tests.client import Api, Phone, new_mobile, sign_up
-from tests.dumps import dump_mysql, dump_rabbitmq, dump_redis
-from tests.system import System, make_system
+from deploy.local.servers import Servers
+from shared.contracts.events import EVENTS_EXCHANGE
+from shared.redis import client as redis_client
+from tests.support.client import Api, Phone, new_mobile, sign_up
+from tests.support.dumps import dump_mysql, dump_rabbitmq, dump_redis
+from tests.support.system import System, make_system
 
 PASSWORD = "correct horse 电池"
 

@@ -8,24 +8,24 @@ from pathlib import Path
 import aio_pika
 import pytest
 
-from services.auth.database import Database
-from services.auth.domain import NewUser
+from services.auth.accounts.repository import MysqlUsers
+from services.auth.codes.publisher import RabbitSmsQueue
+from services.auth.db.database import Database
 from services.auth.errors import SmsUnavailable
-from services.auth.sms_queue import RabbitSmsQueue
-from services.auth.users import MysqlUsers
-from shared import redis_client
-from shared.amqp import SEND_CODE_QUEUE
+from services.auth.models import NewUser
+from shared.amqp.connection import SEND_CODE_QUEUE
+from shared.contracts.message_status import now
+from shared.contracts.messages import SendCode
 from shared.errors import Unavailable
-from shared.message_status import now
-from shared.messages import SendCode
-from shared.metrics import AuthMetrics, new_registry
-from shared.sealing import Sealer
+from shared.observability.metrics import AuthMetrics, new_registry
+from shared.redis import client as redis_client
+from shared.security.sealing import Sealer
 from tests.chaos.failover_load import under_load
 from tests.chaos.rabbitmq_cluster import rabbitmq_cluster
 from tests.chaos.replicated_mariadb import replicated_mariadb
 from tests.chaos.sentinels import watched_redis
-from tests.client import eventually, new_mobile
-from tests.system import run
+from tests.support.client import eventually, new_mobile
+from tests.support.system import run
 
 
 @pytest.mark.parametrize("lost", ["master", pytest.param("master-and-a-sentinel", marks=pytest.mark.long)])

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from services.sms.intake import Intake, Vigilance
-from services.sms.outlet import Outlet
-from shared.amqp import SEND_CODE_QUEUE
-from shared.metrics import SmsMetrics, new_registry
-from tests.chaos.pipeline import DELAYS, Pipeline, until
-from tests.chaos.tcp_proxy import TcpProxy
+from services.sms.messaging.consumer import Intake, Vigilance
+from services.sms.messaging.publisher import Outlet
+from shared.amqp.connection import SEND_CODE_QUEUE
+from shared.observability.metrics import SmsMetrics, new_registry
+from tests.support.pipeline import DELAYS, Pipeline, until
+from tests.support.tcp_proxy import TcpProxy
 
 QUICK = Vigilance(interval=0.2, patience=1.0)
 

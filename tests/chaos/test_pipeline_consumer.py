@@ -6,13 +6,13 @@ import signal
 import aio_pika
 from aio_pika.exceptions import AMQPError
 
-from shared.amqp import SEND_CODE_QUEUE, SMS_EXCHANGE
-from shared.messages import SendCode, SendCodeV2, encode_send_code
-from shared.sealing import Sealer
+from shared.amqp.connection import SEND_CODE_QUEUE, SMS_EXCHANGE
+from shared.contracts.messages import SendCode, SendCodeV2, encode_send_code
+from shared.security.sealing import Sealer
 from tests.chaos.audit import audit
-from tests.chaos.pipeline import Pipeline, until
-from tests.chaos.tcp_proxy import TcpProxy
-from tests.system import MESSAGE_SECRET
+from tests.support.pipeline import Pipeline, until
+from tests.support.system import MESSAGE_SECRET
+from tests.support.tcp_proxy import TcpProxy
 
 
 async def is_consumed(pipeline: Pipeline) -> bool:

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from shared.messages import SendCode
+from shared.contracts.messages import SendCode
 from tests.chaos.audit import audit
-from tests.chaos.pipeline import ASK_AT_ONCE, Pipeline
-from tests.chaos.tcp_proxy import TcpProxy
+from tests.support.pipeline import ASK_AT_ONCE, Pipeline
+from tests.support.tcp_proxy import TcpProxy
 
 BY_FILTER: dict[str, str] = {}
 BOTH_WAYS = pytest.mark.parametrize("settling", [BY_FILTER, ASK_AT_ONCE], ids=["filter", "records"])

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from services.sms.code_table import CODES, Class
-from shared.amqp import DEAD_QUEUE
+from services.sms.provider.yunpian.error_codes import CODES, Class
+from shared.amqp.connection import DEAD_QUEUE
 from tests.chaos.audit import audit
-from tests.chaos.pipeline import ASK_AT_ONCE, Pipeline
+from tests.support.pipeline import ASK_AT_ONCE, Pipeline
 
 LOSSES = [
     "accept_then_drop",

@@ -7,14 +7,14 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.abc import FieldTable
 
-from services.sms.ledger import RedisLedger
-from shared.amqp import DEAD_QUEUE, SEND_CODE_QUEUE, declare_sms_topology
-from shared.message_status import now
-from shared.messages import SendCodeV1, SendCodeV2, decode_send_code, encode_send_code
-from shared.sealing import Sealer
+from services.sms.delivery.repository import RedisLedger
+from shared.amqp.connection import DEAD_QUEUE, SEND_CODE_QUEUE, declare_sms_topology
+from shared.contracts.message_status import now
+from shared.contracts.messages import SendCodeV1, SendCodeV2, decode_send_code, encode_send_code
+from shared.security.sealing import Sealer
 from tests.chaos.audit import audit
-from tests.chaos.pipeline import Pipeline, until
-from tests.system import MESSAGE_SECRET
+from tests.support.pipeline import Pipeline, until
+from tests.support.system import MESSAGE_SECRET
 
 V1, V2 = SendCodeV1.TYPE, SendCodeV2.TYPE
 SEALER = Sealer([MESSAGE_SECRET])

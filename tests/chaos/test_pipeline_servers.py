@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.messages import SendCode
+from shared.contracts.messages import SendCode
 from tests.chaos.audit import Books, audit
-from tests.chaos.pipeline import ASK_AT_ONCE, Pipeline
-from tests.chaos.tcp_proxy import TcpProxy
+from tests.support.pipeline import ASK_AT_ONCE, Pipeline
+from tests.support.tcp_proxy import TcpProxy
 
 SETTLING = pytest.mark.parametrize("settling", [{}, ASK_AT_ONCE], ids=["filter", "records"])
 

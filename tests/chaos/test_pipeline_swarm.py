@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import aiohttp
 
 from deploy.local.ports import free_port
-from shared.messages import SendCode
+from shared.contracts.messages import SendCode
 from tests.chaos.audit import audit
-from tests.chaos.form import LONG
-from tests.chaos.pipeline import Pipeline, until
-from tests.system import Process
+from tests.chaos.mode import LONG
+from tests.support.pipeline import Pipeline, until
+from tests.support.system import Process
 
 WORKERS, SECONDS = (20, 60) if LONG else (4, 8)
 MESSAGES_PER_SECOND = 30

@@ -8,12 +8,12 @@ from collections import Counter
 import aio_pika
 
 from deploy.local.ports import free_ports
-from shared import redis_client
-from shared.amqp import DEAD_QUEUE, SEND_CODE_QUEUE, declare_sms_topology
-from shared.message_status import MessageStatuses
-from tests.chaos.service_proxy import ServiceProxy
-from tests.client import Api, Phone, new_mobile
-from tests.system import Process, System
+from shared.amqp.connection import DEAD_QUEUE, SEND_CODE_QUEUE, declare_sms_topology
+from shared.contracts.message_status import MessageStatuses
+from shared.redis import client as redis_client
+from tests.support.client import Api, Phone, new_mobile
+from tests.support.service_proxy import ServiceProxy
+from tests.support.system import Process, System
 
 PASSWORD = "correct horse 电池"
 

@@ -11,10 +11,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
-from deploy.local.fleet import Servers
 from deploy.local.ports import free_port
-from tests.client import Api, Phone, eventually, new_mobile
-from tests.system import Process, System, http_status
+from deploy.local.servers import Servers
+from tests.support.client import Api, Phone, eventually, new_mobile
+from tests.support.system import Process, System, http_status
 
 PATIENCE = 60
 

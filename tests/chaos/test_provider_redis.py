@@ -9,13 +9,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from deploy.local.fleet import Servers
-from services.sms.halts import Halts, Line
-from services.sms.send_budget import SharedBudget
-from services.sms.spend import Spend
-from shared import redis_client
-from shared.metrics import ProviderMetrics
-from shared.redis_client import REDIS_FAILURES
+from deploy.local.servers import Servers
+from services.sms.provider.circuit_breaker import Halts, Line
+from services.sms.provider.rate_limit import SharedBudget
+from services.sms.provider.spend_cap import Spend
+from shared.observability.metrics import ProviderMetrics
+from shared.redis import client as redis_client
+from shared.redis.client import REDIS_FAILURES
 
 PRICE = Decimal("0.05")
 LINE = Line("main", "sms")

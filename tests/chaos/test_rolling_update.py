@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 
 from deploy.local.ports import free_port
-from tests.chaos.service_proxy import ServiceProxy
-from tests.client import Api, Phone, new_mobile
-from tests.system import Process, System
+from tests.support.client import Api, Phone, new_mobile
+from tests.support.service_proxy import ServiceProxy
+from tests.support.system import Process, System
 
 PASSWORD = "correct horse 电池"
 SIGNING_IN, ASKING = 6, 3

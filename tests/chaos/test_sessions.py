@@ -9,11 +9,11 @@ from pathlib import Path
 import aiohttp
 import jwt
 
-from deploy.local.fleet import Servers
-from services.auth.database import Database
-from tests.client import Api, Phone, Reply, bearer, log_in, new_mobile, refresh, sign_up
+from deploy.local.servers import Servers
+from services.auth.db.database import Database
 from tests.e2e.second_gateway import second_gateway
-from tests.system import System, make_system, run
+from tests.support.client import Api, Phone, Reply, bearer, log_in, new_mobile, refresh, sign_up
+from tests.support.system import System, make_system, run
 
 PASSWORD = "correct horse 电池"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from deploy.local.fleet import Servers
 from deploy.local.ports import free_port
-from tests.client import Api, Phone, new_mobile
-from tests.system import Process, System, make_system
+from deploy.local.servers import Servers
+from tests.support.client import Api, Phone, new_mobile
+from tests.support.system import Process, System, make_system
 
 PULLING = {"SMS_REPORTS": "pull", "SMS_PULL_INTERVAL": "0.2", "SIMULATOR_CALLBACK_URL": ""}
 

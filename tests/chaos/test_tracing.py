@@ -11,10 +11,10 @@ import aiohttp
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from deploy.local.fleet import Servers
 from deploy.local.ports import free_port
-from tests.client import Api, Phone, eventually, new_mobile, sign_up
-from tests.system import API_KEY, System, make_system
+from deploy.local.servers import Servers
+from tests.support.client import Api, Phone, eventually, new_mobile, sign_up
+from tests.support.system import API_KEY, System, make_system
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CLIENT = {"traceparent": f"00-{TRACE}-{PARENT}-01"}

@@ -17,7 +17,7 @@ import pytest
 
 from deploy.local.compose import Compose
 from deploy.local.ports import free_ports
-from tests.client import Api, Phone, new_mobile, sign_up
+from tests.support.client import Api, Phone, new_mobile, sign_up
 
 ROOT = Path(__file__).parents[2]
 PORTS = ("GATEWAY_PORT", "SIMULATOR_PORT", "MARIADB_PORT", "REDIS_PORT", "RABBITMQ_PORT")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.programs import ensure_programs, find
-from services.auth.database import Database
-from tests.system import System
+from services.auth.db.database import Database
+from tests.support.system import System
 
 
 @pytest.fixture(scope="session")

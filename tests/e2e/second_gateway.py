@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from deploy.local.ports import free_ports
-from tests.system import Process, System
+from tests.support.system import Process, System
 
 
 @contextmanager

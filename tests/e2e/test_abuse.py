@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 from altcha import Challenge, Payload, solve_challenge
 
-from deploy.local.fleet import Servers
-from tests.client import Api, Phone, Reply, new_mobile, sign_up
-from tests.system import ORIGIN, System, make_system
+from deploy.local.servers import Servers
+from tests.support.client import Api, Phone, Reply, new_mobile, sign_up
+from tests.support.system import ORIGIN, System, make_system
 
 
 @pytest.fixture(scope="module")

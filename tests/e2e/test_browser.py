@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp import web
 
-from tests.client import Api, Phone, new_mobile
-from tests.system import BROWSER_ORIGIN, System
+from tests.support.client import Api, Phone, new_mobile
+from tests.support.system import BROWSER_ORIGIN, System
 
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.client import Api, Phone, Reply, new_mobile
+from tests.support.client import Api, Phone, Reply, new_mobile
 
 
 async def becomes(api: Api, message_id: str, status: str) -> Reply:

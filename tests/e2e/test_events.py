@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import Api, Phone, eventually, new_mobile, sign_up
-from tests.system import ROOT, System
+from tests.support.client import Api, Phone, eventually, new_mobile, sign_up
+from tests.support.system import ROOT, System
 
 EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 

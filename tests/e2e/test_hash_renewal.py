@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.auth.database import Database
-from services.auth.domain import NewUser
-from services.auth.passwords import BcryptPasswords
-from services.auth.users import MysqlUsers
-from shared.message_status import now
-from shared.metrics import AuthMetrics, new_registry
-from tests.client import Api, Phone, new_mobile, sign_up
-from tests.system import System
+from services.auth.accounts.repository import MysqlUsers
+from services.auth.db.database import Database
+from services.auth.models import NewUser
+from services.auth.passwords.hasher import BcryptPasswords
+from shared.contracts.message_status import now
+from shared.observability.metrics import AuthMetrics, new_registry
+from tests.support.client import Api, Phone, new_mobile, sign_up
+from tests.support.system import System
 
 PASSWORD = "correct horse 电池"
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from services.auth.database import Database
-from services.auth.users import MysqlUsers
-from tests.accounts import PASSWORD, store_account
-from tests.client import Api, Phone, Reply, new_mobile
+from services.auth.accounts.repository import MysqlUsers
+from services.auth.db.database import Database
+from tests.support.accounts import PASSWORD, store_account
+from tests.support.client import Api, Phone, Reply, new_mobile
 
 NEW_PASSWORD = "battery staple 电池"
 

@@ -8,8 +8,8 @@ import aiohttp
 import jsonschema
 import pytest
 
-from tests.client import Api, Phone, Reply, new_mobile
-from tests.system import ORIGIN, ROOT, System
+from tests.support.client import Api, Phone, Reply, new_mobile
+from tests.support.system import ORIGIN, ROOT, System
 
 PASSWORD = "correct horse 电池"
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "services/gateway/pages/openapi.json").read_text())

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.fleet import Servers
-from tests.accounts import PASSWORD
-from tests.client import Phone, new_mobile
+from deploy.local.servers import Servers
 from tests.e2e.browser import browser_tab
-from tests.system import System, make_system
+from tests.support.accounts import PASSWORD
+from tests.support.client import Phone, new_mobile
+from tests.support.system import System, make_system
 
 
 async def test_the_page_takes_a_person_from_a_number_to_a_session_and_out(

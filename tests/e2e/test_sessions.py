@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
-from services.auth.database import Database
-from tests.client import Api, Phone, bearer, log_in, new_mobile, refresh, sign_up
+from services.auth.db.database import Database
 from tests.e2e.second_gateway import second_gateway
-from tests.system import System
+from tests.support.client import Api, Phone, bearer, log_in, new_mobile, refresh, sign_up
+from tests.support.system import System
 
 PASSWORD = "correct horse 电池"
 SIGNED_IN = {

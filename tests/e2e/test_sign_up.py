@@ -6,8 +6,8 @@ from functools import partial
 import jwt
 import pytest
 
-from tests.client import Api, Phone, eventually, new_mobile, sign_up
-from tests.system import ORIGIN, Process, System
+from tests.support.client import Api, Phone, eventually, new_mobile, sign_up
+from tests.support.system import ORIGIN, Process, System
 
 PASSWORD = "correct horse 电池"
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from tests.client import Api, Phone, new_mobile
+from tests.support.client import Api, Phone, new_mobile
 
 
 async def ends(api: Api, message_id: str, wanted: str, seconds: float = 20) -> dict[str, Any]:

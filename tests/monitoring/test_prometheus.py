@@ -13,9 +13,9 @@ import yaml
 
 from deploy.local.ports import free_port
 from deploy.local.programs import ensure_programs, require
-from tests.client import Api, Phone, new_mobile, sign_up
 from tests.monitoring.dashboards import queries
-from tests.system import ROOT, System, http_status
+from tests.support.client import Api, Phone, new_mobile, sign_up
+from tests.support.system import ROOT, System, http_status
 
 PORTS = {"gateway": "GATEWAY_OPS_PORT", "auth": "AUTH_PORT", "sms": "SMS_PORT"}
 # What a sign-up and a sign-in leave behind, whichever way it is asked for.

@@ -1,0 +1,97 @@
+"""The way to the SMS worker: confirmed, mandatory, persistent publishing to RabbitMQ."""
+
+import asyncio
+from typing import cast
+
+import structlog
+from aio_pika import DeliveryMode
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import DeliveryError
+from aiormq import Channel
+from pamqp.commands import Basic
+
+from services.auth.errors import SmsUnavailable
+from shared.amqp.connection import (
+    AMQP_FAILURES,
+    SEND_CODE_QUEUE,
+    SMS_EXCHANGE,
+    AmqpLink,
+    declare_sms_topology,
+)
+from shared.contracts.messages import SendCode, SendCodeV2, encode_send_code
+from shared.observability.metrics import AuthMetrics
+from shared.observability.tracing import OFF, Kind, Tracer
+from shared.security.sealing import Sealer
+
+# Covers waiting for a reconnection, which the library's own timeout does not.
+_PUBLISH_SECONDS = 2.0
+_RETRY_AFTER_SECONDS = 5
+
+log = structlog.get_logger()
+
+
+class RabbitSmsQueue:
+    """Publishes send-code messages, sealed; `link` keeps the connection and is the health check."""
+
+    def __init__(self, urls: list[str], sealer: Sealer, metrics: AuthMetrics, tracer: Tracer = OFF) -> None:
+        self._sealer = sealer
+        self.link = AmqpLink(urls, self._set_up, "dialpass-auth")
+        self._metrics = metrics
+        self._tracer = tracer
+        # Referenced, because a channel that nobody holds is closed by the garbage collector.
+        self._channel: AbstractChannel | None = None
+
+    async def publish(self, message: SendCode) -> None:
+        """Hand a message over; returns once the broker has stored it."""
+        try:
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                try:
+                    await self._publish(message)
+                except DeliveryError:  # certainly not stored, and perhaps only this channel's trouble
+                    await self._publish(message)
+        except AMQP_FAILURES as error:
+            self._metrics.dependency_failures.labels("rabbitmq").inc()
+            self._metrics.codes.labels(message.purpose, "unsent").inc()
+            log.warning("publish_failed", message_id=message.message_id, error=type(error).__name__)
+            raise SmsUnavailable(retry_after=_RETRY_AFTER_SECONDS) from error
+
+    async def _publish(self, message: SendCode) -> None:
+        await self.link.wait_up()
+        if self._channel is None or self._channel.is_closed:
+            raise ConnectionError("the link is up without a channel")
+        channel = cast("Channel", await self._channel.get_underlay_channel())
+        attributes = {
+            "messaging.system": "rabbitmq",
+            "messaging.destination.name": SEND_CODE_QUEUE,
+            "messaging.message.id": message.message_id,
+        }
+        span = self._tracer.span(Kind.PRODUCER, f"publish {SEND_CODE_QUEUE}", attributes)
+        with span, self.link.publishing():
+            # Not by the exchange's own method: that lets a message wait until the one before is written.
+            await channel.basic_publish(
+                encode_send_code(message, self._sealer),
+                exchange=SMS_EXCHANGE,
+                routing_key=SEND_CODE_QUEUE,
+                properties=self._properties(message),
+                mandatory=True,
+                wait=False,
+            )
+
+    def _properties(self, message: SendCode) -> Basic.Properties:
+        request_id = structlog.contextvars.get_contextvars().get("request_id", "")
+        return Basic.Properties(
+            content_type="application/json",
+            delivery_mode=DeliveryMode.PERSISTENT,
+            message_id=message.message_id,
+            timestamp=message.created_at,
+            message_type=SendCodeV2.TYPE,
+            app_id="dialpass-auth",
+            headers={"request_id": request_id, **self._tracer.carry()},
+        )
+
+    async def _set_up(self, connection: AbstractConnection) -> None:
+        # Without on_return_raises an unroutable message would count as published.
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        channel.close_callbacks.add(self.link.lost)
+        await declare_sms_topology(channel)
+        self._channel = channel

@@ -1,0 +1,242 @@
+"""The connection to MySQL or MariaDB: pool, session settings, transactions, time limits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import peewee
+from peewee_async import MySQLDatabase
+from peewee_async.databases import FetchResults, fetchall, fetchone
+from peewee_async.transactions import Transaction
+from peewee_async.utils import CursorProtocol
+
+from services.auth.db.errors import DRIVER_ERRORS, ConnectionLost, ReadOnly, translated
+from services.auth.db.pool import NodesPool
+from shared import mysql_url
+from shared.errors import Unavailable
+
+_CONNECT_SECONDS = 2.0
+_QUERY_SECONDS = 2.5
+_TRANSACTION_SECONDS = 3.5
+_ROLLBACK_SECONDS = 1.0
+_RECYCLE_SECONDS = 600
+# Below the statement's time limit, so that waiting for a lock ends as that and not as a lost connection.
+_LOCK_WAIT_SECONDS = 1
+
+# Locks belong to a server, which may hold the databases of several installations.
+LOCK_NAME = "CONCAT(%s, '.', MD5(DATABASE()))"
+# A connection that nobody uses for longer, because its process has vanished, is closed by the server.
+_EXCLUSIVE_IDLE_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A transaction that is open, and what to do once it is committed."""
+
+    task: asyncio.Task[Any] | None
+    on_commit: list[Callable[[], None]] = field(default_factory=list)
+
+
+# A task that is started inside a transaction inherits the value without being its task.
+_open: ContextVar[_Open | None] = ContextVar("open_transaction", default=None)
+
+
+def session_parameters() -> dict[str, Any]:
+    """Return the driver's arguments that every connection is made with.
+
+    The drivers' own defaults are utf8mb3 and no strict mode, which cut too long values silently.
+    """
+    return {
+        "charset": "utf8mb4",
+        # One word: aiomysql puts it into SET sql_mode unquoted. It contains strict mode.
+        "sql_mode": "TRADITIONAL",
+        "init_command": f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {_LOCK_WAIT_SECONDS}",
+        "connect_timeout": _CONNECT_SECONDS,
+    }
+
+
+class _Servers(MySQLDatabase):  # type: ignore[misc]
+    """peewee-async's database on a pool that knows several servers."""
+
+    pool_backend_cls = NodesPool
+
+
+class Database:
+    """A pool of connections on which statements and transactions run, each within a time limit.
+
+    peewee builds the SQL, once per statement and not per request; peewee-async runs it. Where the
+    address names several servers, the pool is on one that takes writes, and moves on when that goes
+    away or is demoted.
+
+    Every method that reaches the server raises `shared.errors.Unavailable` where the server is down,
+    hangs, or all connections are taken for too long.
+    """
+
+    def __init__(self, url: str, pool_size: int) -> None:
+        address = mysql_url.parse(url)
+        pool = {"minsize": 1, "maxsize": pool_size, "pool_recycle": _RECYCLE_SECONDS}
+        self._db = _Servers(
+            address.database,
+            nodes=address.nodes,
+            user=address.user,
+            password=address.password,
+            pool_params=pool,
+            **session_parameters(),
+        )
+
+    def compile(self, query: peewee.Query) -> str:
+        """Return the SQL of a query in which every value is a placeholder."""
+        sql, _ = self._db.get_sql_context().sql(query).query()
+        return str(sql)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Commit what the block writes as one, or nothing of it where it raises.
+
+        Only SQL belongs into the block, and no second task: its statements share one connection. Inside
+        an open transaction the block becomes part of that.
+
+        Raises:
+            LostRace: a deadlock, or a lock that was waited for too long; a second try makes sense.
+            Unavailable: also where the connection broke during the commit, which may have happened.
+        """
+        if _transaction():
+            yield
+            return
+        async with self._moving_on(), translated(_TRANSACTION_SECONDS), self._db.aio_connection():
+            transaction = await self._db.aio_begin()
+            opened = _Open(asyncio.current_task())
+            mark = _open.set(opened)
+            try:
+                yield
+            except Exception:
+                await _roll_back(transaction)
+                raise
+            # Where the task is cancelled, the pool closes the connection and the server rolls back:
+            # nothing waits for a server that may be the reason.
+            finally:
+                _open.reset(mark)
+            await transaction.commit()
+        for action in opened.on_commit:
+            action()
+
+    def on_commit(self, action: Callable[[], None]) -> None:
+        """Run an action once the current transaction is committed; at once where none is open."""
+        if opened := _transaction():
+            opened.on_commit.append(action)
+        else:
+            action()
+
+    @asynccontextmanager
+    async def exclusive(self, lock: str, seconds: float) -> AsyncIterator[bool]:
+        """Hold a connection for the block and, where it is free in time, a lock of the server.
+
+        The lock goes with the connection; a statement in the block then fails.
+
+        Args:
+            lock: the lock's name, known to all processes on the database that want it.
+            seconds: how long to wait for it, less than a statement's time limit.
+
+        Yields:
+            whether the lock was had.
+        """
+        async with AsyncExitStack() as stack:
+            async with translated(_QUERY_SECONDS):
+                await stack.enter_async_context(self._db.aio_connection())
+            await self.fetch_one(f"SET SESSION wait_timeout = {_EXCLUSIVE_IDLE_SECONDS}", ())
+            taken = await self.fetch_one(f"SELECT GET_LOCK({LOCK_NAME}, %s)", (lock, seconds)) == (1,)
+            try:
+                yield taken
+            finally:
+                if taken:
+                    with suppress(Unavailable):
+                        await self.fetch_one(f"SELECT RELEASE_LOCK({LOCK_NAME})", (lock,))
+
+    async def fetch_one(self, sql: str, values: Sequence[object]) -> tuple[Any, ...] | None:
+        """Run a SELECT and return its first row; tried twice where an idle connection had died."""
+        row: tuple[Any, ...] | None = await self._read(sql, values, fetchone)
+        return row
+
+    async def fetch_all(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Run a SELECT and return its rows; tried twice where an idle connection had died."""
+        return list(await self._read(sql, values, fetchall))
+
+    async def select(self, query: peewee.Select) -> list[tuple[Any, ...]]:
+        """Run a SELECT that is built for this call and return its rows, as `fetch_all` does."""
+        sql, values = self._db.get_sql_context().sql(query).query()
+        return await self.fetch_all(sql, values)
+
+    async def insert(self, query: peewee.Insert) -> int:
+        """Run an INSERT and return the new row's id.
+
+        Raises:
+            DuplicateKey: a unique key is taken.
+        """
+        return await self._change(query, _last_row_id)
+
+    async def update(self, query: peewee.Update | peewee.Delete) -> int:
+        """Run an UPDATE or a DELETE and return the number of rows that it changed."""
+        return await self._change(query, _row_count)
+
+    async def check(self) -> None:
+        """Health check."""
+        await self.fetch_one("SELECT 1", ())
+
+    async def close(self) -> None:
+        """Close the pool; connections in use are cut."""
+        await self._db.aio_close()
+
+    @asynccontextmanager
+    async def _moving_on(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except ReadOnly:
+            self._db.pool_backend.leave()
+            raise
+
+    async def _read(self, sql: str, values: Sequence[object], result: FetchResults) -> Any:  # noqa: ANN401
+        try:
+            return await self._run(sql, values, result)
+        except ConnectionLost:
+            if _transaction():
+                raise
+            return await self._run(sql, values, result)
+
+    async def _change(self, query: peewee.Query, result: FetchResults) -> int:
+        sql, values = self._db.get_sql_context().sql(query).query()
+        return int(await self._run(sql, values, result))
+
+    async def _run(self, sql: str, values: Sequence[object], result: FetchResults) -> Any:  # noqa: ANN401
+        _transaction()
+        async with self._moving_on(), translated(_QUERY_SECONDS):
+            return await self._db.aio_execute_sql(sql, values, fetch_results=result)
+
+
+def _transaction() -> _Open | None:
+    """Return the transaction that this task has open.
+
+    Raises:
+        RuntimeError: another task has one open, which started this one: both would use one connection.
+    """
+    opened = _open.get()
+    if opened and opened.task is not asyncio.current_task():
+        raise RuntimeError("a task that was started inside a transaction uses the database")
+    return opened
+
+
+async def _roll_back(transaction: Transaction) -> None:
+    # Where it fails, the connection is broken, and the server rolls back without being told.
+    with suppress(*DRIVER_ERRORS):
+        async with asyncio.timeout(_ROLLBACK_SECONDS):
+            await transaction.rollback()
+
+
+async def _last_row_id(_database: object, cursor: CursorProtocol) -> int:
+    return int(cursor.lastrowid)
+
+
+async def _row_count(_database: object, cursor: CursorProtocol) -> int:
+    return int(cursor.rowcount)

@@ -1,0 +1,104 @@
+"""Bringing the database's tables up to date; a command and a job, never part of a service's start."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import peewee
+from peewee_migrate import Router
+
+from services.auth.db.database import LOCK_NAME, session_parameters
+from shared import mysql_url
+
+_LOCK = "dialpass.migrate"
+_LOCK_SECONDS = 60
+_POLL_SECONDS = 1
+_FOLDER = Path(__file__).parents[1] / "migrations"
+
+
+class MigrationFailed(Exception):
+    """The database could not be reached or did not let the migration happen."""
+
+
+def migrate(url: str) -> list[str]:
+    """Apply every migration that the database does not have yet and return their names.
+
+    Several jobs may run at once: they take turns by a lock of the server.
+
+    Raises:
+        MigrationFailed: the server cannot be reached, or another job held the lock for too long.
+    """
+    return _on_primary(url, _run)
+
+
+def wait_until_migrated(url: str, seconds: float) -> None:
+    """Return as soon as the database has every migration of this version; it applies none.
+
+    Raises:
+        MigrationFailed: it did not have them within `seconds`; the message says what was missing.
+    """
+    deadline = time.monotonic() + seconds
+    while problem := _what_is_missing(url):
+        if time.monotonic() > deadline:
+            raise MigrationFailed(problem)
+        time.sleep(_POLL_SECONDS)
+
+
+def _what_is_missing(url: str) -> str | None:
+    try:
+        pending = _on_primary(url, lambda database: list(_router(database).diff))
+    except MigrationFailed as failure:
+        return str(failure)
+    return f"not applied: {', '.join(pending)}" if pending else None
+
+
+def _on_primary(url: str, work: Callable[[Any], list[str]]) -> list[str]:
+    failure: peewee.OperationalError | None = None
+    for database in _servers(url):
+        try:
+            with database.connection_context():
+                if _takes_writes(database):
+                    return work(database)
+        except peewee.OperationalError as error:
+            failure = error
+    reason = failure.args[-1] if failure else "no server takes writes"
+    raise MigrationFailed(f"the database refused: {reason}") from failure
+
+
+def _servers(url: str) -> Iterator[Any]:
+    address = mysql_url.parse(url)
+    for host, port in address.nodes:
+        yield peewee.MySQLDatabase(
+            address.database,
+            host=host,
+            port=port,
+            user=address.user,
+            password=address.password,
+            **session_parameters(),
+        )
+
+
+def _takes_writes(database: Any) -> bool:  # noqa: ANN401 - peewee is untyped
+    return not database.execute_sql("SELECT @@GLOBAL.read_only").fetchone()[0]
+
+
+def _run(database: Any) -> list[str]:  # noqa: ANN401
+    with _one_at_a_time(database):
+        return list(_router(database).run())
+
+
+def _router(database: Any) -> Any:  # noqa: ANN401
+    return Router(database, migrate_dir=_FOLDER, migrate_table="migrations")
+
+
+@contextmanager
+def _one_at_a_time(database: Any) -> Iterator[None]:  # noqa: ANN401 - peewee is untyped
+    taken = database.execute_sql(f"SELECT GET_LOCK({LOCK_NAME}, %s)", (_LOCK, _LOCK_SECONDS)).fetchone()
+    if taken != (1,):
+        raise MigrationFailed("another migration is running")
+    try:
+        yield
+    finally:
+        database.execute_sql(f"SELECT RELEASE_LOCK({LOCK_NAME})", (_LOCK,))

@@ -1,0 +1,71 @@
+"""The way to whoever listens: confirmed, persistent publishing to the topic exchange `auth.events`."""
+
+import asyncio
+
+import structlog
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+
+from services.auth.outbox.repository import StoredEvent
+from shared.amqp.connection import AMQP_FAILURES, AmqpLink
+from shared.contracts.events import EVENTS_EXCHANGE, routing_key
+from shared.errors import Unavailable
+from shared.observability.metrics import AuthMetrics
+
+_PUBLISH_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class RabbitEvents:
+    """Publishes events; `link` keeps a connection of its own up.
+
+    The broker confirms an event once every queue that is bound for it has stored it. One that no queue
+    is bound for is confirmed as well and gone: who is not there yet has missed nothing.
+    """
+
+    def __init__(self, urls: list[str], metrics: AuthMetrics) -> None:
+        self.link = AmqpLink(urls, self._set_up, "dialpass-auth-events")
+        self._metrics = metrics
+        # Referenced, because a channel that nobody holds is closed by the garbage collector.
+        self._channel: AbstractChannel | None = None
+        self._exchange: AbstractExchange | None = None
+
+    async def publish(self, event: StoredEvent) -> None:
+        """Return once the broker has the event in every queue that is bound for it."""
+        try:
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                await self._publish(event)
+        except AMQP_FAILURES as error:
+            if isinstance(error, TimeoutError) and self.link.up:
+                # A channel that was opened while a quorum queue elected its leader may wait for ever.
+                self.link.lost()
+            self._metrics.dependency_failures.labels("rabbitmq").inc()
+            log.warning("event_not_published", event_id=event.event_id, error=type(error).__name__)
+            raise Unavailable from error
+
+    async def _publish(self, event: StoredEvent) -> None:
+        await self.link.wait_up()
+        if self._exchange is None:  # the link runs the set-up before it is up
+            raise ConnectionError("the link is up without an exchange")
+        with self.link.publishing():
+            await self._exchange.publish(
+                Message(
+                    event.body.encode(),
+                    content_type="application/json",
+                    delivery_mode=DeliveryMode.PERSISTENT,
+                    message_id=event.event_id,
+                    timestamp=event.created_at,
+                    type=event.type,
+                    app_id="dialpass-auth",
+                    headers={"request_id": event.request_id},
+                ),
+                routing_key=routing_key(event.type),
+                mandatory=False,
+            )
+
+    async def _set_up(self, connection: AbstractConnection) -> None:
+        channel = await connection.channel(publisher_confirms=True)
+        channel.close_callbacks.add(self.link.lost)
+        self._exchange = await channel.declare_exchange(EVENTS_EXCHANGE, "topic", durable=True)
+        self._channel = channel

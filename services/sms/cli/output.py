@@ -1,0 +1,96 @@
+"""How the commands answer: a table for people, JSON for scripts, one line where something is wrong."""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from shared.amqp.connection import AMQP_FAILURES
+from shared.redis.client import REDIS_FAILURES
+
+EXIT_FAILED = 1
+# Wide enough for a row to stay a line where the output goes into a file or another program.
+_WIDTH_ELSEWHERE = 200
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Row = Mapping[str, Any]
+
+_Result = TypeVar("_Result")
+
+
+class CommandFailed(Exception):
+    """The command cannot go on; the message says why, in one line."""
+
+
+def run(work: Coroutine[None, None, _Result]) -> _Result:
+    """Run a command's work; a failure ends the process with one line and status 1."""
+    logging.disable()  # libraries would tell of it too
+    try:
+        return asyncio.run(work)
+    except CommandFailed as error:
+        fail(str(error))
+
+
+def fail(message: str) -> NoReturn:
+    """End the process with one line and status 1."""
+    typer.echo(message, err=True)
+    raise typer.Exit(EXIT_FAILED)
+
+
+@contextmanager
+def broker_errors() -> Iterator[None]:
+    """Tell of RabbitMQ's failures in one line."""
+    try:
+        yield
+    except AMQP_FAILURES as error:
+        raise CommandFailed(f"RabbitMQ does not answer ({type(error).__name__}); see AMQP_URL") from error
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Tell of Redis's failures in one line."""
+    try:
+        yield
+    except REDIS_FAILURES as error:
+        raise CommandFailed(f"Redis does not answer ({type(error).__name__}); see REDIS_URL") from error
+
+
+def show_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print rows, of each the columns; all members of them where JSON is asked for."""
+    if as_json:
+        _print_json(rows)
+        return
+    _print_table(columns, [[row.get(column) for column in columns] for row in rows], show_header=True)
+
+
+def show_record(record: Row, *, as_json: bool) -> None:
+    """Print one record, a member a line."""
+    if as_json:
+        _print_json(record)
+        return
+    _print_table(("", ""), list(record.items()), show_header=False)
+
+
+def _print_json(document: object) -> None:
+    typer.echo(json.dumps(document, ensure_ascii=False, default=str))
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None or value == "" else str(value)
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, show_header: bool) -> None:
+    # Imported here: the worker itself, which imports the commands, shows no tables.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(*columns, box=None, pad_edge=False, show_header=show_header)
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    width = None if sys.stdout.isatty() else _WIDTH_ELSEWHERE
+    Console(width=width, highlight=False, markup=False, emoji=False).print(table)

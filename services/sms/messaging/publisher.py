@@ -1,0 +1,67 @@
+"""Putting messages into the wait queues and the dead queue, confirmed by the broker."""
+
+import asyncio
+from collections.abc import Sequence
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+
+from services.sms.messaging.headers import Headers
+from shared.amqp.connection import DEAD_KEY, AmqpLink, declare_sms_topology, declare_wait_queues, wait_queue
+from shared.observability.tracing import OFF, Tracer
+
+_PUBLISH_SECONDS = 5.0
+
+
+class Outlet:
+    """Publishes copies of messages; each method returns once the broker has stored the copy.
+
+    A copy has a fresh set of headers, without those that the broker has added. Every method raises
+    one of `shared.amqp.connection.AMQP_FAILURES` where nobody knows whether the copy was stored.
+
+    Args:
+        delays: the wait queues that there are, in seconds.
+        tracer: copies belong to the trace of the message.
+    """
+
+    def __init__(self, delays: Sequence[float], tracer: Tracer = OFF) -> None:
+        self._delays = delays
+        self._tracer = tracer
+        # Referenced, because a channel that nobody holds is closed by the garbage collector.
+        self._channel: AbstractChannel | None = None
+        self._exchange: AbstractExchange | None = None
+        self._link: AmqpLink | None = None
+
+    async def open(self, connection: AbstractConnection, link: AmqpLink) -> None:
+        """Declare everything on a new connection of the link, to publish there."""
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        channel.close_callbacks.add(link.lost)
+        self._exchange, _ = await declare_sms_topology(channel)
+        await declare_wait_queues(channel, self._delays)
+        self._channel = channel
+        self._link = link
+
+    async def wait(self, message: AbstractIncomingMessage, seconds: float, headers: Headers) -> None:
+        """Put a message into the wait queue of a delay."""
+        await self._publish(message, wait_queue(seconds), headers)
+
+    async def bury(self, message: AbstractIncomingMessage, headers: Headers) -> None:
+        """Put a message into the dead queue."""
+        await self._publish(message, DEAD_KEY, headers)
+
+    async def _publish(self, message: AbstractIncomingMessage, routing_key: str, headers: Headers) -> None:
+        if self._exchange is None or self._link is None:  # it is opened before a message can arrive
+            raise ConnectionError("no channel to publish on")
+        copy = Message(
+            message.body,
+            content_type=message.content_type,
+            delivery_mode=DeliveryMode.PERSISTENT,
+            message_id=message.message_id,
+            timestamp=message.timestamp,
+            type=message.type,
+            app_id="dialpass-sms",
+            headers={**headers, **self._tracer.carry()},
+        )
+        with self._link.publishing():
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                await self._exchange.publish(copy, routing_key, mandatory=True)

@@ -1,0 +1,62 @@
+"""The worker's steps as spans of the trace that began with the request for a code."""
+
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+
+import aiohttp
+from aio_pika.abc import AbstractIncomingMessage
+
+from shared.amqp.connection import SEND_CODE_QUEUE
+from shared.observability.tracing import Kind, Tracer
+
+Handle = Callable[[AbstractIncomingMessage], Awaitable[None]]
+
+
+def traced(handle: Handle, tracer: Tracer) -> Handle:
+    """Return what handles a message as a span; the same as before where tracing is off."""
+    if not tracer.on:
+        return handle
+
+    async def as_span(message: AbstractIncomingMessage) -> None:
+        attributes = {
+            "messaging.system": "rabbitmq",
+            "messaging.destination.name": SEND_CODE_QUEUE,
+            "messaging.message.id": message.message_id or "",
+        }
+        with tracer.span(Kind.CONSUMER, f"process {SEND_CODE_QUEUE}", attributes, message.headers):
+            await handle(message)
+
+    return as_span
+
+
+def provider_calls(tracer: Tracer) -> list[aiohttp.TraceConfig]:
+    """Return the hooks that make a span of each call of the provider; none where tracing is off.
+
+    The provider is told nothing of the trace: it is another organisation's.
+    """
+    if not tracer.on:
+        return []
+    calls = aiohttp.TraceConfig()
+
+    async def begin(
+        _session: aiohttp.ClientSession, call: SimpleNamespace, params: aiohttp.TraceRequestStartParams
+    ) -> None:
+        call.span = tracer.begin(Kind.CLIENT, f"{params.method} {params.url.path}")
+        call.span.note({"http.request.method": params.method, "server.address": params.url.host or ""})
+
+    async def end(
+        _session: aiohttp.ClientSession, call: SimpleNamespace, params: aiohttp.TraceRequestEndParams
+    ) -> None:
+        call.span.note({"http.response.status_code": params.response.status})
+        call.span.end()
+
+    async def fail(
+        _session: aiohttp.ClientSession, call: SimpleNamespace, params: aiohttp.TraceRequestExceptionParams
+    ) -> None:
+        call.span.note({"error.type": type(params.exception).__name__})
+        call.span.end(failed=True)
+
+    calls.on_request_start.append(begin)
+    calls.on_request_end.append(end)
+    calls.on_request_exception.append(fail)
+    return [calls]

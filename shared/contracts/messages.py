@@ -1,0 +1,130 @@
+"""Messages between the services: versioned, typed, with their JSON schemas in `shared/contracts/schemas/`.
+
+A new optional member keeps the version; readers ignore members they do not know. A breaking change
+is a new class with the next version: consumers learn it first, keep accepting the one before for a
+release, then the producer switches.
+"""
+
+import json
+from collections.abc import Callable
+from typing import ClassVar, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from shared.security.sealing import CannotOpen, Sealer
+
+Purpose = Literal["register", "login", "reset", "change_mobile", "delete"]
+Channel = Literal["sms", "voice"]
+
+_MODEL = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+_Model = TypeVar("_Model", bound=BaseModel)
+_Content = TypeVar("_Content")
+_SEALED = {"mobile", "code"}
+
+
+class UnreadableMessage(ValueError):
+    """A message of an unknown type or a malformed body; `reason` says which, without values."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class SendCode(BaseModel):
+    """A request to send a code to a phone number, as the services hold it, readable."""
+
+    model_config = _MODEL
+
+    message_id: str = Field(min_length=1, max_length=64)
+    mobile: str = Field(
+        pattern=r"^(1[3-9][0-9]{9}|\+[1-9][0-9]{6,14})$",
+        description="11 digits for mainland numbers, else E.164 with +",
+        repr=False,
+    )
+    code: str = Field(pattern=r"^[0-9]{4,8}$", repr=False)
+    purpose: Purpose
+    channel: Channel = "sms"
+    created_at: AwareDatetime = Field(description="when the code was asked for, UTC")
+    expires_at: AwareDatetime = Field(description="when the code stops working, UTC; not sent after that")
+
+
+class SendCodeV1(SendCode):
+    """A request to send a code to a phone number."""
+
+    TYPE: ClassVar[str] = "sms.send_code.v1"
+
+
+class SendCodeV2(BaseModel):
+    """A request to send a code to a phone number; number and code are sealed.
+
+    Neither the broker's disk nor its management page nor the dead queue shows them.
+    """
+
+    model_config = _MODEL
+    TYPE: ClassVar[str] = "sms.send_code.v2"
+
+    message_id: str = Field(min_length=1, max_length=64)
+    sealed: str = Field(
+        description="nonce and AES-256-GCM of the JSON object of mobile and code, base64url;"
+        " bound to the type and the message_id",
+        repr=False,
+    )
+    purpose: Purpose
+    channel: Channel = "sms"
+    created_at: AwareDatetime = Field(description="when the code was asked for, UTC")
+    expires_at: AwareDatetime = Field(description="when the code stops working, UTC; not sent after that")
+
+
+def encode_send_code(message: SendCode, sealer: Sealer) -> bytes:
+    """Return the body of a message of the newest version, `SendCodeV2`."""
+    secret = message.model_dump_json(include=_SEALED).encode()
+    return (
+        SendCodeV2(
+            sealed=sealer.seal(secret, _context(message.message_id)),
+            **message.model_dump(exclude=_SEALED),
+        )
+        .model_dump_json()
+        .encode()
+    )
+
+
+def decode_send_code(message_type: str | None, body: bytes, sealer: Sealer) -> SendCode:
+    """Return the message in `body`, of this version or the one before.
+
+    Raises:
+        UnreadableMessage: the type is unknown, the body does not fit its schema, or it was sealed
+            with a secret that this process does not have.
+    """
+    if message_type == SendCodeV1.TYPE:
+        return _parse(SendCodeV1.model_validate_json, message_type, body)
+    if message_type == SendCodeV2.TYPE:
+        return _open(_parse(SendCodeV2.model_validate_json, message_type, body), sealer)
+    raise UnreadableMessage("unknown message type")
+
+
+def _open(wire: SendCodeV2, sealer: Sealer) -> SendCode:
+    try:
+        secret = sealer.open(wire.sealed, _context(wire.message_id))
+    except CannotOpen as error:
+        raise UnreadableMessage(f"sealed {SendCodeV2.TYPE}: no secret opens it") from error
+    try:
+        whole = {**vars(wire), **json.loads(secret)}
+    except (ValueError, TypeError) as error:
+        raise UnreadableMessage(f"malformed {SendCodeV2.TYPE}: sealed") from error
+    return _parse(SendCode.model_validate, SendCodeV2.TYPE, whole)
+
+
+def _context(message_id: str) -> str:
+    return f"{SendCodeV2.TYPE} {message_id}"
+
+
+def _parse(validate: Callable[[_Content], _Model], message_type: str, content: _Content) -> _Model:
+    try:
+        return validate(content)
+    except ValidationError as error:
+        where = ", ".join(sorted({_place(problem["loc"]) for problem in error.errors()}))
+        raise UnreadableMessage(f"malformed {message_type}: {where}") from error
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)) or "body"

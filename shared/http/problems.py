@@ -1,0 +1,32 @@
+"""Rendering of errors as problem documents (RFC 9457), the same for gateway and auth."""
+
+import json
+
+from shared.errors import AppError
+from shared.i18n import Language
+
+CONTENT_TYPE = "application/problem+json"
+
+
+def render(error: AppError, request_id: str, language: Language) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body that tell a client about `error`.
+
+    One extension member per offending field holds its list of messages, and `retry_after`
+    repeats the `Retry-After` header in seconds.
+    """
+    document: dict[str, object] = {
+        "type": f"/problems/{error.slug}",
+        "title": error.title.in_language(language),
+        "status": error.status,
+        "request_id": request_id,
+        **error.members,
+    }
+    for field, messages in error.fields.items():
+        document[field] = [message.in_language(language) for message in messages]
+    headers = {
+        "Content-Type": CONTENT_TYPE,
+        "Content-Language": language,
+        "Cache-Control": "no-store",
+        **error.headers,
+    }
+    return headers, json.dumps(document, ensure_ascii=False).encode()

@@ -1,0 +1,112 @@
+"""Traces by OpenTelemetry, sent in batches from a thread of its own; imported only where they are on.
+
+The SDK's own variables hold: OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, OTEL_BSP_SCHEDULE_DELAY…
+A collector that is gone costs nothing but the spans: the queue to it is bounded and drops.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import structlog
+from opentelemetry import context, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from shared.observability.tracing import Attributes, Kind, Span, Tracer
+
+_EXPORT_SECONDS = 5
+_PROPAGATOR = TraceContextTextMapPropagator()
+
+
+class OtelSpan(Span):
+    """A span of the SDK."""
+
+    def __init__(self, span: trace.Span) -> None:
+        self._span = span
+
+    def activate(self) -> None:
+        """Make it the task's current span, and have what the task logs name the trace."""
+        context.attach(trace.set_span_in_context(self._span))
+        _log_trace_id(self._span)
+
+    def carry(self) -> dict[str, str]:
+        """Return `traceparent`, and `tracestate` where there is one."""
+        return _carry(trace.set_span_in_context(self._span))
+
+    def note(self, attributes: Attributes, name: str = "") -> None:
+        """Add attributes."""
+        self._span.set_attributes(attributes)
+        if name:
+            self._span.update_name(name)
+
+    def end(self, *, failed: bool = False) -> None:
+        """Finish it."""
+        if failed:
+            self._span.set_status(trace.StatusCode.ERROR)
+        self._span.end()
+
+
+class OtelTracer(Tracer):
+    """Records spans and sends them to a collector.
+
+    Args:
+        service: this process's name in the traces, after `dialpass-`.
+        endpoint: the collector's base URL.
+    """
+
+    on = True
+
+    def __init__(self, service: str, endpoint: str) -> None:
+        exporter = OTLPSpanExporter(f"{endpoint}/v1/traces", timeout=_EXPORT_SECONDS)
+        self._provider = TracerProvider(resource=Resource.create({SERVICE_NAME: f"dialpass-{service}"}))
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("dialpass")
+
+    def begin(self, kind: Kind, name: str, carrier: Mapping[str, object] | None = None) -> Span:
+        """Begin a span that somebody ends."""
+        return OtelSpan(self._tracer.start_span(name, _parent(carrier), trace.SpanKind[kind.name]))
+
+    @contextmanager
+    def span(
+        self, kind: Kind, name: str, attributes: Attributes, carrier: Mapping[str, object] | None = None
+    ) -> Iterator[None]:
+        """Record a block; an exception marks the span as failed, by its class alone."""
+        with self._tracer.start_as_current_span(
+            name, _parent(carrier), trace.SpanKind[kind.name], attributes,
+            record_exception=False, set_status_on_exception=False,
+        ) as span:  # fmt: skip
+            try:
+                yield
+            except Exception as error:
+                # Not its text: an error of a library may hold a number or a URL.
+                span.set_attribute("error.type", type(error).__name__)
+                span.set_status(trace.StatusCode.ERROR)
+                raise
+
+    def carry(self) -> dict[str, str]:
+        """Return the headers of the current span."""
+        return _carry(context.get_current())
+
+    def close(self) -> None:
+        """Send the last batch."""
+        self._provider.shutdown()
+
+
+def _parent(carrier: Mapping[str, object] | None) -> context.Context:
+    if carrier is None:
+        return context.get_current()
+    texts = {name.lower(): value for name, value in carrier.items() if isinstance(value, str)}
+    return _PROPAGATOR.extract(texts)
+
+
+def _carry(of: context.Context) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    _PROPAGATOR.inject(headers, of)
+    return headers
+
+
+def _log_trace_id(span: trace.Span) -> None:
+    structlog.contextvars.bind_contextvars(trace_id=trace.format_trace_id(span.get_span_context().trace_id))

@@ -1,0 +1,181 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.auth.http import messages as texts
+from services.auth.http import schemas
+from services.auth.http.body import check_content_type, parse
+from services.auth.sessions import schemas as schemas_sessions
+from shared.errors import NON_FIELD, InvalidRequest, UnsupportedMediaType
+from shared.i18n import Text
+
+RULES = schemas.InputRules({"CN"}, frozenset({"password1234"}))
+
+
+def refused(
+    body: bytes | str | dict[str, object], model: type = schemas.RegisterRequest
+) -> dict[str, list[Text]]:
+    """Return the messages by member that a body is refused with."""
+    if isinstance(body, dict):
+        body = json.dumps(body)
+    with pytest.raises(InvalidRequest) as refusal:
+        parse(body if isinstance(body, bytes) else body.encode(), model, RULES)
+    return {name: list(messages) for name, messages in refusal.value.fields.items()}
+
+
+GOOD: dict[str, object] = {"mobile": "13800000000", "code": "123456", "password": "correct horse"}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", texts.NOT_JSON),
+        (b"{", texts.NOT_JSON),
+        (b"{'mobile': 1}", texts.NOT_JSON),
+        (b'{"mobile": NaN}', texts.NOT_JSON),
+        (b'{"mobile": -Infinity}', texts.NOT_JSON),
+        (b'{"mobile": "\xff\xfe"}', texts.NOT_JSON),
+        (b'\xef\xbb\xbf{"mobile": "1"}', texts.NOT_JSON),
+        ('{"mobile": "1"}'.encode("utf-16"), texts.NOT_JSON),
+        (b'{"mobile": ' + b"9" * 5000 + b"}", texts.NOT_JSON),
+        (b"[]", texts.NOT_AN_OBJECT),
+        (b"null", texts.NOT_AN_OBJECT),
+        (b'"text"', texts.NOT_AN_OBJECT),
+        (b"7", texts.NOT_AN_OBJECT),
+        (b'{"a":' * 100_000, texts.TOO_DEEP),
+        (b"[" * 100_000, texts.TOO_DEEP),
+        (b"[" * 100_000 + b"]" * 100_000, texts.TOO_DEEP),
+    ],
+)  # fmt: skip
+def test_a_body_that_is_no_json_object_is_refused_as_a_whole(body: bytes, message: Text) -> None:
+    assert refused(body) == {NON_FIELD: [message]}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "message"),
+    [
+        ({"mobile": 13800000000}, "mobile", texts.NOT_A_STRING),
+        ({"mobile": None}, "mobile", texts.NOT_A_STRING),
+        ({"mobile": {"a": 1}}, "mobile", texts.NOT_A_STRING),
+        ({"mobile": ["13800000000"]}, "mobile", texts.NOT_A_STRING),
+        ({"mobile": True}, "mobile", texts.NOT_A_STRING),
+        ({"mobile": ""}, "mobile", texts.INVALID_MOBILE),
+        ({"mobile": "١٣٨٠٠٠٠٠٠٠٠"}, "mobile", texts.INVALID_MOBILE),
+        ({"mobile": "+14155552671"}, "mobile", texts.INVALID_MOBILE),
+        ({"mobile": "1380000\u00000000"}, "mobile", texts.NUL_CHARACTER),
+        ({"mobile": "\ud800"}, "mobile", texts.NOT_UNICODE),
+        ({"code": 123456}, "code", texts.NOT_A_STRING),
+        ({"password": "1234567"}, "password", texts.PASSWORD_LENGTH),
+        ({"password": "x" * 129}, "password", texts.PASSWORD_LENGTH),
+        ({"password": "PassWord1234"}, "password", texts.PASSWORD_COMMON),
+        ({"password": "13800000000"}, "password", texts.PASSWORD_PERSONAL),
+        ({"password": "A Nickname", "nickname": "a nickname"}, "password", texts.PASSWORD_PERSONAL),
+        ({"password": "with \u0000 inside"}, "password", texts.NUL_CHARACTER),
+        ({"password": "lone \udfff inside"}, "password", texts.NOT_UNICODE),
+        ({"nickname": ""}, "nickname", texts.INVALID_NICKNAME),
+        ({"nickname": "   "}, "nickname", texts.INVALID_NICKNAME),
+        ({"nickname": "x" * 65}, "nickname", texts.INVALID_NICKNAME),
+        ({"nickname": "a\nb"}, "nickname", texts.INVALID_NICKNAME),
+        ({"nickname": "\u202egnp.exe"}, "nickname", texts.INVALID_NICKNAME),
+        ({"nickname": 5}, "nickname", texts.NOT_A_STRING),
+        ({"avatar": "javascript:alert(1)"}, "avatar", texts.INVALID_AVATAR),
+        ({"avatar": "https://"}, "avatar", texts.INVALID_AVATAR),
+        ({"avatar": "http://[::1"}, "avatar", texts.INVALID_AVATAR),
+        ({"avatar": "https://example.com/" + "x" * 512}, "avatar", texts.INVALID_AVATAR),
+    ],
+)  # fmt: skip
+def test_a_wrong_member_is_refused_by_name(change: dict[str, object], field: str, message: Text) -> None:
+    assert refused(GOOD | change) == {field: [message]}
+
+
+def test_all_wrong_members_are_reported_at_once() -> None:
+    problems = refused({"mobile": "12", "password": "short", "nickname": 1, "avatar": "x"})
+    assert set(problems) == {"mobile", "code", "password", "nickname", "avatar"}
+    assert problems["code"] == [texts.REQUIRED]
+
+
+def test_a_choice_names_what_is_accepted() -> None:
+    (message,) = refused({"mobile": "13800000000", "purpose": "fun"}, schemas.CodeRequest)["purpose"]
+    assert "'register', 'login', 'reset', 'change_mobile' or 'delete'" in message.en
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"mobile": "13800000000", "mobile": "13900000000"}', "mobile"),
+        ('{"a": {"b": 1, "b": 2}}', "b"),
+        ('{"\\ud800": 1, "\\ud800": 2}', NON_FIELD),
+        (f'{{"{"x" * 100}": 1, "{"x" * 100}": 2}}', NON_FIELD),
+    ],
+    ids=["member", "nested", "unprintable", "long"],
+)
+def test_a_member_that_appears_twice_is_refused(body: str, field: str) -> None:
+    assert refused(body) == {field: [texts.DUPLICATE]}
+
+
+@pytest.mark.parametrize(
+    "password", ["8 chars.", "x" * 128, "正确的马电池订书钉", "🐼🐼🐼🐼🐼🐼🐼🐼", "        ."]
+)
+def test_a_password_of_any_script_is_accepted(password: str) -> None:
+    body = json.dumps(GOOD | {"password": password}).encode()
+    assert parse(body, schemas.RegisterRequest, RULES).password == password
+
+
+def test_unknown_members_are_ignored_and_the_mobile_is_normalised() -> None:
+    body = json.dumps({"mobile": "+86 138-0000-0000", "extra": {"deep": [1]}}).encode()
+    assert parse(body, schemas.CodeRequest, RULES).mobile == "13800000000"
+
+
+def test_a_nickname_may_be_an_emoji_family() -> None:
+    body = json.dumps(GOOD | {"nickname": "👨\u200d👩\u200d👧"}).encode()
+    assert parse(body, schemas.RegisterRequest, RULES).nickname == "👨\u200d👩\u200d👧"
+
+
+def test_sign_in_does_not_judge_the_password() -> None:
+    body = json.dumps({"mobile": "13800000000", "password": "x" * 5000}).encode()
+    assert len(parse(body, schemas_sessions.LoginRequest, RULES).password) == 5000
+
+
+@pytest.mark.parametrize(
+    "header", ["", "application/json", "application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"']
+)
+def test_json_in_utf8_is_the_accepted_type(header: str) -> None:
+    check_content_type(header)
+
+
+@pytest.mark.parametrize(
+    "header", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=gbk", "json"]
+)
+def test_other_types_are_refused(header: str) -> None:
+    with pytest.raises(UnsupportedMediaType):
+        check_content_type(header)
+
+
+_MEMBERS = st.sampled_from(["mobile", "code", "password", "nickname"])
+_ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner) | st.dictionaries(_MEMBERS, inner),
+)
+
+
+def messages_for(body: bytes) -> dict[str, list[Text]] | None:
+    """Return the messages that a body is refused with, None where it is accepted."""
+    try:
+        parse(body, schemas.RegisterRequest, RULES)
+    except InvalidRequest as refusal:
+        return {name: list(messages) for name, messages in refusal.fields.items()}
+    return None
+
+
+@given(_ANY_JSON)
+def test_any_json_is_accepted_or_refused_in_words(document: object) -> None:
+    messages = messages_for(json.dumps(document).encode())
+    assert messages is None or all(messages.values())
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_accepted_or_refused_in_words(body: bytes) -> None:
+    messages = messages_for(body)
+    assert messages is None or all(messages.values())

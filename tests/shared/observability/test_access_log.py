@@ -1,0 +1,32 @@
+import asyncio
+import json
+
+import pytest
+
+from shared.observability.access_log import AccessLog
+
+
+async def test_lines_are_collected_and_written_within_a_moment(capsys: pytest.CaptureFixture[str]) -> None:
+    access_log = AccessLog("gateway", "json")
+    for number in range(3):
+        access_log.write(f"r{number}", "GET", "/me", 200, 0.0123, "")
+    assert capsys.readouterr().out == ""
+    await asyncio.sleep(0.2)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["request_id"] for line in lines] == ["r0", "r1", "r2"]
+    assert lines[0].items() >= {"event": "request", "level": "info", "service": "gateway", "ms": 12.3}.items()
+    assert lines[0]["timestamp"].endswith("Z")
+
+
+async def test_what_is_left_is_written_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    access_log = AccessLog("gateway", "json")
+    access_log.write("r1", "POST", "/code", 429, 0.001, "too-many-codes")
+    access_log.flush()
+    assert json.loads(capsys.readouterr().out)["problem"] == "too-many-codes"
+
+
+async def test_a_number_chosen_as_request_id_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    access_log = AccessLog("gateway", "json")
+    access_log.write("13800000000", "GET", "/me", 200, 0.001, "")
+    access_log.flush()
+    assert "13800000000" not in capsys.readouterr().out

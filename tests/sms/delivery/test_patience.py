@@ -1,0 +1,38 @@
+"""Calls of Redis that are repeated until it answers."""
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from services.sms.delivery.patience import until_redis_answers
+
+
+class Store:
+    """Fails with each of the errors, then answers."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = [*errors]
+        self.calls = 0
+
+    @until_redis_answers
+    async def get(self, number: int) -> int:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return number
+
+
+async def test_an_answer_is_passed_on() -> None:
+    store = Store()
+    assert (await store.get(7), store.calls) == (7, 1)
+
+
+async def test_a_call_is_repeated_until_there_is_an_answer() -> None:
+    store = Store(RedisConnectionError(), TimeoutError(), OSError())
+    assert (await store.get(7), store.calls) == (7, 4)
+
+
+async def test_other_errors_are_passed_on() -> None:
+    store = Store(RedisConnectionError(), ValueError("mine"))
+    with pytest.raises(ValueError, match="mine"):
+        await store.get(7)
+    assert store.calls == 2

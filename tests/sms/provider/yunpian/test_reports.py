@@ -1,0 +1,75 @@
+"""Yunpian's status reports, as they are pushed and pulled."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+
+from services.sms.provider.yunpian.reports import UnreadableReports, read_items, read_push
+from services.sms.reports.service import StatusReport
+from tests.support.fakes import NOW
+
+DELIVERED: dict[str, Any] = {
+    "sid": 9527, "uid": None, "mobile": "15205201314", "report_status": "SUCCESS", "error_msg": "DELIVRD",
+    "error_detail": "", "user_receive_time": "2026-01-02 11:04:05",
+}  # fmt: skip
+FAILED = DELIVERED | {"sid": "9528", "report_status": "FAIL", "error_msg": "DB:0103"}
+RECEIVED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_a_pushed_array_is_read() -> None:
+    batch = read_push(json.dumps([DELIVERED, FAILED]), NOW)
+    assert batch.reports == [
+        StatusReport("9527", "delivered", "", RECEIVED),
+        StatusReport("9528", "failed", "DB:0103", RECEIVED),
+    ]
+    assert batch.unreadable == 0
+
+
+def test_an_array_that_was_encoded_once_more_is_read_alike() -> None:
+    plain = json.dumps([DELIVERED | {"error_detail": "100% + 号码"}, FAILED])
+    assert read_push(quote_plus(plain), NOW) == read_push(plain, NOW)
+
+
+def test_an_empty_array_is_no_failure() -> None:
+    assert read_push("[]", NOW).reports == []
+
+
+@pytest.mark.parametrize("time", [None, "", "yesterday", 5, "2026-13-01 00:00:00"])
+def test_a_time_that_cannot_be_read_is_the_time_of_the_report(time: Any) -> None:
+    assert read_items([DELIVERED | {"user_receive_time": time}], NOW).reports[0].at == NOW
+
+
+@pytest.mark.parametrize("code", [None, "", 7, "号码 13800000000 已停机", "x" * 33])
+def test_what_is_no_carriers_code_is_not_kept(code: Any) -> None:
+    assert read_items([FAILED | {"error_msg": code}], NOW).reports[0].code == "other"
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        None, 1, "report", [], {}, {"sid": 1}, DELIVERED | {"sid": None}, DELIVERED | {"sid": True},
+        DELIVERED | {"sid": 1.5}, DELIVERED | {"sid": "\ud800"}, DELIVERED | {"sid": "a b"},
+        DELIVERED | {"sid": "9" * 65}, DELIVERED | {"report_status": "UNKNOWN"},
+        DELIVERED | {"report_status": ["SUCCESS"]},
+    ],
+)  # fmt: skip
+def test_an_item_that_is_no_report_is_left_out_and_counted(item: Any) -> None:
+    batch = read_items([item, DELIVERED], NOW)
+    assert [report.sid for report in batch.reports] == ["9527"]
+    assert batch.unreadable == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "", "garbage", "{}", "null", "1", '"[]"', "%5B", "[", "[" * 100_000, "[" + "9" * 5000 + "]",
+        "[{}]", "[null, 1]", "%", "\x00",
+    ],
+)  # fmt: skip
+def test_what_holds_no_report_is_refused_in_words_without_content(value: str) -> None:
+    with pytest.raises(UnreadableReports) as refusal:
+        read_push(value, NOW)
+    assert str(refusal.value) in {"not an array", "no item is a report"}

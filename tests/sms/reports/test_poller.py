@@ -1,0 +1,219 @@
+"""Pulling status reports from the simulator into a real Redis."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from deploy.local.servers import Servers
+from services.sms.delivery.repository import RedisLedger
+from services.sms.provider.base import Answer
+from services.sms.provider.setup import open_accounts
+from services.sms.provider.yunpian.client import CannotAsk, Yunpian
+from services.sms.provider.yunpian.transport import new_session
+from services.sms.reports.metrics import ReportTally
+from services.sms.reports.poller import ReportPuller, Source
+from services.sms.reports.pull_lock import PullLock
+from services.sms.reports.repository import RedisReportBook
+from services.sms.reports.service import take_reports
+from shared.contracts.message_status import now
+from shared.contracts.messages import Channel
+from shared.observability.metrics import ProviderMetrics, ReportMetrics
+from tests.sms.reports.test_repository import acceptance
+from tests.support.client import eventually
+from tests.support.provider import (
+    Simulator,
+    outgoing,
+    provider_settings,
+    running_simulator,
+)
+
+CHANNELS: tuple[Channel, ...] = ("sms", "voice")
+PUSHED = {"sid": 1, "report_status": "SUCCESS", "user_receive_time": None}
+
+
+@pytest.fixture
+async def simulator(session: aiohttp.ClientSession) -> AsyncIterator[Simulator]:
+    async with running_simulator(session) as simulator:
+        async with session.post(f"{simulator.url}/_outcomes", json={"delay": 0}) as response:
+            assert response.status == 201
+        yield simulator
+
+
+@pytest.fixture
+async def accounts(simulator: Simulator) -> AsyncIterator[list[Yunpian]]:
+    async with new_session() as session:
+        yield open_accounts(provider_settings(simulator.url), session, ProviderMetrics(CollectorRegistry()))
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def ledger(redis: Redis) -> RedisLedger:
+    return RedisLedger(redis)
+
+
+@pytest.fixture(autouse=True)
+async def free_lock(redis: Redis) -> None:
+    await redis.delete("sms:reports:puller")
+
+
+def make_puller(redis: Redis, registry: CollectorRegistry, *sources: Source) -> ReportPuller:
+    metrics = ReportMetrics(registry)
+    take = partial(take_reports, book=RedisReportBook(redis), tally=ReportTally(metrics, now))
+    return ReportPuller(sources, PullLock(redis), take, 0.05, metrics)
+
+
+async def state(ledger: RedisLedger, message_id: str) -> str:
+    return (await ledger.fields(message_id))["state"]
+
+
+async def reaches(ledger: RedisLedger, message_id: str, wanted: str) -> None:
+    deadline = time.monotonic() + 20
+    while (seen := await state(ledger, message_id)) != wanted:
+        assert time.monotonic() < deadline, f"still {seen}"
+        await asyncio.sleep(0.05)
+
+
+async def test_reports_of_each_account_and_channel_are_pulled(
+    redis: Redis, registry: CollectorRegistry, ledger: RedisLedger, accounts: list[Yunpian]
+) -> None:
+    puller = make_puller(
+        redis,
+        registry,
+        *(Source(one.name, partial(one.pull_reports, channel)) for one in accounts for channel in CHANNELS),
+    )
+    messages = []
+    for number in range(30):
+        account, channel = accounts[number % 2], CHANNELS[number // 2 % 2]
+        answer: Answer = await account.send(outgoing(f"137{number:08}", channel))
+        messages.append(secrets.token_hex(16))
+        await ledger.accept(messages[-1], acceptance(answer.sid, account.name))
+    puller.start()
+    for message_id in messages:
+        await reaches(ledger, message_id, "delivered")
+    await puller.close()
+    assert registry.get_sample_value("dialpass_sms_reports_total", {"effect": "applied"}) == 30
+
+
+async def test_one_worker_pulls_at_a_time_and_the_next_takes_over_when_it_stops(redis: Redis) -> None:
+    running, most = 0, 0
+    pulls = [0, 0]
+
+    async def pull(worker: int, _limit: int) -> object:
+        nonlocal running, most
+        running, pulls[worker] = running + 1, pulls[worker] + 1
+        most = max(most, running)
+        await asyncio.sleep(0.02)
+        running -= 1
+        return []
+
+    pullers = [
+        make_puller(redis, CollectorRegistry(), Source("main", partial(pull, worker))) for worker in (0, 1)
+    ]
+    pullers[0].start()
+    await eventually(lambda: pulls[0] > 3)
+    pullers[1].start()
+    await asyncio.sleep(0.5)
+    assert pulls[1] == 0
+    pullers[0].stop()
+    await eventually(lambda: pulls[1] > 3, seconds=5)
+    for puller in pullers:
+        await puller.close()
+    assert most == 1
+
+
+async def test_a_page_that_redis_does_not_take_is_stored_once_it_does(
+    redis: Redis, registry: CollectorRegistry, ledger: RedisLedger, servers: Servers
+) -> None:
+    sid, message_id = str(secrets.randbits(48)), secrets.token_hex(16)
+    await ledger.accept(message_id, acceptance(sid))
+    handed_out = asyncio.Event()
+
+    async def pull(_limit: int) -> object:
+        if handed_out.is_set():
+            return []
+        handed_out.set()
+        servers.redis.pause()
+        return [PUSHED | {"sid": sid}]
+
+    puller = make_puller(redis, registry, Source("main", pull))
+    puller.start()
+    await handed_out.wait()
+    try:
+        puller.stop()  # as a worker does that is asked to end meanwhile
+        await asyncio.sleep(1.5)
+        assert puller.in_flight() == 1
+    finally:
+        servers.redis.resume()
+    await reaches(ledger, message_id, "delivered")
+    await eventually(lambda: puller.in_flight() == 0)
+    await puller.close()
+
+
+async def test_nothing_is_pulled_without_redis(
+    redis: Redis, registry: CollectorRegistry, servers: Servers
+) -> None:
+    pulls = 0
+
+    async def pull(_limit: int) -> object:
+        nonlocal pulls
+        pulls += 1
+        return []
+
+    servers.redis.pause()
+    try:
+        puller = make_puller(redis, registry, Source("main", pull))
+        puller.start()
+        failed = partial(registry.get_sample_value, "dialpass_sms_report_pulls_total", {"outcome": "failed"})
+        await eventually(lambda: bool(failed()))
+        assert pulls == 0
+    finally:
+        servers.redis.resume()
+    await eventually(lambda: pulls > 0)
+    await puller.close()
+
+
+@pytest.mark.parametrize("problem", ["refused", "garbage"])
+async def test_a_failed_pull_is_counted_and_tried_again(
+    redis: Redis, registry: CollectorRegistry, problem: str
+) -> None:
+    tries = 0
+
+    async def pull(_limit: int) -> object:
+        nonlocal tries
+        tries += 1
+        if tries > 2:
+            return []
+        if problem == "garbage":
+            return {"code": 0}
+        raise CannotAsk("-11", answered=True)
+
+    puller = make_puller(redis, registry, Source("main", pull))
+    puller.start()
+    await eventually(lambda: tries > 2)
+    await puller.close()
+    assert registry.get_sample_value("dialpass_sms_report_pulls_total", {"outcome": "failed"}) == 2
+
+
+async def test_the_lock_outlives_its_holder_by_half_a_minute(redis: Redis) -> None:
+    lock = PullLock(redis)
+    assert await lock.take()
+    assert timedelta(seconds=25) < timedelta(milliseconds=await redis.pttl("sms:reports:puller"))
+    assert not await PullLock(redis).take()
+    await PullLock(redis).release()
+    assert not await PullLock(redis).take()
+    await lock.release()
+    other = PullLock(redis)
+    assert await other.take()
+    await other.release()

@@ -1,0 +1,57 @@
+"""A place on the shared servers that nobody else uses: a database, a Redis database, a virtual host.
+
+Two systems in one place would read each other's messages and count each other's costs.
+"""
+
+import subprocess
+from contextlib import closing
+
+import pymysql
+
+from deploy.local.mariadb import DATABASE, USER
+from deploy.local.ports import LOOPBACK
+from deploy.local.programs import rabbitmq_script
+from deploy.local.rabbitmq import NODE
+from deploy.local.rabbitmq import USER as BROKER_USER
+from deploy.local.servers import Servers
+from shared import mysql_url
+from tests.support.system import run
+
+_REDIS_DATABASE = 1
+
+
+def place_apart(servers: Servers, name: str) -> dict[str, str]:
+    """Return the addresses of a new place, the tables made, as settings."""
+    urls = {
+        "MYSQL_URL": _database(servers, f"{DATABASE}_{name}"),
+        "REDIS_URL": servers.redis.url.removesuffix("/0") + f"/{_REDIS_DATABASE}",
+        "AMQP_URL": servers.rabbitmq.url + _virtual_host(servers, name),
+    }
+    run("services.auth", "migrate", env=urls)
+    return urls
+
+
+def _database(servers: Servers, name: str) -> str:
+    address = mysql_url.parse(servers.mariadb.url)
+    connection = pymysql.connect(
+        host=LOOPBACK, port=servers.mariadb.port, user=USER, password=address.password
+    )
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    return servers.mariadb.url.removesuffix(DATABASE) + name
+
+
+def _virtual_host(servers: Servers, name: str) -> str:
+    script = rabbitmq_script()
+    assert script is not None
+    environment = dict(servers.rabbitmq._environment())
+    environment.pop("detached")  # meant for the server's own start
+    program = (
+        f'rabbit_vhost:add(<<"{name}">>, <<"tests">>), '
+        f'rabbit_auth_backend_internal:set_permissions(<<"{BROKER_USER}">>, <<"{name}">>, '
+        '<<".*">>, <<".*">>, <<".*">>, <<"tests">>).'
+    )
+    command = [str(script.with_name("rabbitmqctl")), "--quiet", "--node", NODE, "eval", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return name
