@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractChannel
 
 from benchmarks.processes import PATIENCE
 from deploy.local.errors import LocalError
-from shared.amqp.connection import SEND_CODE_QUEUE, SMS_EXCHANGE, declare_sms_topology
+from shared.amqp.topology import SEND_CODE_QUEUE, SMS_EXCHANGE, declare_sms_topology
 
 IN_FLIGHT = 64
 LOOK_SECONDS = 0.02

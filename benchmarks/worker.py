@@ -19,7 +19,7 @@ from benchmarks.progress import Report
 from benchmarks.system import System
 from deploy.local.errors import LocalError
 from deploy.local.ports import free_port
-from shared.amqp.connection import SEND_CODE_QUEUE
+from shared.amqp.topology import SEND_CODE_QUEUE
 from shared.contracts.messages import SendCode, SendCodeV2, encode_send_code
 from shared.security.sealing import Sealer
 

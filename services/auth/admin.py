@@ -15,7 +15,7 @@ from services.auth.ports import Journal
 from services.auth.pseudonyms import Pseudonyms
 from services.auth.sessions.repository import MysqlSessions
 from services.auth.settings import MysqlSettings, OperatorSettings
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.errors import NotFound
 from shared.http import request_ids
 from shared.phone import mask_mobile

@@ -36,7 +36,8 @@ from services.auth.sign_in.throttle import RedisSignInGuard, SignInLimits
 from services.auth.tokens.issuer import JwtTokens
 from services.auth.tokens.key_ring import KeyPolicy, KeyRing
 from services.auth.wiring import Auth
-from shared.contracts.message_status import MessageStatuses, now
+from shared.clock import now
+from shared.contracts.message_status import MessageStatuses
 from shared.health import Health
 from shared.http import ops
 from shared.http.server import DrainableServer

@@ -16,7 +16,6 @@ from shared.contracts.message_status import MessageStatus
 from shared.contracts.messages import Purpose, SendCode
 from shared.security.access_tokens import AccessToken
 
-Clock = Callable[[], datetime]
 # Commits what its block writes as one, or nothing where the block raises; see `atomically`.
 Transaction = Callable[[], AbstractAsyncContextManager[None]]
 

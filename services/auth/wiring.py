@@ -6,7 +6,6 @@ from services.auth.codes.service import CodePolicy
 from services.auth.http.schemas import InputRules
 from services.auth.ports import (
     Challenges,
-    Clock,
     Codes,
     Journal,
     Passwords,
@@ -20,6 +19,7 @@ from services.auth.ports import (
 from services.auth.sessions.revocations import EndedSessions
 from services.auth.sessions.rotation import SessionPolicy
 from services.auth.tokens.key_ring import KeyRing
+from shared.clock import Clock
 from shared.http.in_flight import InFlight
 from shared.observability.access_log import AccessLog
 from shared.observability.metrics import AuthMetrics, HttpMetrics

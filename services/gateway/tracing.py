@@ -7,7 +7,7 @@ from tornado.httputil import HTTPHeaders, RequestStartLine, ResponseStartLine
 
 from services.gateway.proxy import Exchange
 from shared.observability.metrics import known_method
-from shared.observability.tracing import Kind, Span
+from shared.observability.tracing import Span, SpanKind
 
 if TYPE_CHECKING:
     from services.gateway.server import Edge
@@ -26,8 +26,8 @@ class TracedExchange(Exchange):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> None:
         """Begin the span, and put it into the headers, which are forwarded."""
-        self._span = self._edge.tracer.begin(Kind.SERVER, "request", headers)
-        for name, value in self._span.carry().items():
+        self._span = self._edge.tracer.start_span(SpanKind.SERVER, "request", headers)
+        for name, value in self._span.inject().items():
             headers[name] = value
         super().headers_received(start_line, headers)
 

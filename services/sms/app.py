@@ -21,7 +21,7 @@ from services.sms.reports.setup import open_reports
 from services.sms.reports.webhook import Callbacks
 from services.sms.settings import SmsSettings
 from services.sms.tracing import traced
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.health import Health
 from shared.http import ops
 from shared.http.server import DrainableServer

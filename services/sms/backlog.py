@@ -7,13 +7,9 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from services.sms.delivery.open_messages import OpenMessages
-from shared.amqp.connection import (
-    AmqpLink,
-    declare_sms_topology,
-    declare_wait_queues,
-    sms_queues,
-)
-from shared.contracts.message_status import now
+from shared.amqp.connection import AmqpLink
+from shared.amqp.topology import declare_sms_topology, declare_wait_queues, sms_queues
+from shared.clock import now
 from shared.observability.metrics import BacklogMetrics
 from shared.tasks import cancel
 
@@ -52,7 +48,7 @@ class BacklogMonitor:
 
     async def _set_up(self, connection: AbstractConnection) -> None:
         channel = await connection.channel()
-        channel.close_callbacks.add(self._link.lost)
+        channel.close_callbacks.add(self._link.reset)
         # A queue that is not there would close the channel at each look.
         await declare_sms_topology(channel)
         await declare_wait_queues(channel, self._delays)

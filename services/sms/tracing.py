@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import aiohttp
 from aio_pika.abc import AbstractIncomingMessage
 
-from shared.amqp.connection import SEND_CODE_QUEUE
-from shared.observability.tracing import Kind, Tracer
+from shared.amqp.topology import SEND_CODE_QUEUE
+from shared.observability.tracing import SpanKind, Tracer
 
 Handle = Callable[[AbstractIncomingMessage], Awaitable[None]]
 
@@ -23,7 +23,7 @@ def traced(handle: Handle, tracer: Tracer) -> Handle:
             "messaging.destination.name": SEND_CODE_QUEUE,
             "messaging.message.id": message.message_id or "",
         }
-        with tracer.span(Kind.CONSUMER, f"process {SEND_CODE_QUEUE}", attributes, message.headers):
+        with tracer.span(SpanKind.CONSUMER, f"process {SEND_CODE_QUEUE}", attributes, message.headers):
             await handle(message)
 
     return as_span
@@ -41,19 +41,21 @@ def provider_calls(tracer: Tracer) -> list[aiohttp.TraceConfig]:
     async def begin(
         _session: aiohttp.ClientSession, call: SimpleNamespace, params: aiohttp.TraceRequestStartParams
     ) -> None:
-        call.span = tracer.begin(Kind.CLIENT, f"{params.method} {params.url.path}")
-        call.span.note({"http.request.method": params.method, "server.address": params.url.host or ""})
+        call.span = tracer.start_span(SpanKind.CLIENT, f"{params.method} {params.url.path}")
+        call.span.set_attributes(
+            {"http.request.method": params.method, "server.address": params.url.host or ""}
+        )
 
     async def end(
         _session: aiohttp.ClientSession, call: SimpleNamespace, params: aiohttp.TraceRequestEndParams
     ) -> None:
-        call.span.note({"http.response.status_code": params.response.status})
+        call.span.set_attributes({"http.response.status_code": params.response.status})
         call.span.end()
 
     async def fail(
         _session: aiohttp.ClientSession, call: SimpleNamespace, params: aiohttp.TraceRequestExceptionParams
     ) -> None:
-        call.span.note({"error.type": type(params.exception).__name__})
+        call.span.set_attributes({"error.type": type(params.exception).__name__})
         call.span.end(failed=True)
 
     calls.on_request_start.append(begin)

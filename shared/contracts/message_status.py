@@ -6,7 +6,7 @@ first state and reads what a client may know of it.
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal, cast
 
 from redis.asyncio import Redis
@@ -81,11 +81,6 @@ class MessageStatuses:
 def client_state(state: str) -> State:
     """Return what a client sees of a record's state."""
     return _AS_A_CLIENT_SEES.get(state, cast("State", state))
-
-
-def now() -> datetime:
-    """Return the current time, UTC."""
-    return datetime.now(UTC)
 
 
 def record_key(message_id: str) -> str:

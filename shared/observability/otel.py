@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from shared.observability.tracing import Attributes, Kind, Span, Tracer
+from shared.observability.tracing import Attributes, Span, SpanKind, Tracer
 
 _EXPORT_SECONDS = 5
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -27,16 +27,16 @@ class OtelSpan(Span):
     def __init__(self, span: trace.Span) -> None:
         self._span = span
 
-    def activate(self) -> None:
+    def attach(self) -> None:
         """Make it the task's current span, and have what the task logs name the trace."""
         context.attach(trace.set_span_in_context(self._span))
         _log_trace_id(self._span)
 
-    def carry(self) -> dict[str, str]:
+    def inject(self) -> dict[str, str]:
         """Return `traceparent`, and `tracestate` where there is one."""
-        return _carry(trace.set_span_in_context(self._span))
+        return _inject(trace.set_span_in_context(self._span))
 
-    def note(self, attributes: Attributes, name: str = "") -> None:
+    def set_attributes(self, attributes: Attributes, name: str = "") -> None:
         """Add attributes."""
         self._span.set_attributes(attributes)
         if name:
@@ -65,13 +65,13 @@ class OtelTracer(Tracer):
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("dialpass")
 
-    def begin(self, kind: Kind, name: str, carrier: Mapping[str, object] | None = None) -> Span:
+    def start_span(self, kind: SpanKind, name: str, carrier: Mapping[str, object] | None = None) -> Span:
         """Begin a span that somebody ends."""
         return OtelSpan(self._tracer.start_span(name, _parent(carrier), trace.SpanKind[kind.name]))
 
     @contextmanager
     def span(
-        self, kind: Kind, name: str, attributes: Attributes, carrier: Mapping[str, object] | None = None
+        self, kind: SpanKind, name: str, attributes: Attributes, carrier: Mapping[str, object] | None = None
     ) -> Iterator[None]:
         """Record a block; an exception marks the span as failed, by its class alone."""
         with self._tracer.start_as_current_span(
@@ -86,9 +86,9 @@ class OtelTracer(Tracer):
                 span.set_status(trace.StatusCode.ERROR)
                 raise
 
-    def carry(self) -> dict[str, str]:
+    def inject(self) -> dict[str, str]:
         """Return the headers of the current span."""
-        return _carry(context.get_current())
+        return _inject(context.get_current())
 
     def close(self) -> None:
         """Send the last batch."""
@@ -102,7 +102,7 @@ def _parent(carrier: Mapping[str, object] | None) -> context.Context:
     return _PROPAGATOR.extract(texts)
 
 
-def _carry(of: context.Context) -> dict[str, str]:
+def _inject(of: context.Context) -> dict[str, str]:
     headers: dict[str, str] = {}
     _PROPAGATOR.inject(headers, of)
     return headers

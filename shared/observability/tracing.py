@@ -20,7 +20,7 @@ from shared.settings import ServiceSettings
 Attributes = Mapping[str, str | int]
 
 
-class Kind(Enum):
+class SpanKind(Enum):
     """Whose step a span is, towards whom."""
 
     SERVER = auto()
@@ -32,14 +32,14 @@ class Kind(Enum):
 class Span:
     """One step. This one records nothing."""
 
-    def activate(self) -> None:
+    def attach(self) -> None:
         """Make it the parent of all that the current task begins from now on."""
 
-    def carry(self) -> dict[str, str]:
+    def inject(self) -> dict[str, str]:
         """Return the headers by which another process continues from here."""
         return {}
 
-    def note(self, attributes: Attributes, name: str = "") -> None:
+    def set_attributes(self, attributes: Attributes, name: str = "") -> None:
         """Add what is known by now; a name replaces the first one."""
 
     def end(self, *, failed: bool = False) -> None:
@@ -53,7 +53,7 @@ class Span:
             "http.response.status_code": status,
             "dialpass.request_id": request_id,
         }
-        self.note(attributes, f"{method} {route}")
+        self.set_attributes(attributes, f"{method} {route}")
         self.end(failed=status >= HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
@@ -62,18 +62,18 @@ class Tracer:
 
     on: ClassVar[bool] = False
 
-    def begin(self, kind: Kind, name: str, carrier: Mapping[str, object] | None = None) -> Span:
+    def start_span(self, kind: SpanKind, name: str, carrier: Mapping[str, object] | None = None) -> Span:
         """Return a span that began now; its parent is the carrier's, else the current one."""
         return _NO_SPAN
 
     @contextmanager
     def span(
-        self, kind: Kind, name: str, attributes: Attributes, carrier: Mapping[str, object] | None = None
+        self, kind: SpanKind, name: str, attributes: Attributes, carrier: Mapping[str, object] | None = None
     ) -> Iterator[None]:
         """Record a block as a span, which is the current one meanwhile."""
         yield
 
-    def carry(self) -> dict[str, str]:
+    def inject(self) -> dict[str, str]:
         """Return the headers by which another process continues from the current span."""
         return {}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.sms.delivery.models import FINAL
-from shared.amqp.connection import DEAD_QUEUE, SEND_CODE_QUEUE
+from shared.amqp.topology import DEAD_QUEUE, SEND_CODE_QUEUE
 from shared.contracts.messages import SendCode
 from tests.support.pipeline import WAIT_QUEUES, Pipeline
 

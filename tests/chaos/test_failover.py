@@ -13,8 +13,8 @@ from services.auth.codes.publisher import RabbitSmsQueue
 from services.auth.db.database import Database
 from services.auth.errors import SmsUnavailable
 from services.auth.models import NewUser
-from shared.amqp.connection import SEND_CODE_QUEUE
-from shared.contracts.message_status import now
+from shared.amqp.topology import SEND_CODE_QUEUE
+from shared.clock import now
 from shared.contracts.messages import SendCode
 from shared.errors import Unavailable
 from shared.observability.metrics import AuthMetrics, new_registry

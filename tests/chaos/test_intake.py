@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from services.sms.messaging.consumer import Intake, Vigilance
 from services.sms.messaging.publisher import Outlet
-from shared.amqp.connection import SEND_CODE_QUEUE
+from shared.amqp.topology import SEND_CODE_QUEUE
 from shared.observability.metrics import SmsMetrics, new_registry
 from tests.support.pipeline import DELAYS, Pipeline, until
 from tests.support.tcp_proxy import TcpProxy

@@ -6,7 +6,7 @@ import signal
 import aio_pika
 from aio_pika.exceptions import AMQPError
 
-from shared.amqp.connection import SEND_CODE_QUEUE, SMS_EXCHANGE
+from shared.amqp.topology import SEND_CODE_QUEUE, SMS_EXCHANGE
 from shared.contracts.messages import SendCode, SendCodeV2, encode_send_code
 from shared.security.sealing import Sealer
 from tests.chaos.audit import audit

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from services.sms.provider.yunpian.error_codes import CODES, Class
-from shared.amqp.connection import DEAD_QUEUE
+from shared.amqp.topology import DEAD_QUEUE
 from tests.chaos.audit import audit
 from tests.support.pipeline import ASK_AT_ONCE, Pipeline
 

@@ -8,8 +8,8 @@ from aio_pika.abc import AbstractIncomingMessage
 from aiormq.abc import FieldTable
 
 from services.sms.delivery.repository import RedisLedger
-from shared.amqp.connection import DEAD_QUEUE, SEND_CODE_QUEUE, declare_sms_topology
-from shared.contracts.message_status import now
+from shared.amqp.topology import DEAD_QUEUE, SEND_CODE_QUEUE, declare_sms_topology
+from shared.clock import now
 from shared.contracts.messages import SendCodeV1, SendCodeV2, decode_send_code, encode_send_code
 from shared.security.sealing import Sealer
 from tests.chaos.audit import audit

@@ -8,7 +8,7 @@ from collections import Counter
 import aio_pika
 
 from deploy.local.ports import free_ports
-from shared.amqp.connection import DEAD_QUEUE, SEND_CODE_QUEUE, declare_sms_topology
+from shared.amqp.topology import DEAD_QUEUE, SEND_CODE_QUEUE, declare_sms_topology
 from shared.contracts.message_status import MessageStatuses
 from shared.redis import client as redis_client
 from tests.support.client import Api, Phone, new_mobile

@@ -9,7 +9,7 @@ from services.auth.accounts.repository import MysqlUsers
 from services.auth.db.database import Database
 from services.auth.models import NewUser
 from services.auth.passwords.hasher import BcryptPasswords
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.observability.metrics import AuthMetrics, new_registry
 from tests.support.client import Api, Phone, new_mobile, sign_up
 from tests.support.system import System

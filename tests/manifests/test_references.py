@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.amqp.connection import SEND_CODE_QUEUE
+from shared.amqp.topology import SEND_CODE_QUEUE
 from tests.manifests.rendering import K8S, OVERLAYS, WORKLOADS, Manifest, containers_of, of_kind, pod_of
 
 PRODUCTION = "overlays/production"

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from deploy.local.servers import Servers
 from services.sms.provider.setup import ProviderParts, open_provider
-from shared.amqp.connection import DEAD_QUEUE, declare_sms_topology
+from shared.amqp.topology import DEAD_QUEUE, declare_sms_topology
 from shared.observability.metrics import ProviderMetrics
 from shared.redis import client as redis_client
 from tests.support.provider import OpenWorker, Simulator, provider_settings

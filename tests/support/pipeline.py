@@ -21,14 +21,15 @@ from deploy.local.servers import Servers
 from services.auth.codes.publisher import RabbitSmsQueue
 from services.auth.errors import SmsUnavailable
 from services.sms.delivery.repository import RedisLedger
-from shared.amqp.connection import (
+from shared.amqp.topology import (
     DEAD_QUEUE,
     SEND_CODE_QUEUE,
     declare_sms_topology,
     declare_wait_queues,
     wait_queue,
 )
-from shared.contracts.message_status import MessageStatus, MessageStatuses, now
+from shared.clock import now
+from shared.contracts.message_status import MessageStatus, MessageStatuses
 from shared.contracts.messages import SendCode
 from shared.observability.metrics import AuthMetrics, new_registry
 from shared.redis import client as redis_client

@@ -18,7 +18,7 @@ from deploy.local.simulator.settings import SimulatorSettings
 from services.sms.provider.base import Answer, Outgoing
 from services.sms.provider.setup import ProviderParts
 from services.sms.settings import ProviderSettings
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.contracts.messages import Channel
 
 OpenWorker = Callable[..., Awaitable[ProviderParts]]

@@ -12,8 +12,8 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 
 from services.sms.messaging import headers
-from shared.amqp.connection import DEAD_KEY, DEAD_QUEUE
-from shared.contracts.message_status import now
+from shared.amqp.topology import DEAD_KEY, DEAD_QUEUE
+from shared.clock import now
 from shared.contracts.messages import SendCode, SendCodeV2, encode_send_code
 from shared.security.sealing import Sealer
 from tests.support.system import MESSAGE_SECRET, ROOT, System

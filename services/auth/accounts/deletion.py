@@ -3,8 +3,9 @@
 from services.auth.audit.refusals import refusals_audited
 from services.auth.db.transactions import atomically
 from services.auth.models import AuditEntry, Caller, Client, User
-from services.auth.ports import Clock, Codes, Journal, Sessions, Users
+from services.auth.ports import Codes, Journal, Sessions, Users
 from services.auth.sessions.callers import locked
+from shared.clock import Clock
 from shared.contracts.events import UserDeleted
 
 

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from services.auth.db.transactions import atomically
 from services.auth.models import AuditEntry, Client, User
-from services.auth.ports import Clock, Journal, Sessions, Users
+from services.auth.ports import Journal, Sessions, Users
+from shared.clock import Clock
 from shared.contracts.events import UserDisabled, UserEnabled
 from shared.errors import NotFound
 

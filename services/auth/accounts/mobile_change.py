@@ -6,8 +6,9 @@ from services.auth.audit.refusals import refusals_audited
 from services.auth.db.transactions import atomically
 from services.auth.errors import AlreadyRegistered
 from services.auth.models import AuditEntry, Caller, Client
-from services.auth.ports import Clock, Codes, Journal, Users
+from services.auth.ports import Codes, Journal, Users
 from services.auth.sessions.callers import locked
+from shared.clock import Clock
 from shared.contracts.events import MobileChanged
 from shared.phone import mask_mobile
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from services.auth.db.transactions import atomically
 from services.auth.models import AuditEntry, Caller, Client, ProfileMember, User
-from services.auth.ports import Clock, Journal, Users
+from services.auth.ports import Journal, Users
 from services.auth.sessions.callers import locked
+from shared.clock import Clock
 from shared.contracts.events import ProfileChanged
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from services.auth.audit.refusals import refusals_audited
 from services.auth.db.transactions import atomically
 from services.auth.models import AuditEntry, Client, NewUser
-from services.auth.ports import Clock, Codes, Journal, Passwords, Users
+from services.auth.ports import Codes, Journal, Passwords, Users
+from shared.clock import Clock
 from shared.contracts.events import SignInMethod, UserRegistered
 from shared.phone import mask_mobile
 

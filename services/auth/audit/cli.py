@@ -13,7 +13,7 @@ from services.auth.audit.trail import AuditRecord, MysqlAuditTrail
 from services.auth.db.database import Database
 from services.auth.pseudonyms import Pseudonyms
 from services.auth.settings import OperatorSettings
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.errors import Unavailable
 
 _AGO = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[mhd])")

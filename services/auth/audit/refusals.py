@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from services.auth.db.transactions import atomically
 from services.auth.errors import InvalidCode, WrongCredentials, WrongPassword
 from services.auth.models import AuditEntry, Client
-from services.auth.ports import Clock, Journal
+from services.auth.ports import Journal
+from shared.clock import Clock
 
 
 @asynccontextmanager

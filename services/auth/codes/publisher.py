@@ -11,16 +11,11 @@ from aiormq import Channel
 from pamqp.commands import Basic
 
 from services.auth.errors import SmsUnavailable
-from shared.amqp.connection import (
-    AMQP_FAILURES,
-    SEND_CODE_QUEUE,
-    SMS_EXCHANGE,
-    AmqpLink,
-    declare_sms_topology,
-)
+from shared.amqp.connection import AMQP_FAILURES, AmqpLink
+from shared.amqp.topology import SEND_CODE_QUEUE, SMS_EXCHANGE, declare_sms_topology
 from shared.contracts.messages import SendCode, SendCodeV2, encode_send_code
 from shared.observability.metrics import AuthMetrics
-from shared.observability.tracing import OFF, Kind, Tracer
+from shared.observability.tracing import OFF, SpanKind, Tracer
 from shared.security.sealing import Sealer
 
 # Covers waiting for a reconnection, which the library's own timeout does not.
@@ -65,7 +60,7 @@ class RabbitSmsQueue:
             "messaging.destination.name": SEND_CODE_QUEUE,
             "messaging.message.id": message.message_id,
         }
-        span = self._tracer.span(Kind.PRODUCER, f"publish {SEND_CODE_QUEUE}", attributes)
+        span = self._tracer.span(SpanKind.PRODUCER, f"publish {SEND_CODE_QUEUE}", attributes)
         with span, self.link.publishing():
             # Not by the exchange's own method: that lets a message wait until the one before is written.
             await channel.basic_publish(
@@ -86,12 +81,12 @@ class RabbitSmsQueue:
             timestamp=message.created_at,
             message_type=SendCodeV2.TYPE,
             app_id="dialpass-auth",
-            headers={"request_id": request_id, **self._tracer.carry()},
+            headers={"request_id": request_id, **self._tracer.inject()},
         )
 
     async def _set_up(self, connection: AbstractConnection) -> None:
         # Without on_return_raises an unroutable message would count as published.
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        channel.close_callbacks.add(self.link.lost)
+        channel.close_callbacks.add(self.link.reset)
         await declare_sms_topology(channel)
         self._channel = channel

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from services.auth.errors import ChallengeRequired, Suspicious
 from services.auth.models import Client, CodeRequested
-from services.auth.ports import Challenges, Clock, Codes, SmsQueue, Statuses
+from services.auth.ports import Challenges, Codes, SmsQueue, Statuses
+from shared.clock import Clock
 from shared.contracts.message_status import MessageStatus
 from shared.contracts.messages import Channel, Purpose, SendCode
 from shared.errors import NotFound, Unavailable

@@ -9,7 +9,7 @@ import structlog
 from services.auth.db.database import Database
 from services.auth.db.moments import naive
 from services.auth.db.tables import AuditRow, EndedSessionRow, SessionRow
-from services.auth.ports import Clock
+from shared.clock import Clock
 from shared.errors import Unavailable
 
 _PAUSE_SECONDS = 60.0

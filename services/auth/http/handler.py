@@ -19,7 +19,7 @@ from services.auth.wiring import Auth
 from shared.errors import AppError, MethodNotAllowed, NotFound, Unavailable
 from shared.http.problem_handler import ProblemHandler
 from shared.observability.metrics import known_method
-from shared.observability.tracing import Kind, Span
+from shared.observability.tracing import Span, SpanKind
 from shared.security.access_tokens import bearer_token
 
 # Below the gateway's time limit, so that a client gets our answer and not its 504.
@@ -59,8 +59,8 @@ class JsonHandler(ProblemHandler):
         """Bind the request id to everything that is logged for this request, and continue its trace."""
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
-        self._span = self.auth.tracer.begin(Kind.SERVER, "request", self.request.headers)
-        self._span.activate()
+        self._span = self.auth.tracer.start_span(SpanKind.SERVER, "request", self.request.headers)
+        self._span.attach()
 
     @property
     def client(self) -> Client:

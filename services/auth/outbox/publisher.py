@@ -39,7 +39,7 @@ class RabbitEvents:
         except AMQP_FAILURES as error:
             if isinstance(error, TimeoutError) and self.link.up:
                 # A channel that was opened while a quorum queue elected its leader may wait for ever.
-                self.link.lost()
+                self.link.reset()
             self._metrics.dependency_failures.labels("rabbitmq").inc()
             log.warning("event_not_published", event_id=event.event_id, error=type(error).__name__)
             raise Unavailable from error
@@ -66,6 +66,6 @@ class RabbitEvents:
 
     async def _set_up(self, connection: AbstractConnection) -> None:
         channel = await connection.channel(publisher_confirms=True)
-        channel.close_callbacks.add(self.link.lost)
+        channel.close_callbacks.add(self.link.reset)
         self._exchange = await channel.declare_exchange(EVENTS_EXCHANGE, "topic", durable=True)
         self._channel = channel

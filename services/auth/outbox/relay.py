@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from services.auth.outbox.repository import Backlog, StoredEvent
-from services.auth.ports import Clock
+from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.observability.metrics import AuthMetrics
 

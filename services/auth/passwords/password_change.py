@@ -6,8 +6,9 @@ from services.auth.audit.refusals import refusals_audited
 from services.auth.db.transactions import atomically
 from services.auth.errors import PersonalPassword, WrongPassword
 from services.auth.models import AuditEntry, Caller, Client, User
-from services.auth.ports import Clock, Journal, Passwords, Sessions, SignInGuard, Users
+from services.auth.ports import Journal, Passwords, Sessions, SignInGuard, Users
 from services.auth.sessions.callers import locked
+from shared.clock import Clock
 from shared.contracts.events import PasswordChanged
 
 

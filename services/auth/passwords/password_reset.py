@@ -7,7 +7,8 @@ from services.auth.db.transactions import atomically
 from services.auth.errors import InvalidCode
 from services.auth.models import AuditEntry, Client
 from services.auth.passwords.password_change import refuse_personal
-from services.auth.ports import Clock, Codes, Journal, Passwords, Sessions, Users
+from services.auth.ports import Codes, Journal, Passwords, Sessions, Users
+from shared.clock import Clock
 from shared.contracts.events import PasswordChanged
 
 

@@ -5,10 +5,11 @@ from datetime import datetime
 from services.auth.db.transactions import atomically
 from services.auth.errors import SessionOver
 from services.auth.models import AuditEntry, Client, Session, SignedIn
-from services.auth.ports import Clock, Journal, Sessions, Tokens, Users
+from services.auth.ports import Journal, Sessions, Tokens, Users
 from services.auth.sessions.refresh_tokens import parse_refresh_token
 from services.auth.sessions.rotation import SessionPolicy, Use, use_token
 from services.auth.sessions.session_opening import signed_in
+from shared.clock import Clock
 from shared.errors import Unauthorized
 
 

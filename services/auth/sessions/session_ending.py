@@ -2,7 +2,8 @@
 
 from services.auth.db.transactions import atomically
 from services.auth.models import AuditEntry, Caller, Client, Session
-from services.auth.ports import Clock, Journal, Sessions, Users
+from services.auth.ports import Journal, Sessions, Users
+from shared.clock import Clock
 from shared.contracts.events import EndReason
 from shared.errors import NotFound
 

@@ -9,9 +9,10 @@ from services.auth.audit.refusals import refusals_audited
 from services.auth.db.transactions import atomically
 from services.auth.errors import AlreadyRegistered, InvalidCode
 from services.auth.models import Client, NewUser, SignedIn, User
-from services.auth.ports import Clock, Codes, Journal, Sessions, Tokens, Users
+from services.auth.ports import Codes, Journal, Sessions, Tokens, Users
 from services.auth.sessions.rotation import SessionPolicy
 from services.auth.sessions.session_opening import open_session
+from shared.clock import Clock
 
 
 async def sign_in_with_code(

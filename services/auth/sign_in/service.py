@@ -9,9 +9,10 @@ from services.auth.audit.refusals import refusals_audited
 from services.auth.db.transactions import atomically
 from services.auth.errors import WrongCredentials
 from services.auth.models import Client, SignedIn, User
-from services.auth.ports import Clock, Journal, Passwords, Sessions, SignInGuard, Tokens, Users
+from services.auth.ports import Journal, Passwords, Sessions, SignInGuard, Tokens, Users
 from services.auth.sessions.rotation import SessionPolicy
 from services.auth.sessions.session_opening import open_session
+from shared.clock import Clock
 from shared.errors import Unavailable
 
 _ATTEMPTS = 3

@@ -14,7 +14,7 @@ from services.auth.tokens import signing_keys
 from services.auth.tokens.key_ring import KeyPolicy, NoSigningKey
 from services.auth.tokens.rotation import NotRetirable
 from services.auth.tokens.signing_keys import UnusableKey
-from shared.contracts.message_status import now
+from shared.clock import now
 
 key_cli = typer.Typer(no_args_is_help=True, help="Signing keys: make, list, retire. No restart is needed.")
 

@@ -9,7 +9,8 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from services.sms.cli.output import broker_errors
-from shared.amqp.connection import AMQP_FAILURES, SEND_CODE_QUEUE, SMS_EXCHANGE
+from shared.amqp.connection import AMQP_FAILURES
+from shared.amqp.topology import SEND_CODE_QUEUE, SMS_EXCHANGE
 from shared.contracts.messages import SendCode, SendCodeV2, encode_send_code
 from shared.http import request_ids
 from shared.security.sealing import Sealer

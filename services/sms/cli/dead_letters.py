@@ -22,7 +22,7 @@ from services.sms.cli.output import (
 from services.sms.cli.replay import Replayed, replay
 from services.sms.delivery.repository import RedisLedger
 from services.sms.settings import LetterSettings
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.contracts.messages import SendCode
 from shared.redis import client as redis_client
 from shared.security.sealing import Sealer

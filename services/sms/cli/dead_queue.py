@@ -10,7 +10,7 @@ from typing import Any
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from shared.amqp.connection import DEAD_QUEUE
+from shared.amqp.topology import DEAD_QUEUE
 from shared.contracts.messages import SendCode, UnreadableMessage, decode_send_code
 from shared.phone import mask_mobile
 from shared.security.sealing import Sealer

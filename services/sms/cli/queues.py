@@ -11,8 +11,8 @@ from services.sms.cli.output import AsJson, Row, redis_errors, run, show_record,
 from services.sms.cli.queue_status import ask_broker, ask_management
 from services.sms.delivery.open_messages import OpenMessages
 from services.sms.settings import QueueSettings
-from shared.amqp.connection import sms_queues
-from shared.contracts.message_status import now
+from shared.amqp.topology import sms_queues
+from shared.clock import now
 from shared.redis import client as redis_client
 
 cli = typer.Typer(no_args_is_help=True, help="The queues between auth and the provider.")

@@ -15,8 +15,9 @@ from services.sms.cli import broker
 from services.sms.cli.output import EXIT_FAILED, AsJson, Row, redis_errors, run, show_record
 from services.sms.delivery.repository import RedisLedger
 from services.sms.settings import LetterSettings
-from shared.amqp.connection import declare_sms_topology
-from shared.contracts.message_status import MessageStatus, MessageStatuses, now
+from shared.amqp.topology import declare_sms_topology
+from shared.clock import now
+from shared.contracts.message_status import MessageStatus, MessageStatuses
 from shared.contracts.messages import Channel, SendCode
 from shared.phone import InvalidMobile, mask_mobile, parse_mobile
 from shared.redis import client as redis_client

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from services.sms.delivery.models import Doubt
-from services.sms.provider.base import UNKNOWN, Clock, Found, Provider, Search
+from services.sms.provider.base import UNKNOWN, Found, Provider, Search
+from shared.clock import Clock
 from shared.contracts.messages import SendCode
 
 

@@ -11,7 +11,8 @@ from services.sms.delivery.models import Acceptance, Attempt, Claim, Doubt, Reco
 from services.sms.delivery.patience import until_redis_answers
 from services.sms.reports.repository import sid_key
 from services.sms.reports.service import Outcome, Reported, StatusReport
-from shared.contracts.message_status import RECORD_LIFETIME_SECONDS, now, record_key
+from shared.clock import now
+from shared.contracts.message_status import RECORD_LIFETIME_SECONDS, record_key
 from shared.redis.scripts import Argument, RedisScripts
 
 

@@ -20,7 +20,8 @@ from services.sms.delivery.models import (
 )
 from services.sms.delivery.outcomes import Delivery, Outcome, Resolution, Wait
 from services.sms.delivery.reconciliation import Doubts, Finding
-from services.sms.provider.base import Answer, Clock, Filtered, Ledger, Outgoing, Provider, Verdict
+from services.sms.provider.base import Answer, Filtered, Ledger, Outgoing, Provider, Verdict
+from shared.clock import Clock
 from shared.contracts.messages import SendCode
 from shared.phone import dial_code, network_prefix
 

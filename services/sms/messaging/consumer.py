@@ -14,7 +14,8 @@ from aiormq.abc import DeliveredMessage
 from services.sms.messaging.acks import Acks
 from services.sms.messaging.publisher import Outlet
 from services.sms.provider.base import Breaker
-from shared.amqp.connection import AMQP_FAILURES, SEND_CODE_QUEUE, AmqpLink
+from shared.amqp.connection import AMQP_FAILURES, AmqpLink
+from shared.amqp.topology import SEND_CODE_QUEUE
 from shared.http.in_flight import InFlight
 from shared.observability.metrics import SmsMetrics
 
@@ -95,7 +96,7 @@ class Intake:
         """Tell whether consumption goes on or is rightly at rest; if not, a restart is due."""
         patience = self._vigilance.patience
         blind = time.monotonic() - self._seen_at > patience
-        return self.link.running and not blind and not self.link.stuck(patience)
+        return self.link.running and not blind and not self.link.setup_failing_for(patience)
 
     async def stop(self) -> None:
         """Ask the broker for no more messages; what has been fetched is still worked on."""
@@ -114,9 +115,9 @@ class Intake:
     async def _set_up(self, connection: AbstractConnection) -> None:
         await self._outlet.open(connection, self.link)
         channel = await connection.channel()
-        channel.close_callbacks.add(self.link.lost)
+        channel.close_callbacks.add(self.link.reset)
         underlay = await channel.get_underlay_channel()
-        underlay.on_consumer_cancel_callbacks.add(self.link.lost)
+        underlay.on_consumer_cancel_callbacks.add(self.link.reset)
         async with self._regulating:
             self._channel = channel
             self._queue = await channel.get_queue(SEND_CODE_QUEUE, ensure=False)
@@ -140,7 +141,7 @@ class Intake:
             try:
                 await self._apply(self._channel, self._queue, self._acks)
             except AMQP_FAILURES:
-                self.link.lost()
+                self.link.reset()
 
     async def _apply(self, channel: AbstractChannel, queue: AbstractQueue, acks: Acks) -> None:
         wanted = self._wanted()
@@ -176,7 +177,7 @@ class Intake:
             self._seen_at = time.monotonic()
         else:
             log.error("consumer_vanished")
-            self.link.lost()
+            self.link.reset()
 
     async def _is_consumed(self, channel: AbstractChannel) -> bool:
         try:

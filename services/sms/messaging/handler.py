@@ -11,7 +11,7 @@ from services.sms.delivery.outcomes import Delivery
 from services.sms.messaging import headers
 from services.sms.messaging.publisher import Outlet
 from shared.amqp.connection import AMQP_FAILURES
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.contracts.messages import SendCode, UnreadableMessage, decode_send_code
 from shared.observability.line_log import LineLog
 from shared.observability.metrics import SmsMetrics

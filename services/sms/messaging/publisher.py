@@ -7,7 +7,8 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
 
 from services.sms.messaging.headers import Headers
-from shared.amqp.connection import DEAD_KEY, AmqpLink, declare_sms_topology, declare_wait_queues, wait_queue
+from shared.amqp.connection import AmqpLink
+from shared.amqp.topology import DEAD_KEY, declare_sms_topology, declare_wait_queues, wait_queue
 from shared.observability.tracing import OFF, Tracer
 
 _PUBLISH_SECONDS = 5.0
@@ -35,7 +36,7 @@ class Outlet:
     async def open(self, connection: AbstractConnection, link: AmqpLink) -> None:
         """Declare everything on a new connection of the link, to publish there."""
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        channel.close_callbacks.add(link.lost)
+        channel.close_callbacks.add(link.reset)
         self._exchange, _ = await declare_sms_topology(channel)
         await declare_wait_queues(channel, self._delays)
         self._channel = channel
@@ -60,7 +61,7 @@ class Outlet:
             timestamp=message.timestamp,
             type=message.type,
             app_id="dialpass-sms",
-            headers={**headers, **self._tracer.carry()},
+            headers={**headers, **self._tracer.inject()},
         )
         with self._link.publishing():
             async with asyncio.timeout(_PUBLISH_SECONDS):

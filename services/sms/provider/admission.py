@@ -2,10 +2,11 @@
 
 from decimal import Decimal
 
-from services.sms.provider.base import Answer, Clock, Outgoing, Verdict
+from services.sms.provider.base import Answer, Outgoing, Verdict
 from services.sms.provider.rate_limit import SendBudget
 from services.sms.provider.spend_cap import Spend
 from services.sms.provider.yunpian.client import Yunpian
+from shared.clock import Clock
 
 # A resend after an attempt in doubt has to arrive while the provider's filter knows the first text.
 _LONGEST_WAIT_SECONDS = 5.0

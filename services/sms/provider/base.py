@@ -10,7 +10,6 @@ from typing import Protocol
 from services.sms.delivery.models import Acceptance, Attempt, Claim, Record, Standing, Trace
 from shared.contracts.messages import Channel
 
-Clock = Callable[[], datetime]
 Announce = Callable[[str], Awaitable[None]]
 
 

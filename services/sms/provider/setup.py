@@ -20,7 +20,7 @@ from services.sms.provider.yunpian.transport import YunpianHttp, new_session
 from services.sms.provider.yunpian.voice import voice_url
 from services.sms.settings import ProviderSettings
 from services.sms.tracing import provider_calls
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.observability.metrics import ProviderMetrics
 from shared.observability.tracing import OFF, Tracer
 

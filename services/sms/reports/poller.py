@@ -20,7 +20,7 @@ from services.sms.delivery.patience import until_redis_answers
 from services.sms.provider.yunpian.client import CannotAsk
 from services.sms.provider.yunpian.reports import read_items
 from services.sms.reports.service import Batch
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.http.in_flight import InFlight
 from shared.observability.metrics import ReportMetrics
 from shared.redis.client import REDIS_FAILURES

@@ -8,7 +8,8 @@ from redis.asyncio import Redis
 
 from services.sms.delivery.scripts import APPLY
 from services.sms.reports.service import Reported, StatusReport
-from shared.contracts.message_status import now, record_key
+from shared.clock import now
+from shared.contracts.message_status import record_key
 
 # A report of an unknown message waits so long for it.
 _WAITING_SECONDS = 3600

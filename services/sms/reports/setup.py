@@ -16,7 +16,7 @@ from services.sms.reports.repository import RedisReportBook
 from services.sms.reports.service import take_reports
 from services.sms.reports.webhook import Callbacks
 from services.sms.settings import ReportSettings
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.contracts.messages import Channel
 from shared.observability.metrics import HttpMetrics, ReportMetrics
 

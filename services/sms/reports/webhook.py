@@ -11,7 +11,7 @@ from tornado.web import RequestHandler
 
 from services.sms.provider.yunpian.reports import PUSH_MEMBERS, UnreadableReports, read_push
 from services.sms.reports.service import Batch
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, Unavailable
 from shared.http.in_flight import InFlight
 from shared.http.problem_handler import ProblemHandler

@@ -16,8 +16,8 @@ from services.auth.outbox.events import MysqlEvents
 from services.auth.outbox.publisher import RabbitEvents
 from services.auth.outbox.relay import Relay
 from services.auth.outbox.repository import MysqlOutbox
+from shared.clock import now
 from shared.contracts.events import EVENTS_EXCHANGE, MobileChanged, UserDeleted, decode_event
-from shared.contracts.message_status import now
 from shared.observability.metrics import AuthMetrics
 from shared.tasks import cancel
 from tests.support.fakes import NOW

@@ -20,7 +20,7 @@ from services.auth.sessions.refreshing import refresh
 from services.auth.sessions.repository import MysqlSessions
 from services.auth.sessions.session_ending import end_others, end_session
 from services.auth.sign_in.code_sign_in import sign_in_with_code
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.errors import Unavailable
 from tests.support.client import new_mobile
 from tests.support.desk import CLIENT, POLICY

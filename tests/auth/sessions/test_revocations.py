@@ -14,7 +14,7 @@ from services.auth.db.tables import EndedSessionRow
 from services.auth.outbox.events import MysqlEvents
 from services.auth.sessions.repository import MysqlSessions
 from services.auth.sessions.revocations import EndedSessions
-from shared.contracts.message_status import now
+from shared.clock import now
 from tests.support.session_rows import new_session
 
 NOT_SHARED_SECONDS = 0.25

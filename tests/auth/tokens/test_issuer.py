@@ -10,7 +10,7 @@ from services.auth.models import User
 from services.auth.tokens.issuer import JwtTokens
 from services.auth.tokens.key_ring import KeyPolicy, KeyRing
 from services.auth.tokens.signing_keys import Algorithm, create_key
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.errors import Unauthorized
 from shared.observability.metrics import AuthMetrics, new_registry
 from shared.security.access_tokens import UnknownKey

@@ -11,7 +11,7 @@ import pytest
 
 from deploy.local.ports import free_port
 from services.gateway.platform_routes import parse_routes
-from shared.contracts.message_status import now
+from shared.clock import now
 from tests.support.client import Api
 from tests.support.gateway import Gateway, Upstream, running_gateway
 from tests.support.signer import ALL, JWKS, RECENT, Signer, assert_refused, ready, until

@@ -14,8 +14,8 @@ from deploy.local.ports import free_ports
 from deploy.local.rabbitmq import RabbitMq, RabbitPorts
 from deploy.local.servers import MANAGEMENT
 from services.sms.delivery.repository import RedisLedger
-from shared.amqp.connection import DEAD_QUEUE, declare_sms_topology
-from shared.contracts.message_status import now
+from shared.amqp.topology import DEAD_QUEUE, declare_sms_topology
+from shared.clock import now
 from tests.sms.reports.test_repository import accepted
 from tests.support.client import Phone, new_mobile
 from tests.support.sms_commands import bury, message, rows, sms

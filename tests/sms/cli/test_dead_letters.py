@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from services.sms.cli.dead_queue import held_letters
 from services.sms.delivery.repository import RedisLedger
-from shared.amqp.connection import DEAD_KEY
+from shared.amqp.topology import DEAD_KEY
 from shared.contracts.messages import SendCodeV2, encode_send_code
 from tests.sms.reports.test_repository import accepted
 from tests.support.client import Phone, new_mobile

@@ -23,7 +23,7 @@ from services.sms.reports.poller import ReportPuller, Source
 from services.sms.reports.pull_lock import PullLock
 from services.sms.reports.repository import RedisReportBook
 from services.sms.reports.service import take_reports
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.contracts.messages import Channel
 from shared.observability.metrics import ProviderMetrics, ReportMetrics
 from tests.sms.reports.test_repository import acceptance

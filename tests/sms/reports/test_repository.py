@@ -16,7 +16,8 @@ from services.sms.delivery.repository import RedisLedger
 from services.sms.reports.metrics import ReportTally
 from services.sms.reports.repository import RedisReportBook, sid_key
 from services.sms.reports.service import Outcome, Reported, StatusReport
-from shared.contracts.message_status import MessageStatuses, now
+from shared.clock import now
+from shared.contracts.message_status import MessageStatuses
 from shared.observability.metrics import ReportMetrics
 
 UNKNOWN = Reported(known=False, applied=False)

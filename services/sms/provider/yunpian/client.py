@@ -17,7 +17,7 @@ from services.sms.provider.yunpian import records as yunpian_records
 from services.sms.provider.yunpian import voice as yunpian_voice
 from services.sms.provider.yunpian.error_codes import Class, Rule, find_rule
 from services.sms.provider.yunpian.transport import InDoubt, NotSent, YunpianHttp
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.contracts.messages import Channel
 from shared.observability.metrics import ProviderMetrics
 

@@ -16,7 +16,7 @@ from services.sms.provider.setup import open_accounts
 from services.sms.provider.yunpian.client import CannotAsk, Yunpian
 from services.sms.provider.yunpian.error_codes import CODES, Class
 from services.sms.provider.yunpian.transport import new_session
-from shared.contracts.message_status import now
+from shared.clock import now
 from shared.observability.metrics import ProviderMetrics
 from tests.support.provider import (
     MOBILE,
