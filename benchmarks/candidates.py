@@ -17,7 +17,7 @@ from benchmarks.processes import PATIENCE, await_port, module, running
 from deploy.local.errors import LocalError
 from deploy.local.ports import LOOPBACK, free_port
 from services.auth.models import User
-from services.auth.tokens.issuer import JwtTokens
+from services.auth.tokens.issuer import AccessTokenIssuer
 from services.auth.tokens.key_ring import KeyPolicy, KeyRing
 from services.auth.tokens.signing_keys import create_key
 from shared.observability.metrics import AuthMetrics, new_registry
@@ -92,7 +92,7 @@ def _key_ring(folder: Path) -> KeyRing:
 def _bearer(keys: KeyRing) -> str:
     now = datetime.now(UTC)
     user = User(12, "13800138000", None, None, None, None, now)
-    tokens = JwtTokens(keys, issuer="dialpass", audience="dialpass")
+    tokens = AccessTokenIssuer(keys, issuer="dialpass", audience="dialpass")
     return f"Bearer {tokens.issue(user, 'session', now, now + timedelta(hours=1))}"
 
 

@@ -15,13 +15,13 @@ from benchmarks import many_users
 from benchmarks.figures import Section, Table, Target, at_least, at_most
 from benchmarks.machine import cores
 from benchmarks.progress import Report
-from services.auth.accounts.repository import MysqlUsers
+from services.auth.accounts.repository import UserRepository
 from services.auth.db.database import Database, session_parameters
 from shared import mysql_url
 
 FEW = 1_000
 IN_FLIGHT, POOL = 32, 16
-# What `MysqlUsers.find_by_mobile` sends.
+# What `UserRepository.find_by_mobile` sends.
 STATEMENT = (
     "SELECT id, mobile, password_hash, nickname, avatar, disabled_at, created_at FROM users WHERE mobile = %s"
 )
@@ -62,7 +62,7 @@ async def _measure(url: str, findings: Findings, rounds: int, seconds: int) -> F
         host=host, port=port, user=address.user, password=address.password, db=address.database,
         maxsize=POOL, **session_parameters(),
     )  # fmt: skip
-    ours, bare = MysqlUsers(database).find_by_mobile, _bare(pool)
+    ours, bare = UserRepository(database).find_by_mobile, _bare(pool)
     for look in (ours, bare):
         await _per_second(look, findings.accounts, seconds)  # connections are made, pages are read
     for _ in range(rounds):

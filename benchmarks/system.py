@@ -19,11 +19,11 @@ from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.processes import OwnedProcess
 from deploy.local.programs import ensure_programs
 from deploy.local.servers import Servers, start_all, stop_all, throwaway
-from services.auth.accounts.repository import MysqlUsers
+from services.auth.accounts.repository import UserRepository
 from services.auth.db.database import Database
 from services.auth.db.migrate import migrate
 from services.auth.models import NewUser
-from services.auth.passwords.hasher import BcryptPasswords
+from services.auth.passwords.hasher import PasswordHasher
 from services.auth.tokens.signing_keys import create_key
 from shared.observability.metrics import AuthMetrics, new_registry
 
@@ -31,7 +31,7 @@ ROUNDS = 12
 PASSWORD = "correct horse battery"
 ACCOUNTS = 400
 POLL = 0.005
-# Budgets count, but the load of a benchmark stays inside them.
+# Quotas count, but the load of a benchmark stays inside them.
 UNLIMITED = "1000000000"
 BUDGETS = {
     "CODE_LIMIT_DIAL_CODE": f"86={UNLIMITED}/day,*=1/day",
@@ -164,9 +164,9 @@ def _settings(folder: Path, servers: Servers, ports: Mapping[str, int]) -> dict[
 
 async def _add_accounts(url: str, mobiles: Sequence[str]) -> None:
     """Add accounts that share one password, and its hash, which would take long to compute for each."""
-    passwords = BcryptPasswords(rounds=ROUNDS, workers=1, max_wait=10, metrics=AuthMetrics(new_registry()))
+    passwords = PasswordHasher(rounds=ROUNDS, workers=1, max_wait=10, metrics=AuthMetrics(new_registry()))
     database = Database(url, 1)
-    users = MysqlUsers(database)
+    users = UserRepository(database)
     hashed = await passwords.hash(PASSWORD)
     for mobile in mobiles:
         await users.add(NewUser(mobile, hashed, None, None, datetime.now(UTC)))

@@ -1,4 +1,4 @@
-"""The auth service, put together: settings, connections, repositories, endpoints."""
+"""The auth service, put together: settings, connections, repositories, services, endpoints."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -7,37 +7,39 @@ from datetime import timedelta
 
 from redis.asyncio import Redis
 
-from services.auth.accounts.repository import MysqlUsers
-from services.auth.audit.repository import MysqlAudit
+from services.auth.accounts.administration import AccountAdministration
+from services.auth.accounts.repository import UserRepository
+from services.auth.accounts.service import AccountService
+from services.auth.audit.repository import AuditRepository
 from services.auth.codes.challenges import AltchaChallenges
-from services.auth.codes.publisher import RabbitSmsQueue
-from services.auth.codes.quotas import Budgets
-from services.auth.codes.redis_errors import RedisStatuses
-from services.auth.codes.repository import RedisCodes
-from services.auth.codes.service import CodePolicy
-from services.auth.db.cleanup import keep_house
+from services.auth.codes.generator import CodeGenerator
+from services.auth.codes.publisher import SendCodePublisher
+from services.auth.codes.quotas import Quotas
+from services.auth.codes.repository import CodeRepository
+from services.auth.codes.service import CodeService
+from services.auth.db.cleanup import Cleanup
 from services.auth.db.database import Database
-from services.auth.http.schemas import InputRules
-from services.auth.keyed_hash import CodeSecrets
-from services.auth.outbox.events import MysqlEvents
-from services.auth.outbox.publisher import RabbitEvents
+from services.auth.http.fields import ValidationContext
+from services.auth.http.handler import HttpContext
+from services.auth.keyed_hash import KeyedHash
+from services.auth.outbox.publisher import EventPublisher
 from services.auth.outbox.relay import Relay
-from services.auth.outbox.repository import MysqlOutbox
+from services.auth.outbox.repository import OutboxRepository
 from services.auth.passwords.common_passwords import load_common_passwords
-from services.auth.passwords.hasher import BcryptPasswords
-from services.auth.ports import Journal
-from services.auth.pseudonyms import Pseudonyms
-from services.auth.routes import make_application
-from services.auth.sessions.repository import MysqlSessions
-from services.auth.sessions.revocations import EndedSessions
-from services.auth.sessions.rotation import SessionPolicy
+from services.auth.passwords.hasher import PasswordHasher
+from services.auth.passwords.service import PasswordService
+from services.auth.routes import Services, make_application
+from services.auth.sessions.refresh_tokens import SessionPolicy
+from services.auth.sessions.repository import SessionRepository
+from services.auth.sessions.revocations import Revocations
+from services.auth.sessions.service import SessionService
 from services.auth.settings import AuthSettings
-from services.auth.sign_in.throttle import RedisSignInGuard, SignInLimits
-from services.auth.tokens.issuer import JwtTokens
+from services.auth.sign_in.service import SignInService
+from services.auth.sign_in.throttle import SignInLimits, SignInThrottle
+from services.auth.tokens.issuer import AccessTokenIssuer
 from services.auth.tokens.key_ring import KeyPolicy, KeyRing
-from services.auth.wiring import Auth
-from shared.clock import now
-from shared.contracts.message_status import MessageStatuses
+from shared import clock
+from shared.clock import Clock
 from shared.health import Health
 from shared.http import ops
 from shared.http.server import DrainableServer
@@ -50,11 +52,22 @@ from shared.redis import client as redis_client
 from shared.security.sealing import Sealer
 from shared.tasks import cancel
 
-# The gateway forwards at most 64 KiB; this is the net below it.
+# The gateway forwards at most 64 KiB.
 _MAX_BODY_BYTES = 128 * 1024
 _BODY_SECONDS = 10.0
-# Longer than the gateway keeps an idle connection, so that it is never the one surprised.
+# Longer than the gateway keeps an idle connection, so that the gateway is the one that closes it.
 _IDLE_SECONDS = 75.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What the services reach the outside by, and what has to be closed."""
+
+    database: Database
+    redis: Redis
+    publisher: SendCodePublisher
+    hasher: PasswordHasher
+    keys: KeyRing
 
 
 async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
@@ -66,117 +79,153 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     """
     registry = new_registry()
     metrics = AuthMetrics(registry)
-    keys = _key_ring(settings, metrics, stack)
+    http_metrics = HttpMetrics(registry)
     tracer = tracing.open_tracer(settings, "auth", stack)
+    access_log = AccessLog("auth", settings.log_format, settings.log_level)
+    stack.callback(access_log.flush)
     connections = _connect(settings, metrics, tracer, stack)
-    auth = _wire(settings, connections, keys, metrics, HttpMetrics(registry), tracer)
-    auth.http_metrics.watch_in_flight(auth.in_flight)
+    relay = _start_relay(settings, connections.database, metrics, stack)
+    services = build_services(
+        settings, connections, OutboxRepository(connections.database, relay.wake), metrics
+    )
+    context = HttpContext(
+        services.sessions.authenticate,
+        ValidationContext(settings.sms_regions, load_common_passwords()),
+        access_log,
+        http_metrics,
+        tracer,
+    )
+    http_metrics.watch_in_flight(context.in_flight)
     health = Health(
         required={"mysql": connections.database.check, "redis": redis_client.check(connections.redis)},
-        # Signing in goes on without the broker; taking this process out of service would end that.
-        observed={"rabbitmq": connections.queue.link.check},
+        # Sign-ins work without the broker; an unready process would end that.
+        observed={"rabbitmq": connections.publisher.link.check},
     )
     server = DrainableServer(
-        make_application(auth, ops.routes(health, registry)),
+        make_application(services, context, ops.routes(health, registry)),
         settings.auth_port,
         max_body_size=_MAX_BODY_BYTES,
         body_timeout=_BODY_SECONDS,
         idle_connection_timeout=_IDLE_SECONDS,
     )
     stack.push_async_callback(server.close)
-    return Service(health, server.begin_drain, server.stop_listening, auth.in_flight)
+    return Service(health, server.begin_drain, server.stop_listening, context.in_flight)
 
 
-def _key_ring(settings: AuthSettings, metrics: AuthMetrics, stack: AsyncExitStack) -> KeyRing:
-    policy = KeyPolicy(settings.token_algorithm, timedelta(seconds=settings.signing_key_delay))
-    keys = KeyRing(settings.signing_keys_dir, policy, metrics)
-    stack.push_async_callback(cancel, asyncio.create_task(keys.watch()))
-    return keys
-
-
-@dataclass(frozen=True, slots=True)
-class _Connections:
-    """What has to be closed again."""
-
-    database: Database
-    redis: Redis
-    queue: RabbitSmsQueue
-    passwords: BcryptPasswords
-    relay: Relay
-    access_log: AccessLog
+def build_services(
+    settings: AuthSettings,
+    connections: Connections,
+    outbox: OutboxRepository,
+    metrics: AuthMetrics,
+    now: Clock = clock.now,
+) -> Services:
+    """Construct the repositories and services on open connections."""
+    database, hasher = connections.database, connections.hasher
+    keyed_hash = KeyedHash(settings.code_secret.get_secret_value())
+    users = UserRepository(database)
+    sessions = SessionRepository(database, outbox)
+    audit = AuditRepository(database, keyed_hash, now)
+    administration = AccountAdministration(database, users, sessions, outbox, audit, now)
+    throttle = SignInThrottle(connections.redis, keyed_hash, _sign_in_limits(settings), metrics)
+    tokens = AccessTokenIssuer(
+        connections.keys, issuer=settings.token_issuer, audience=settings.token_audience
+    )
+    code_service = _code_service(settings, connections, keyed_hash, metrics, now)
+    session_service = SessionService(
+        database, sessions, users, tokens, outbox, audit, _session_policy(settings), now, metrics
+    )
+    password_service = PasswordService(
+        database, users, sessions, session_service, code_service, hasher, throttle, outbox, audit, now,
+        metrics,
+    )  # fmt: skip
+    account_service = AccountService(
+        database, users, administration, session_service, code_service, hasher, outbox, audit, now, metrics
+    )
+    sign_in_service = SignInService(
+        database, users, account_service, password_service, hasher, throttle, session_service, code_service,
+        audit, code_creates_accounts=settings.login_code_creates_accounts, clock=now, metrics=metrics,
+    )  # fmt: skip
+    return Services(
+        codes=code_service,
+        accounts=account_service,
+        passwords=password_service,
+        sign_in=sign_in_service,
+        sessions=session_service,
+        revocations=Revocations(database),
+        tokens=tokens,
+    )
 
 
 def _connect(
     settings: AuthSettings, metrics: AuthMetrics, tracer: Tracer, stack: AsyncExitStack
-) -> _Connections:
-    access_log = AccessLog("auth", settings.log_format, settings.log_level)
-    stack.callback(access_log.flush)
+) -> Connections:
+    keys = KeyRing(settings.signing_keys_dir, _key_policy(settings), metrics)
+    stack.push_async_callback(cancel, asyncio.create_task(keys.watch()))
     database = Database(settings.mysql_url.get_secret_value(), settings.mysql_pool_size)
     stack.push_async_callback(database.close)
     redis = redis_client.connect(settings.redis_url.get_secret_value())
     stack.push_async_callback(redis.aclose)
-    sealer = Sealer(settings.message_secrets)
-    queue = RabbitSmsQueue(settings.amqp_urls, sealer, metrics, tracer)
-    stack.push_async_callback(queue.link.close)
-    queue.link.start()
-    passwords = BcryptPasswords(
+    publisher = SendCodePublisher(settings.amqp_urls, Sealer(settings.message_secrets), metrics, tracer)
+    stack.push_async_callback(publisher.link.close)
+    publisher.link.start()
+    hasher = PasswordHasher(
         rounds=settings.bcrypt_rounds,
         workers=settings.bcrypt_workers,
         max_wait=settings.bcrypt_max_wait,
         metrics=metrics,
     )
-    stack.callback(passwords.close)
-    house = keep_house(database, now, timedelta(days=settings.audit_retention_days))
-    stack.push_async_callback(cancel, asyncio.create_task(house))
-    relay = _start_relay(settings, database, metrics, stack)
-    return _Connections(database, redis, queue, passwords, relay, access_log)
+    stack.callback(hasher.close)
+    cleanup = Cleanup(database, timedelta(days=settings.audit_retention_days), clock.now)
+    stack.push_async_callback(cancel, asyncio.create_task(cleanup.run()))
+    return Connections(database, redis, publisher, hasher, keys)
 
 
-def _wire(
+def _start_relay(
+    settings: AuthSettings, database: Database, metrics: AuthMetrics, stack: AsyncExitStack
+) -> Relay:
+    """Start to publish events, on connections of its own: requests and events do not wait for each other."""
+    own = Database(settings.mysql_url.get_secret_value(), pool_size=1)
+    stack.push_async_callback(own.close)
+    publisher = EventPublisher(settings.amqp_urls, metrics)
+    stack.push_async_callback(publisher.link.close)
+    publisher.link.start()
+    relay = Relay(OutboxRepository(own), OutboxRepository(database), publisher, clock.now, metrics)
+    for work in (relay.run(), relay.measure()):
+        stack.push_async_callback(cancel, asyncio.create_task(work))
+    return relay
+
+
+def _code_service(
     settings: AuthSettings,
-    connections: _Connections,
-    keys: KeyRing,
+    connections: Connections,
+    keyed_hash: KeyedHash,
     metrics: AuthMetrics,
-    http_metrics: HttpMetrics,
-    tracer: Tracer,
-) -> Auth:
-    journal = _journal(settings, connections)
-    code_secrets = CodeSecrets(settings.code_secret.get_secret_value(), settings.code_length)
-    return Auth(
-        users=MysqlUsers(connections.database),
-        sessions=MysqlSessions(connections.database, journal.events),
-        ended_sessions=EndedSessions(connections.database),
-        codes=_codes(settings, connections.redis, code_secrets, metrics),
-        challenges=AltchaChallenges(code_secrets, cost=settings.challenge_cost, metrics=metrics),
-        statuses=RedisStatuses(MessageStatuses(connections.redis), metrics),
-        queue=connections.queue,
-        passwords=connections.passwords,
-        sign_in_guard=_sign_in_guard(settings, connections.redis, code_secrets, metrics),
-        tokens=JwtTokens(
-            keys,
-            issuer=settings.token_issuer,
-            audience=settings.token_audience,
-        ),
-        journal=journal,
-        keys=keys,
-        clock=now,
-        code_policy=CodePolicy(settings.code_ttl, settings.code_cooldown),
-        session_policy=_session_policy(settings),
-        login_code_creates_accounts=settings.login_code_creates_accounts,
-        input_rules=InputRules(settings.sms_regions, load_common_passwords()),
-        access_log=connections.access_log,
+    now: Clock,
+) -> CodeService:
+    codes = CodeRepository(
+        connections.redis,
+        keyed_hash,
+        CodeGenerator(keyed_hash, settings.code_length),
+        Quotas.of(settings),
+        ttl=settings.code_ttl,
+        cooldown=settings.code_cooldown,
+        max_tries=settings.code_max_tries,
         metrics=metrics,
-        http_metrics=http_metrics,
-        tracer=tracer,
+    )
+    challenges = AltchaChallenges(keyed_hash, cost=settings.challenge_cost, metrics=metrics)
+    return CodeService(
+        codes,
+        challenges,
+        connections.publisher,
+        ttl=settings.code_ttl,
+        cooldown=settings.code_cooldown,
+        clock=now,
     )
 
 
-def _journal(settings: AuthSettings, connections: _Connections) -> Journal:
-    database = connections.database
-    return Journal(
-        database.transaction,
-        MysqlEvents(database, connections.relay.wake),
-        MysqlAudit(database, Pseudonyms(settings.code_secret.get_secret_value())),
+def _sign_in_limits(settings: AuthSettings) -> SignInLimits:
+    return SignInLimits(
+        settings.sign_in_limit_account, settings.sign_in_limit_address, settings.sign_in_limit_network
     )
 
 
@@ -185,41 +234,9 @@ def _session_policy(settings: AuthSettings) -> SessionPolicy:
         access=timedelta(seconds=settings.access_token_ttl),
         refresh=timedelta(seconds=settings.refresh_token_ttl),
         total=timedelta(seconds=settings.session_max_age),
-        grace=timedelta(seconds=settings.refresh_grace),
+        reuse_interval=timedelta(seconds=settings.refresh_grace),
     )
 
 
-def _start_relay(
-    settings: AuthSettings, database: Database, metrics: AuthMetrics, stack: AsyncExitStack
-) -> Relay:
-    """Start publishing events, on connections of its own: requests and events do not wait for each other."""
-    own = Database(settings.mysql_url.get_secret_value(), pool_size=1)
-    stack.push_async_callback(own.close)
-    exchange = RabbitEvents(settings.amqp_urls, metrics)
-    stack.push_async_callback(exchange.link.close)
-    exchange.link.start()
-    relay = Relay(MysqlOutbox(own), MysqlOutbox(database), exchange, now, metrics)
-    for work in (relay.run(), relay.measure()):
-        stack.push_async_callback(cancel, asyncio.create_task(work))
-    return relay
-
-
-def _sign_in_guard(
-    settings: AuthSettings, redis: Redis, secrets: CodeSecrets, metrics: AuthMetrics
-) -> RedisSignInGuard:
-    limits = SignInLimits(
-        settings.sign_in_limit_account, settings.sign_in_limit_address, settings.sign_in_limit_network
-    )
-    return RedisSignInGuard(redis, secrets, limits, metrics)
-
-
-def _codes(settings: AuthSettings, redis: Redis, secrets: CodeSecrets, metrics: AuthMetrics) -> RedisCodes:
-    return RedisCodes(
-        redis,
-        secrets,
-        Budgets.of(settings),
-        ttl=settings.code_ttl,
-        cooldown=settings.code_cooldown,
-        max_tries=settings.code_max_tries,
-        metrics=metrics,
-    )
+def _key_policy(settings: AuthSettings) -> KeyPolicy:
+    return KeyPolicy(settings.token_algorithm, timedelta(seconds=settings.signing_key_delay))

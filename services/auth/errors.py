@@ -5,21 +5,21 @@ InvalidRequest
 ├── AlreadyRegistered    the number has an account
 ├── WrongPassword        the old password, given to change it, is not the account's
 ├── PersonalPassword     the new password is the account's number or nickname
-└── WrongCredentials     unknown number, wrong password, disabled account: told apart by nobody
+└── WrongCredentials     unknown number, wrong password or disabled account, indistinguishable
 Unauthorized
-└── SessionOver          the session behind a refresh token has ended
+└── SessionEnded         the session behind a refresh token has ended
 Unavailable
 ├── SmsUnavailable       the broker did not take the message
-├── LostRace             a transaction lost to a concurrent one; nothing was changed
+├── TransactionConflict  a transaction lost to a concurrent one; nothing was changed
 └── Overloaded           more password checks are queued than can be served in time
 TooManyAttempts          429, after failed sign-ins, or too many wrong codes from one address
-TooManyCodes             429, inside the cooldown or over a budget
+TooManyCodes             429, inside the cooldown or over a quota
 ChallengeRequired        403, with a proof-of-work challenge to solve first
 """
 
 from collections.abc import Mapping
 
-from services.auth.http import messages as texts
+from services.auth import i18n
 from shared.errors import NON_FIELD, AppError, InvalidRequest, Unauthorized, Unavailable
 from shared.i18n import Text
 
@@ -31,7 +31,7 @@ class InvalidCode(InvalidRequest):
     title = Text("The code is wrong or has expired", "验证码错误或已过期")
 
     def __init__(self) -> None:
-        super().__init__({"code": [texts.INVALID_CODE]})
+        super().__init__({"code": [i18n.INVALID_CODE]})
 
 
 class AlreadyRegistered(InvalidRequest):
@@ -41,7 +41,7 @@ class AlreadyRegistered(InvalidRequest):
     title = Text("The mobile number has an account already", "该手机号已注册")
 
     def __init__(self) -> None:
-        super().__init__({"mobile": [texts.ALREADY_REGISTERED]})
+        super().__init__({"mobile": [i18n.ALREADY_REGISTERED]})
 
 
 class WrongCredentials(InvalidRequest):
@@ -51,7 +51,7 @@ class WrongCredentials(InvalidRequest):
     title = Text("The mobile number or the password is wrong", "手机号或密码错误")
 
     def __init__(self) -> None:
-        super().__init__({NON_FIELD: [texts.WRONG_CREDENTIALS]})
+        super().__init__({NON_FIELD: [i18n.WRONG_CREDENTIALS]})
 
 
 class WrongPassword(InvalidRequest):
@@ -61,17 +61,17 @@ class WrongPassword(InvalidRequest):
     title = Text("The old password is wrong", "旧密码错误")
 
     def __init__(self) -> None:
-        super().__init__({"old_password": [texts.WRONG_PASSWORD]})
+        super().__init__({"old_password": [i18n.WRONG_PASSWORD]})
 
 
 class PersonalPassword(InvalidRequest):
     """The new password is the account's number or nickname."""
 
     def __init__(self) -> None:
-        super().__init__({"password": [texts.PASSWORD_PERSONAL]})
+        super().__init__({"password": [i18n.PASSWORD_PERSONAL]})
 
 
-class SessionOver(Unauthorized):
+class SessionEnded(Unauthorized):
     """The session has ended or run out; the user has to sign in again."""
 
     slug = "session-ended"
@@ -82,7 +82,7 @@ class SessionOver(Unauthorized):
 
 
 class TooManyAttempts(AppError):
-    """Too much has failed for the account or from the address; not told which."""
+    """Too many attempts failed for the account or from the address; the answer does not say which."""
 
     slug = "too-many-attempts"
     status = 429
@@ -90,15 +90,15 @@ class TooManyAttempts(AppError):
 
 
 class TooManyCodes(AppError):
-    """A code was sent to the number a moment ago, or a budget is used up; not told which."""
+    """The number is in its cooldown, or a quota is used up; the answer does not say which."""
 
     slug = "too-many-codes"
     status = 429
     title = Text("Too many codes were asked for, please wait", "验证码请求过于频繁，请稍后再试")
 
 
-class Suspicious(Exception):
-    """The risk rules want a solved challenge with the request, and there is none that was not used."""
+class ChallengeNeeded(Exception):
+    """The risk rules ask for a solved challenge, and the request carries none that is still unused."""
 
 
 class ChallengeRequired(AppError):
@@ -125,7 +125,7 @@ class SmsUnavailable(Unavailable):
     title = Text("Messages cannot be sent right now, please try again", "暂时无法发送短信，请稍后重试")
 
 
-class LostRace(Unavailable):
+class TransactionConflict(Unavailable):
     """A deadlock, or a lock that was waited for too long; the transaction was rolled back."""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, TypeVar
 
 from limits.util import parse_many
@@ -22,18 +23,18 @@ class Limit:
 
 
 def parse_limits(text: str) -> tuple[Limit, ...]:
-    """Return the limits that a text such as `3/hour,5/day` states.
+    """Return the limits of a text such as `3/hour,5/day`.
 
     Raises:
-        ValueError: it is written in another way.
+        ValueError: the text has another form.
     """
     return tuple(Limit(item.amount, item.get_expiry() * 1000) for item in parse_many(text))
 
 
 def by_dial_code(parse: Callable[[str], _Value]) -> Callable[[str], Mapping[str, _Value]]:
-    """Return what turns `86=…,*=…` into a mapping; `*` stands for all other dial codes.
+    """Return a parser of `86=…,*=…`, which returns a mapping; `*` stands for all other dial codes.
 
-    What it returns raises ValueError where the text is written in another way.
+    The parser raises ValueError for text of another form.
     """
 
     def parse_all(text: str) -> Mapping[str, _Value]:
@@ -55,4 +56,26 @@ def _is_dial_code(text: str) -> bool:
     return text == ANY_DIAL_CODE or text.isdecimal()
 
 
+def _one_limit(text: str) -> Limit:
+    (limit,) = parse_limits(text)
+    return limit
+
+
+def _positive_limit(text: str) -> Limit:
+    limit = _one_limit(text)
+    if limit.amount == 0:
+        raise ValueError(text)
+    return limit
+
+
+def _price(text: str) -> Decimal:
+    if not text.replace(".", "", 1).isdecimal():
+        raise ValueError(text)
+    return Decimal(text)
+
+
+# Types of settings.
 Limits = Annotated[tuple[Limit, ...], NoDecode, BeforeValidator(parse_limits)]
+Rate = Annotated[Limit, NoDecode, BeforeValidator(_positive_limit)]
+LimitByDialCode = Annotated[Mapping[str, Limit], NoDecode, BeforeValidator(by_dial_code(_one_limit))]
+PriceByDialCode = Annotated[Mapping[str, Decimal], NoDecode, BeforeValidator(by_dial_code(_price))]

@@ -1,4 +1,4 @@
-"""The values that the use cases speak of; pure, no I/O."""
+"""The values that services and repositories exchange; frozen, without I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
 
-# What the audit trail tells of.
+# What the audit trail records.
 Action = Literal[
     "user.registered",
     "user.deleted",
@@ -21,7 +21,7 @@ Action = Literal[
     "proof.refused",  # a wrong password or code
 ]
 
-# What users tell about themselves.
+# The members of a profile that users may change.
 ProfileMember = Literal["nickname", "avatar"]
 
 
@@ -38,7 +38,7 @@ class NewUser:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account; times are UTC. One that was made by a sign-in with a code has no password."""
+    """An account; times are UTC. One that was created by a sign-in with a code has no password."""
 
     id: int
     mobile: str
@@ -50,7 +50,7 @@ class User:
 
     @property
     def nick(self) -> str:
-        """What to call the user: the nickname, or the mobile where there is none."""
+        """The name to show: the nickname, or the mobile where there is none."""
         return self.nickname or self.mobile
 
     @property
@@ -61,7 +61,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who is asking, as far as the gateway can tell, and in which request."""
+    """The client of a request: its address and user agent as the gateway saw them, and the request id."""
 
     ip: str
     user_agent: str
@@ -75,12 +75,12 @@ class AuditEntry:
     Attributes:
         action: what was done.
         at: when, UTC.
-        client: from where.
-        user_id: whose account, where there is one.
-        mobile: the number that it was about; stored masked and as a pseudonym.
-        details: what else an auditor wants to know; never a secret, never a number.
-        repeats: whether the like of it, from one address about one number, is told once an hour with
-            how often it happened, so that an attack does not fill the trail.
+        client: who did it.
+        user_id: the account concerned, where there is one.
+        mobile: the number concerned; stored masked and as a keyed hash.
+        details: further facts for an auditor; never a secret, never a number.
+        repeats: whether equal entries (same address, same number) within an hour are stored as one
+            with a counter, so that an attack does not fill the trail.
     """
 
     action: Action
@@ -97,22 +97,22 @@ class Session:
     """A sign-in on one device; times are UTC.
 
     Attributes:
-        id: not guessable, and no secret.
-        user_id: whose it is.
-        chain_key: what the next refresh token is derived with.
-        refresh_hash: what is known of the current refresh token.
-        generation: the current token's place in the chain.
-        recent_uses: when the tokens before it were first used, the latest last.
-        client: who used it last.
-        created_at: when it began.
-        last_used_at: when it was last refreshed.
-        expires_at: when it ends by itself.
-        access_expires_at: when the last access token ends.
+        id: random, but not a secret.
+        user_id: the owner's account.
+        family_key: the key that derives each next refresh token from the one before.
+        refresh_hash: SHA-256 of the current refresh token's secret.
+        generation: the current refresh token's position in its family, from 0.
+        recent_uses: when the tokens before it were first used, oldest first.
+        client: the client that used it last.
+        created_at: time of the sign-in.
+        last_used_at: time of the last refresh.
+        expires_at: when the session ends unless it is refreshed.
+        access_expires_at: when its latest access token expires.
     """
 
     id: str
     user_id: int
-    chain_key: str = field(repr=False)
+    family_key: str = field(repr=False)
     refresh_hash: str = field(repr=False)
     generation: int
     recent_uses: tuple[datetime, ...]
@@ -125,7 +125,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request, by a valid access token of a session that has not been ended."""
+    """The user who makes a request, authenticated by an access token of a session that has not ended."""
 
     user: User
     session_id: str
@@ -133,7 +133,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """What a sign-in gives the client; lifetimes in seconds. `created`: it has made the account."""
+    """The result of a sign-in or a refresh; lifetimes in seconds. `created`: the account is new."""
 
     user: User
     session_id: str
@@ -146,7 +146,7 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class CodeRequested:
-    """What asking for a code gives the client; times in seconds."""
+    """The result of a request for a code; times in seconds."""
 
     message_id: str
     expires_in: int

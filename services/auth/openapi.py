@@ -1,8 +1,8 @@
-"""The description of the public API (OpenAPI 3.1), made of the models that validate and answer.
+"""The OpenAPI 3.1 document of the public API, made from the models that validate and answer.
 
-Paths, verbs, summaries and answers are read off the handlers; what only a handler's body knows, the
-request's model and the errors, is in `OPERATIONS`. `services/gateway/pages/openapi.json` is the result,
-checked in: `python -m services.auth openapi` makes it.
+Paths, methods, summaries and answers come from the signatures of the endpoints; requests, errors and notes
+from their `operation` decorators. `python -m services.auth openapi` prints the document, which is checked
+in as `services/gateway/pages/openapi.json`.
 """
 
 import re
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from services.auth.http.handler import Routes
-from services.auth.openapi_operations import OPERATIONS, Operation
+from services.auth.http.operation import Operation, operation_of
 from shared.errors import (
     BadGateway,
     GatewayTimeout,
@@ -69,7 +69,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Endpoint:
-    """One verb of one path, as its handler has it."""
+    """One method of one path."""
 
     verb: str
     path: str
@@ -79,10 +79,10 @@ class _Endpoint:
 
 
 def build(routes: Routes) -> Document:
-    """Return the document that describes the routes.
+    """Return the document of the routes.
 
     Raises:
-        KeyError: an endpoint is missing in `OPERATIONS`.
+        AttributeError: an endpoint is not decorated with `operation`.
     """
     endpoints = list(_endpoints(routes))
     modes: dict[tuple[type[BaseModel], Literal["validation", "serialization"]], None] = {}
@@ -121,7 +121,7 @@ def _endpoints(routes: Routes) -> Iterator[_Endpoint]:
                     path,
                     _first_line(method.__doc__),
                     None if answer is NoneType else answer,
-                    OPERATIONS[verb, path],
+                    operation_of(method),
                 )
 
 
@@ -156,7 +156,7 @@ def _parameter(name: str) -> Document:
 
 
 def _refusals(operation: Operation) -> dict[int, list[str]]:
-    """Return the slugs of the problems that an operation may end with, by status."""
+    """Return the slugs of the problems that an operation may answer, by status."""
     problems: defaultdict[int, list[str]] = defaultdict(list)
     for error in (
         *operation.problems,

@@ -1,12 +1,13 @@
 """The auth service's settings."""
 
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from services.auth.codes.quota_settings import BudgetSettings
+from services.auth.limits import LimitByDialCode, Limits, PriceByDialCode, Rate
 from shared.mysql_url import FORM as MYSQL_FORM
 from shared.settings import (
     AmqpSettings,
@@ -22,7 +23,7 @@ from shared.settings import (
 
 
 class MysqlSettings(ServiceSettings):
-    """What the commands that touch nothing but MySQL need."""
+    """The settings of commands that use MySQL alone."""
 
     mysql_url: MysqlUrl = Field(description=MYSQL_FORM)
     mysql_pool_size: Annotated[int, Field(ge=1, le=500)] = Field(
@@ -33,7 +34,7 @@ class MysqlSettings(ServiceSettings):
 
 
 class OperatorSettings(MysqlSettings):
-    """What the commands need that change accounts or read the audit trail."""
+    """The settings of commands that change accounts or read the audit trail."""
 
     code_secret: Annotated[SecretStr, Field(min_length=32)] = Field(
         description="at least 32 random characters; codes, keys in Redis and pseudonyms in the audit trail "
@@ -42,7 +43,7 @@ class OperatorSettings(MysqlSettings):
 
 
 class TokenSettings(ServiceSettings):
-    """What decides how access tokens are signed, and how long they live."""
+    """How access tokens are signed, and how long they are valid."""
 
     token_algorithm: Literal["ES256", "RS256", "EdDSA", "HS256"] = Field(
         "ES256", description="what signs access tokens: ES256, RS256, EdDSA or HS256"
@@ -58,17 +59,98 @@ class TokenSettings(ServiceSettings):
 
 
 class KeySettings(TokenSettings):
-    """What the commands that touch nothing but the signing keys need."""
+    """The settings of commands that use the signing keys alone."""
 
     signing_keys_dir: Path = Field(
         description="the folder with the signing keys, as made by python -m services.auth key create"
     )
 
 
+class QuotaSettings(ServiceSettings):
+    """Quotas of codes and money, thresholds of challenges, and limits of failed attempts."""
+
+    code_limit_number: Limits = Field(
+        "3/hour,5/day",
+        validate_default=True,
+        description="codes to one number, such as 3/hour,5/day; more are refused",
+    )
+    code_limit_dial_code: LimitByDialCode = Field(
+        "86=20000/day,*=500/day",
+        validate_default=True,
+        description="codes to one dial code, such as 86=20000/day,*=500/day; more are refused",
+    )
+    code_limit_spend: Annotated[Decimal, Field(ge=0)] = Field(
+        Decimal(1000), description="RMB that the codes of 24 hours may cost; beyond it all are refused"
+    )
+    code_price: PriceByDialCode = Field(
+        "86=0.05,*=0.6",
+        validate_default=True,
+        description="RMB that one code costs by dial code, such as 86=0.05,*=0.6",
+    )
+    code_challenge_address: Limits = Field(
+        "10/10minutes,60/day",
+        validate_default=True,
+        description="codes that one address gets without a challenge, such as 10/10minutes",
+    )
+    code_challenge_network: Limits = Field(
+        "50/10minutes,300/day",
+        validate_default=True,
+        description="codes that one IPv4 /24 or IPv6 /64 gets without a challenge, such as 50/10minutes",
+    )
+    code_challenge_prefix: Limits = Field(
+        "20/hour",
+        validate_default=True,
+        description="codes that 10000 neighbouring numbers get without a challenge, such as 20/hour",
+    )
+    code_challenge_global: Limits = Field(
+        "600/minute",
+        validate_default=True,
+        description="codes that all together get without a challenge, such as 600/minute",
+    )
+    code_challenge_conversion: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.2,
+        description="the part of a prefix's codes that must get used in a day, 0 to 1; "
+        "below it a challenge is asked",
+    )
+    code_challenge_volume: Annotated[int, Field(ge=1)] = Field(
+        20, description="codes to a prefix in a day before its conversion is looked at, 1 or more"
+    )
+    challenge_cost: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        5000,
+        description="PBKDF2 iterations of one try at a challenge, of which 256 are needed on average",
+    )
+
+    code_wrong_address: Limits = Field(
+        "300/hour",
+        validate_default=True,
+        description="wrong codes from one address before it has to wait, such as 300/hour",
+    )
+    code_wrong_network: Limits = Field(
+        "1000/hour",
+        validate_default=True,
+        description="wrong codes from one IPv4 /24 or IPv6 /64 before it has to wait, such as 1000/hour",
+    )
+    sign_in_limit_account: Rate = Field(
+        "10/hour",
+        validate_default=True,
+        description="failed sign-ins to an account before the next has to wait, such as 10/hour",
+    )
+    sign_in_limit_address: Rate = Field(
+        "100/hour",
+        validate_default=True,
+        description="failed sign-ins from an address before the next has to wait, such as 100/hour",
+    )
+    sign_in_limit_network: Rate = Field(
+        "300/hour",
+        validate_default=True,
+        description="failed sign-ins from an IPv4 /24 or IPv6 /64 before the next has to wait",
+    )
+
+
 class AuthSettings(
-    OperatorSettings, KeySettings, RedisSettings, AmqpSettings, SealingSettings, BudgetSettings
+    OperatorSettings, KeySettings, RedisSettings, AmqpSettings, SealingSettings, QuotaSettings
 ):
-    """Everything `serve` needs."""
+    """The settings of `serve`."""
 
     auth_port: Port = Field(8001, description="a TCP port, 1 to 65535")
 

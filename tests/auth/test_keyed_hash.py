@@ -1,41 +1,36 @@
-import pytest
+"""What stands for numbers and addresses."""
 
-from services.auth.keyed_hash import CodeSecrets, new_nonce
+from services.auth.keyed_hash import KeyedHash
 
-SECRET = "s" * 32
 MOBILE = "13800000000"
+KEYED_HASH = KeyedHash("s" * 32)
 
 
-def test_the_same_nonce_gives_the_same_code_again() -> None:
-    first, second = CodeSecrets(SECRET, 6), CodeSecrets(SECRET, 6)
-    assert first.code(MOBILE, "register", "n") == second.code(MOBILE, "register", "n")
+def test_no_hash_holds_the_number() -> None:
+    for hashed in (
+        KEYED_HASH.mobile(MOBILE),
+        KEYED_HASH.name("account", MOBILE),
+        KEYED_HASH.audit_mobile(MOBILE),
+        KEYED_HASH.challenge_subject(MOBILE),
+    ):
+        assert MOBILE not in hashed
+        assert len(hashed) == 32
 
 
-@pytest.mark.parametrize("length", [4, 6, 8])
-def test_codes_have_the_set_number_of_digits(length: int) -> None:
-    secrets = CodeSecrets(SECRET, length)
-    codes = [secrets.code(MOBILE, "register", new_nonce()) for _ in range(200)]
-    assert all(len(code) == length and code.isdecimal() for code in codes)
-
-
-def test_codes_are_spread_over_their_range() -> None:
-    secrets = CodeSecrets(SECRET, 4)
-    codes = [secrets.code(MOBILE, "register", new_nonce()) for _ in range(20_000)]
-    # Of 10,000 codes about 8,647 are expected to occur; leading zeros among them.
-    assert 8_450 < len(set(codes)) < 8_850
-    assert any(code.startswith("0") for code in codes)
-
-
-def test_a_proof_is_bound_to_number_purpose_code_and_secret() -> None:
-    proofs = {
-        CodeSecrets(SECRET, 6).proof(MOBILE, "register", "123456"),
-        CodeSecrets(SECRET, 6).proof("13800000001", "register", "123456"),
-        CodeSecrets(SECRET, 6).proof(MOBILE, "login", "123456"),
-        CodeSecrets(SECRET, 6).proof(MOBILE, "register", "123457"),
-        CodeSecrets("t" * 32, 6).proof(MOBILE, "register", "123456"),
+def test_each_use_has_a_hash_of_its_own() -> None:
+    hashes = {
+        KEYED_HASH.mobile(MOBILE),
+        KEYED_HASH.name("account", MOBILE),
+        KEYED_HASH.name("address", MOBILE),
+        KEYED_HASH.audit_mobile(MOBILE),
+        KEYED_HASH.challenge_subject(MOBILE),
     }
-    assert len(proofs) == 5
+    assert len(hashes) == 5
 
 
-def test_the_name_of_a_key_does_not_hold_the_number() -> None:
-    assert MOBILE not in CodeSecrets(SECRET, 6).key(MOBILE)
+def test_stored_hashes_are_found_by_every_version() -> None:
+    """The values are in Redis and in the audit trail: another derivation would lose them."""
+    assert KEYED_HASH.mobile(MOBILE) == "4dc3918c8bc1f0f44a55e1c1266b83d4"
+    assert KEYED_HASH.name("address", "192.0.2.1") == "872dc9f90fb3965831339cd3e380155d"
+    assert KEYED_HASH.audit_mobile(MOBILE) == "5be21c8e944ffe5ec10aa4f7be0a12aa"
+    assert KEYED_HASH.challenge_subject(MOBILE) == "fc7654fda213785c05732fdc7a75af55"

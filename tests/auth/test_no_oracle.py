@@ -5,7 +5,7 @@ Timings are not compared: what takes time is, which is every statement, command 
 
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from deploy.local.ports import free_port
 from deploy.local.servers import Servers
 from services.auth.app import build
 from services.auth.db.database import Database
-from services.auth.passwords.hasher import BcryptPasswords
+from services.auth.passwords.hasher import PasswordHasher
 from services.auth.settings import AuthSettings
-from shared.redis.scripts import RedisScripts
+from shared.redis.scripts import Argument, RedisScripts, Script
 from tests.support.accounts import PASSWORD, store_account
 from tests.support.client import Api, Reply, new_mobile
 from tests.support.system import MESSAGE_SECRET, run
@@ -31,27 +31,56 @@ from tests.support.system import MESSAGE_SECRET, run
 Steps = dict[str, list[str]]
 
 
-@pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
-    """What each request makes the process do, by the request's id."""
-    steps: Steps = defaultdict(list)
+class Watch:
+    """Notes the steps that each request makes the process do, by the request's id."""
 
-    def watch(owner: type, method: str, step: Callable[..., str]) -> None:
-        original = getattr(owner, method)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.steps: Steps = defaultdict(list)
+        self._monkeypatch = monkeypatch
+
+    def note(self, step: str) -> None:
+        if request_id := structlog.contextvars.get_contextvars().get("request_id"):
+            self.steps[request_id].append(step)
+
+    def method(self, owner: type, name: str, step: Callable[..., str]) -> None:
+        original = getattr(owner, name)
 
         async def watched(*args: Any, **kwargs: Any) -> Any:
-            if request_id := structlog.contextvars.get_contextvars().get("request_id"):
-                steps[request_id].append(step(*args, **kwargs))
+            self.note(step(*args, **kwargs))
             return await original(*args, **kwargs)
 
-        monkeypatch.setattr(owner, method, watched)
+        self._monkeypatch.setattr(owner, name, watched)
 
-    watch(Database, "_run", lambda _, sql, *_rest: sql)
-    watch(Redis, "execute_command", lambda _, *command, **_options: f"{command[0]} {str(command[1])[:40]}")
-    watch(RedisScripts, "_call", lambda _, _text, name, *_given: f"script {name}")
-    watch(Pipeline, "execute", lambda pipeline, **_: f"pipeline of {len(pipeline.command_stack)}")
-    watch(BcryptPasswords, "_run", lambda *_: "bcrypt")
-    return steps
+    def scripts(self) -> None:
+        register = RedisScripts.register
+
+        def register_watched(scripts: RedisScripts, text: str) -> Script:
+            script = register(scripts, text)
+
+            async def watched(keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+                self.note(f"script {text}")
+                return await script(keys, arguments)
+
+            return watched
+
+        self._monkeypatch.setattr(RedisScripts, "register", register_watched)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    watch = Watch(monkeypatch)
+    for name in ("fetch_one", "fetch_all"):
+        watch.method(Database, name, lambda _, sql, *_rest: sql)
+    for name in ("insert", "update"):
+        watch.method(Database, name, lambda database, query: database.compile(query))
+    watch.method(
+        Redis, "execute_command", lambda _, *command, **_options: f"{command[0]} {str(command[1])[:40]}"
+    )
+    watch.method(Pipeline, "execute", lambda pipeline, **_: f"pipeline of {len(pipeline.command_stack)}")
+    for name in ("hash", "verify"):
+        watch.method(PasswordHasher, name, lambda *_: "bcrypt")
+    watch.scripts()
+    return watch.steps
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import aio_pika
 import pytest
 
-from services.auth.accounts.repository import MysqlUsers
-from services.auth.codes.publisher import RabbitSmsQueue
+from services.auth.accounts.repository import UserRepository
+from services.auth.codes.publisher import SendCodePublisher
 from services.auth.db.database import Database
 from services.auth.errors import SmsUnavailable
 from services.auth.models import NewUser
@@ -63,7 +63,7 @@ async def test_accounts_outlive_the_server_that_took_them(tmp_path: Path, how: s
     with replicated_mariadb(tmp_path) as pair:
         run("services.auth", "migrate", env={"MYSQL_URL": pair.url})
         database = Database(pair.url, pool_size=8)
-        users = MysqlUsers(database)
+        users = UserRepository(database)
 
         async def register() -> str:
             mobile = new_mobile()
@@ -90,7 +90,9 @@ async def test_accounts_outlive_the_server_that_took_them(tmp_path: Path, how: s
 )
 async def test_no_confirmed_message_is_lost_with_a_node_of_the_broker(tmp_path: Path, lost: int) -> None:
     with rabbitmq_cluster(tmp_path) as cluster:
-        queue = RabbitSmsQueue(cluster.urls, Sealer(["of a throwaway broker"]), AuthMetrics(new_registry()))
+        queue = SendCodePublisher(
+            cluster.urls, Sealer(["of a throwaway broker"]), AuthMetrics(new_registry())
+        )
         queue.link.start()
 
         async def publish() -> str:

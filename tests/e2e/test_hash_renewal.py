@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.auth.accounts.repository import MysqlUsers
+from services.auth.accounts.repository import UserRepository
 from services.auth.db.database import Database
 from services.auth.models import NewUser
-from services.auth.passwords.hasher import BcryptPasswords
+from services.auth.passwords.hasher import PasswordHasher
 from shared.clock import now
 from shared.observability.metrics import AuthMetrics, new_registry
 from tests.support.client import Api, Phone, new_mobile, sign_up
@@ -18,19 +18,19 @@ PASSWORD = "correct horse 电池"
 
 
 @pytest.fixture
-async def users(database: Database) -> MysqlUsers:
-    return MysqlUsers(database)
+async def users(database: Database) -> UserRepository:
+    return UserRepository(database)
 
 
 @pytest.fixture
-async def passwords() -> AsyncIterator[BcryptPasswords]:
+async def passwords() -> AsyncIterator[PasswordHasher]:
     """Other parameters than those of the running system."""
-    passwords = BcryptPasswords(rounds=5, workers=2, max_wait=10, metrics=AuthMetrics(new_registry()))
+    passwords = PasswordHasher(rounds=5, workers=2, max_wait=10, metrics=AuthMetrics(new_registry()))
     yield passwords
     passwords.close()
 
 
-async def hash_of(users: MysqlUsers, mobile: str) -> str:
+async def hash_of(users: UserRepository, mobile: str) -> str:
     user = await users.find_by_mobile(mobile)
     assert user is not None
     assert user.password_hash is not None
@@ -38,7 +38,7 @@ async def hash_of(users: MysqlUsers, mobile: str) -> str:
 
 
 async def test_concurrent_sign_ins_renew_an_old_hash(
-    api: Api, system: System, users: MysqlUsers, passwords: BcryptPasswords
+    api: Api, system: System, users: UserRepository, passwords: PasswordHasher
 ) -> None:
     mobile = new_mobile()
     old = await passwords.hash(PASSWORD)
@@ -52,7 +52,7 @@ async def test_concurrent_sign_ins_renew_an_old_hash(
     assert await passwords.verify(PASSWORD, renewed)
 
 
-async def test_a_hash_with_todays_parameters_stays(api: Api, phone: Phone, users: MysqlUsers) -> None:
+async def test_a_hash_with_todays_parameters_stays(api: Api, phone: Phone, users: UserRepository) -> None:
     mobile = new_mobile()
     await sign_up(api, phone, mobile, PASSWORD)
     before = await hash_of(users, mobile)
@@ -60,7 +60,7 @@ async def test_a_hash_with_todays_parameters_stays(api: Api, phone: Phone, users
     assert await hash_of(users, mobile) == before
 
 
-async def test_of_50_concurrent_renewals_one_wins_and_a_changed_password_stays(users: MysqlUsers) -> None:
+async def test_of_50_concurrent_renewals_one_wins_and_a_changed_password_stays(users: UserRepository) -> None:
     mobile = new_mobile()
     user_id = await users.add(NewUser(mobile, "old", None, None, now()))
     won = await asyncio.gather(*(users.replace_password_hash(user_id, "old", f"new {n}") for n in range(50)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from services.auth.accounts.repository import MysqlUsers
+from services.auth.accounts.repository import UserRepository
 from services.auth.db.database import Database
 from tests.support.accounts import PASSWORD, store_account
 from tests.support.client import Api, Phone, Reply, new_mobile
@@ -74,7 +74,7 @@ async def test_a_number_is_changed_by_a_code_sent_to_the_new_one(user: User, dat
     assert (await user.call("GET", "/me/"))["mobile"] == new
     user.mobile = new
     assert (await user.sign_in()).status == 200
-    assert await MysqlUsers(database).find_by_mobile(old) is None
+    assert await UserRepository(database).find_by_mobile(old) is None
 
 
 async def test_a_taken_number_is_refused(user: User, database: Database) -> None:

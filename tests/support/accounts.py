@@ -1,9 +1,9 @@
 """Accounts that a test needs without the text message that makes one: a number gets few of those."""
 
-from services.auth.accounts.repository import MysqlUsers
+from services.auth.accounts.repository import UserRepository
 from services.auth.db.database import Database
 from services.auth.models import NewUser
-from services.auth.passwords.hasher import BcryptPasswords
+from services.auth.passwords.hasher import PasswordHasher
 from shared.clock import now
 from shared.observability.metrics import AuthMetrics, new_registry
 
@@ -12,7 +12,7 @@ PASSWORD = "correct horse 电池"
 
 async def store_account(database: Database, mobile: str, password: str = PASSWORD) -> int:
     """Store an account and return its id."""
-    passwords = BcryptPasswords(rounds=4, workers=1, max_wait=1, metrics=AuthMetrics(new_registry()))
+    passwords = PasswordHasher(rounds=4, workers=1, max_wait=1, metrics=AuthMetrics(new_registry()))
     hashed = await passwords.hash(password)
     passwords.close()
-    return await MysqlUsers(database).add(NewUser(mobile, hashed, None, None, now()))
+    return await UserRepository(database).add(NewUser(mobile, hashed, None, None, now()))

@@ -1,18 +1,65 @@
-"""The codes on a real Redis, each with budgets of its own: its secret names the keys."""
+"""Codes on the real Redis, each harness with quotas of its own: its secret names the keys."""
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from services.auth.codes.quota_settings import BudgetSettings
-from services.auth.codes.quotas import Budgets
-from services.auth.codes.repository import RedisCodes
-from services.auth.keyed_hash import CodeSecrets
-from shared.contracts.messages import Purpose
+from services.auth.codes.challenges import AltchaChallenges
+from services.auth.codes.generator import CodeGenerator
+from services.auth.codes.publisher import SendCodePublisher
+from services.auth.codes.quotas import Quotas
+from services.auth.codes.repository import CodeRepository
+from services.auth.codes.service import CodeService
+from services.auth.errors import SmsUnavailable
+from services.auth.keyed_hash import KeyedHash
+from services.auth.settings import QuotaSettings
+from shared.clock import Clock, now
+from shared.contracts.messages import Purpose, SendCode
 from shared.observability.metrics import AuthMetrics
+from shared.security.sealing import Sealer
 
 ADDRESS = "192.0.2.1"
+# Quotas and limits that no test reaches, by the names of their variables in lower case.
+UNLIMITED = {
+    "code_limit_number": "1000000/hour",
+    "code_limit_dial_code": "*=1000000/day",
+    "code_limit_spend": "1000000",
+    "code_challenge_address": "1000000/hour",
+    "code_challenge_network": "1000000/hour",
+    "code_challenge_prefix": "1000000/hour",
+    "code_challenge_global": "1000000/hour",
+    "code_challenge_conversion": "0",
+    "code_wrong_address": "1000000/hour",
+    "code_wrong_network": "1000000/hour",
+    "sign_in_limit_address": "1000000/hour",
+    "sign_in_limit_network": "1000000/hour",
+}
+
+
+class RecordingPublisher(SendCodePublisher):
+    """Keeps messages instead of publishing them; `down` makes it fail as with a broker that is down."""
+
+    def __init__(self, metrics: AuthMetrics) -> None:
+        super().__init__(["amqp://unused"], Sealer(["x" * 32]), metrics)
+        self.messages: list[SendCode] = []
+        self.down = False
+
+    async def publish(self, message: SendCode) -> None:
+        if self.down:
+            raise SmsUnavailable
+        self.messages.append(message)
+
+
+@dataclass(frozen=True)
+class CodeHarness:
+    """The codes, and the messages that would have been paid for."""
+
+    repository: CodeRepository
+    service: CodeService
+    publisher: RecordingPublisher
+    challenges: AltchaChallenges
 
 
 def make_codes(
@@ -21,29 +68,36 @@ def make_codes(
     *,
     ttl: int = 600,
     cooldown: int = 60,
-    code_secrets: CodeSecrets | None = None,
-    budgets: Mapping[str, str] | None = None,
-) -> RedisCodes:
-    """Return codes; `budgets` are settings by the names of their variables in lower case."""
-    return RedisCodes(
+    keyed_hash: KeyedHash | None = None,
+    quotas: Mapping[str, str] | None = None,
+    clock: Clock = now,
+) -> CodeHarness:
+    """Return codes; `quotas` are settings by the names of their variables in lower case."""
+    keyed_hash = keyed_hash or KeyedHash(secrets.token_hex(32))
+    repository = CodeRepository(
         redis,
-        code_secrets or CodeSecrets(secrets.token_hex(32), 6),
-        Budgets.of(BudgetSettings.model_validate(budgets or {})),
+        keyed_hash,
+        CodeGenerator(keyed_hash, 6),
+        Quotas.of(QuotaSettings.model_validate(quotas or {})),
         ttl=ttl,
         cooldown=cooldown,
         max_tries=5,
         metrics=metrics,
     )
+    challenges = AltchaChallenges(keyed_hash, cost=1, metrics=metrics)
+    publisher = RecordingPublisher(metrics)
+    service = CodeService(repository, challenges, publisher, ttl=ttl, cooldown=cooldown, clock=clock)
+    return CodeHarness(repository, service, publisher, challenges)
 
 
 async def issue(
-    codes: RedisCodes,
+    codes: CodeHarness,
     mobile: str,
     purpose: Purpose = "register",
     request: str | None = None,
     address: str = ADDRESS,
     solved: str | None = None,
 ) -> str:
-    """Ask for a code, each time in another request unless it is named."""
+    """Issue a code, each time in another request unless it is named."""
     request = request or secrets.token_hex(8)
-    return await codes.issue(mobile, purpose, request, address=address, solved=solved)
+    return await codes.repository.issue(mobile, purpose, request, address=address, solved=solved)

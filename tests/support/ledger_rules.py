@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from services.sms.delivery.models import Acceptance, Attempt, Claim, Doubt, Record, Standing, Trace
 from services.sms.provider.base import Ledger
-from tests.support.fakes import NOW
+from tests.support.clock import NOW
 
 LATER = NOW + timedelta(seconds=10)
 UNTRIED = Trace(0, NOW)

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from deploy.local.ports import free_port
 from deploy.local.redis import Redis as RedisServer
 from deploy.local.servers import Servers
-from services.auth.codes.publisher import RabbitSmsQueue
+from services.auth.codes.publisher import SendCodePublisher
 from services.auth.errors import SmsUnavailable
 from services.sms.delivery.repository import RedisLedger
 from shared.amqp.topology import (
@@ -52,7 +52,7 @@ class Pipeline:
     redis_server: RedisServer
     redis: Redis
     provider: Simulator
-    queue: RabbitSmsQueue
+    queue: SendCodePublisher
     folder: Path
     workers: list[Process] = field(default_factory=list)
     unconfirmed: list[SendCode] = field(default_factory=list)
@@ -213,8 +213,8 @@ async def running_pipeline(servers: Servers, folder: Path) -> AsyncIterator[Pipe
             await asyncio.to_thread(redis_server.stop)
 
 
-def new_queue(url: str) -> RabbitSmsQueue:
-    queue = RabbitSmsQueue([url], Sealer([MESSAGE_SECRET]), AuthMetrics(new_registry()))
+def new_queue(url: str) -> SendCodePublisher:
+    queue = SendCodePublisher([url], Sealer([MESSAGE_SECRET]), AuthMetrics(new_registry()))
     queue.link.start()
     return queue
 

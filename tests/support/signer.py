@@ -9,13 +9,13 @@ from pathlib import Path
 import aiohttp
 
 from services.auth.models import User
-from services.auth.tokens.issuer import JwtTokens
+from services.auth.tokens.issuer import AccessTokenIssuer
 from services.auth.tokens.key_ring import KeyPolicy, KeyRing
 from services.auth.tokens.signing_keys import Algorithm, create_key
 from shared.clock import now
 from shared.observability.metrics import AuthMetrics, new_registry
 from tests.support.client import Reply
-from tests.support.fakes import NOW
+from tests.support.clock import NOW
 from tests.support.gateway import Gateway
 
 RECENT, ALL = "/internal/ended-sessions/recent/", "/internal/ended-sessions/"
@@ -33,7 +33,7 @@ class Signer:
 
     def token(self, session_id: str = "s1", at: datetime | None = None, seconds: int = 60) -> str:
         at = at or now()
-        tokens = JwtTokens(self.keys, issuer="dialpass", audience="dialpass")
+        tokens = AccessTokenIssuer(self.keys, issuer="dialpass", audience="dialpass")
         return tokens.issue(USER, session_id, at, at + timedelta(seconds=seconds))
 
 

@@ -1,123 +1,88 @@
-"""The endpoints of one's own account."""
+"""`/register/`, `/me/` and `/me/mobile/`."""
 
-from services.auth.accounts import schemas
-from services.auth.accounts.deletion import delete_account
-from services.auth.accounts.mobile_change import change_mobile
-from services.auth.accounts.profile import change_profile
-from services.auth.http.handler import JsonHandler, Routes, counted
-from services.auth.passwords.password_change import change_password
-from services.auth.passwords.password_reset import reset_password
+from services.auth import errors
+from services.auth.accounts.schemas import (
+    DeletionRequest,
+    MobileRequest,
+    MobileResponse,
+    ProfileRequest,
+    ProfileResponse,
+    RegisterRequest,
+    RegisterResponse,
+)
+from services.auth.accounts.service import AccountService
+from services.auth.http.handler import JsonHandler, Routes
+from services.auth.http.operation import operation
+
+_TAG = "Account"
 
 
-class MeHandler(JsonHandler):
+class RegisterHandler(JsonHandler[AccountService]):
+    """`POST /register/`."""
+
+    @operation(
+        _TAG,
+        request=RegisterRequest,
+        problems=(errors.InvalidCode, errors.AlreadyRegistered, errors.TooManyAttempts, errors.Overloaded),
+        note="With a code of purpose `register`.",
+    )
+    async def handle_post(self) -> RegisterResponse:
+        """Create an account."""
+        body = self.body(RegisterRequest)
+        user_id = await self.service.register(
+            body.mobile, body.code, body.password, self.client, nickname=body.nickname, avatar=body.avatar
+        )
+        return RegisterResponse(id=user_id)
+
+
+class MeHandler(JsonHandler[AccountService]):
     """`/me/`."""
 
-    async def handle_get(self) -> schemas.ProfileResponse:
+    @operation(_TAG, signed_in=True)
+    async def handle_get(self) -> ProfileResponse:
         """Show the caller's account."""
-        caller = await self.caller()
-        return schemas.ProfileResponse.of(caller.user)
+        return ProfileResponse.of((await self.caller()).user)
 
-    async def handle_patch(self) -> schemas.ProfileResponse:
+    @operation(_TAG, request=ProfileRequest, signed_in=True, note="What is missing stays, null takes away.")
+    async def handle_patch(self) -> ProfileResponse:
         """Change nickname and avatar."""
         caller = await self.caller()
-        changes = self.body(schemas.ProfileRequest).changes
-        with counted(self.auth.metrics.account_changes, "profile"):
-            user = await change_profile(
-                caller,
-                changes,
-                self.client,
-                users=self.auth.users,
-                journal=self.auth.journal,
-                clock=self.auth.clock,
-            )
-        return schemas.ProfileResponse.of(user)
+        changes = self.body(ProfileRequest).changes
+        return ProfileResponse.of(await self.service.change_profile(caller, changes, self.client))
 
+    @operation(
+        _TAG,
+        request=DeletionRequest,
+        problems=(errors.InvalidCode, errors.TooManyAttempts),
+        signed_in=True,
+        note="With a code of purpose `delete`. Personal data is erased and the number is free again.",
+    )
     async def handle_delete(self) -> None:
         """Delete the account."""
         caller = await self.caller()
-        body = self.body(schemas.DeletionRequest)
-        with counted(self.auth.metrics.account_changes, "deletion"):
-            await delete_account(
-                caller,
-                body.code,
-                self.client,
-                codes=self.auth.codes,
-                users=self.auth.users,
-                sessions=self.auth.sessions,
-                journal=self.auth.journal,
-                clock=self.auth.clock,
-            )
+        await self.service.delete(caller, self.body(DeletionRequest).code, self.client)
 
 
-class MobileHandler(JsonHandler):
+class MobileHandler(JsonHandler[AccountService]):
     """`POST /me/mobile/`."""
 
-    async def handle_post(self) -> schemas.MobileResponse:
+    @operation(
+        _TAG,
+        request=MobileRequest,
+        problems=(errors.InvalidCode, errors.AlreadyRegistered, errors.TooManyAttempts),
+        signed_in=True,
+        note="With a code of purpose `change_mobile` that was sent to the new number.",
+    )
+    async def handle_post(self) -> MobileResponse:
         """Give the account another number."""
         caller = await self.caller()
-        body = self.body(schemas.MobileRequest)
-        with counted(self.auth.metrics.account_changes, "mobile"):
-            await change_mobile(
-                caller,
-                body.mobile,
-                body.code,
-                self.client,
-                codes=self.auth.codes,
-                users=self.auth.users,
-                journal=self.auth.journal,
-                clock=self.auth.clock,
-            )
-        return schemas.MobileResponse(mobile=body.mobile)
+        body = self.body(MobileRequest)
+        await self.service.change_mobile(caller, body.mobile, body.code, self.client)
+        return MobileResponse(mobile=body.mobile)
 
 
-class PasswordResetHandler(JsonHandler):
-    """`POST /password/reset/`."""
-
-    async def handle_post(self) -> schemas.EmptyResponse:
-        """Set a new password by a code."""
-        body = self.body(schemas.PasswordResetRequest)
-        with counted(self.auth.metrics.account_changes, "password_reset"):
-            await reset_password(
-                body.mobile,
-                body.code,
-                body.password,
-                self.client,
-                codes=self.auth.codes,
-                passwords=self.auth.passwords,
-                users=self.auth.users,
-                sessions=self.auth.sessions,
-                journal=self.auth.journal,
-                clock=self.auth.clock,
-            )
-        return schemas.EmptyResponse()
-
-
-class PasswordChangeHandler(JsonHandler):
-    """`POST /password/change/`."""
-
-    async def handle_post(self) -> schemas.EmptyResponse:
-        """Set a new password by the old one."""
-        caller = await self.caller()
-        body = self.body(schemas.PasswordChangeRequest)
-        with counted(self.auth.metrics.account_changes, "password_change"):
-            await change_password(
-                caller,
-                body.old_password,
-                body.password,
-                self.client,
-                guard=self.auth.sign_in_guard,
-                passwords=self.auth.passwords,
-                users=self.auth.users,
-                sessions=self.auth.sessions,
-                journal=self.auth.journal,
-                clock=self.auth.clock,
-            )
-        return schemas.EmptyResponse()
-
-
-ACCOUNT_ROUTES: Routes = [
+ROUTES: Routes = [
+    (r"/register/?", "/register/", RegisterHandler),
     (r"/me/?", "/me/", MeHandler),
     (r"/me/mobile/?", "/me/mobile/", MobileHandler),
-    (r"/password/reset/?", "/password/reset/", PasswordResetHandler),
-    (r"/password/change/?", "/password/change/", PasswordChangeHandler),
 ]

@@ -1,52 +1,54 @@
-"""The bodies of requests and answers about one's own account."""
+"""Bodies of the requests and answers about accounts."""
 
 from typing import Self
 
 from pydantic import BaseModel, Field
 
-from services.auth.http.schemas import Avatar, Mobile, NewPassword, Nickname, Request, Text_, Timestamp
+from services.auth.http.fields import Avatar, Mobile, NewPassword, Nickname, RequestBody, String, Timestamp
 from services.auth.models import ProfileMember, User
 
 
-class ProfileRequest(Request):
-    """`PATCH /me/`; what is missing stays, null takes away."""
+class ProfileRequest(RequestBody):
+    """`PATCH /me/`; missing members stay, null removes one."""
 
     nickname: Nickname | None = None
     avatar: Avatar | None = None
 
     @property
     def changes(self) -> dict[ProfileMember, str | None]:
-        """What is to be changed, and to what."""
+        """The new values of the members that the request contains."""
         given: dict[ProfileMember, str | None] = {"nickname": self.nickname, "avatar": self.avatar}
         return {member: value for member, value in given.items() if member in self.model_fields_set}
 
 
-class DeletionRequest(Request):
+class DeletionRequest(RequestBody):
     """`DELETE /me/`."""
 
-    code: Text_ = Field(repr=False)
+    code: String = Field(repr=False)
 
 
-class MobileRequest(Request):
+class MobileRequest(RequestBody):
     """`POST /me/mobile/`."""
 
     mobile: Mobile
-    code: Text_ = Field(repr=False)
+    code: String = Field(repr=False)
 
 
-class PasswordResetRequest(Request):
-    """`POST /password/reset/`."""
+class RegisterRequest(RequestBody):
+    """`POST /register/`."""
 
     mobile: Mobile
-    code: Text_ = Field(repr=False)
+    code: String
+    nickname: Nickname | None = None
+    avatar: Avatar | None = None
+    # Last, because its validator reads the ones before.
     password: NewPassword
 
 
-class PasswordChangeRequest(Request):
-    """`POST /password/change/`."""
+class RegisterResponse(BaseModel):
+    """The answer to `POST /register/`."""
 
-    old_password: Text_ = Field(repr=False)
-    password: NewPassword
+    id: int
 
 
 class ProfileResponse(BaseModel):
@@ -76,7 +78,3 @@ class MobileResponse(BaseModel):
     """The answer to `POST /me/mobile/`."""
 
     mobile: str
-
-
-class EmptyResponse(BaseModel):
-    """The answer where there is nothing to say: `{}`."""

@@ -9,16 +9,16 @@ from typing import Annotated
 
 import typer
 
-from services.auth.audit.trail import AuditRecord, MysqlAuditTrail
+from services.auth.audit.repository import AuditRecord, AuditRepository
 from services.auth.db.database import Database
-from services.auth.pseudonyms import Pseudonyms
+from services.auth.keyed_hash import KeyedHash
 from services.auth.settings import OperatorSettings
 from shared.clock import now
 from shared.errors import Unavailable
 
 _AGO = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-# Where nobody looks at a terminal, lines are as long as they have to be.
+# Output that goes into a file or a pipe is not wrapped.
 _PIPED_WIDTH = 240
 
 
@@ -63,8 +63,8 @@ async def _find(
 ) -> list[AuditRecord]:
     database = Database(settings.mysql_url.get_secret_value(), pool_size=1)
     try:
-        trail = MysqlAuditTrail(database, Pseudonyms(settings.code_secret.get_secret_value()))
-        return await trail.find(user_id=user, mobile=mobile, since=since, limit=limit)
+        audit = AuditRepository(database, KeyedHash(settings.code_secret.get_secret_value()), now)
+        return await audit.find(user_id=user, mobile=mobile, since=since, limit=limit)
     finally:
         await database.close()
 
@@ -74,7 +74,7 @@ def _as_json(record: AuditRecord) -> dict[str, object]:
 
 
 def _print(records: list[AuditRecord]) -> None:
-    # Imported here: the service itself need not carry it.
+    # Imported here, because the service does not need it.
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 

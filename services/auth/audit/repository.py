@@ -1,28 +1,57 @@
-"""The audit trail in MySQL: who did what from where; numbers masked and as pseudonyms, no secrets."""
+"""The audit trail in MySQL: who did what from where, with numbers masked and hashed."""
 
 import hashlib
 import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from services.auth.db.database import Database
-from services.auth.db.moments import naive
-from services.auth.db.tables import AuditRow
-from services.auth.models import AuditEntry
-from services.auth.pseudonyms import Pseudonyms
+from services.auth.db.tables import AuditRow, from_column, to_column
+from services.auth.errors import InvalidCode, WrongCredentials, WrongPassword
+from services.auth.keyed_hash import KeyedHash
+from services.auth.models import AuditEntry, Client
+from shared.clock import Clock
 from shared.phone import mask_mobile
 
 _FOLD_LENGTH = 32
 
 
-class MysqlAudit:
-    """Entries, each written in the transaction of the act that it tells of."""
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """A stored entry: its number is masked, or empty if the account has been erased."""
 
-    def __init__(self, database: Database, pseudonyms: Pseudonyms) -> None:
+    at: datetime
+    action: str
+    user_id: int | None
+    mobile: str
+    ip: str
+    user_agent: str
+    request_id: str
+    details: Mapping[str, Any]
+    times: int
+
+
+class AuditRepository:
+    """The entries, each written in the transaction of the change that it describes.
+
+    Args:
+        database: where the changes are made.
+        keyed_hash: hashes numbers, so that entries are found by number.
+        clock: returns the current time.
+    """
+
+    def __init__(self, database: Database, keyed_hash: KeyedHash, clock: Clock) -> None:
         self._database = database
-        self._pseudonyms = pseudonyms
+        self._hash = keyed_hash
+        self._clock = clock
 
-    async def record(self, entry: AuditEntry) -> None:
-        """Write an entry, or count one that repeats."""
-        at, mobile_key = naive(entry.at), self._pseudonyms.of(entry.mobile) if entry.mobile else ""
+    async def add(self, entry: AuditEntry) -> None:
+        """Write an entry, or increment the counter of an equal one if it repeats."""
+        at = to_column(entry.at)
+        mobile_key = self._hash.audit_mobile(entry.mobile) if entry.mobile else ""
         query = AuditRow.insert(
             at=at,
             action=entry.action,
@@ -45,17 +74,65 @@ class MysqlAudit:
             )
         await self._database.insert(query)
 
-    async def forget(self, user_id: int, mobile: str) -> None:
-        """Leave of a number nothing but its pseudonym: not even its masked form."""
-        for of_the_number in (
+    @asynccontextmanager
+    async def audit_failures(self, purpose: str, mobile: str, client: Client) -> AsyncIterator[None]:
+        """Write an entry if the block refuses a password or a code, whether or not there is an account.
+
+        Args:
+            purpose: what the proof was presented for: the purpose of the endpoint.
+            mobile: the number that it was presented for.
+            client: who presented it.
+        """
+        try:
+            yield
+        except (InvalidCode, WrongCredentials, WrongPassword):
+            details = {"for": purpose}
+            entry = AuditEntry("proof.refused", self._clock(), client, None, mobile, details, repeats=True)
+            await self._database.with_deadlock_retry(lambda: self.add(entry))
+            raise
+
+    async def erase_mobile(self, user_id: int, mobile: str) -> None:
+        """Erase the masked number from all entries of an account or number; its hash stays."""
+        for condition in (
             AuditRow.user_id == user_id,
-            AuditRow.mobile_key == self._pseudonyms.of(mobile),
+            AuditRow.mobile_key == self._hash.audit_mobile(mobile),
         ):
-            await self._database.update(AuditRow.update(mobile="").where(of_the_number))
+            await self._database.update(AuditRow.update(mobile="").where(condition))
+
+    async def find(
+        self, *, user_id: int | None, mobile: str | None, since: datetime | None, limit: int
+    ) -> list[AuditRecord]:
+        """Return the newest entries that match all given conditions, oldest first."""
+        query = AuditRow.select(
+            AuditRow.at,
+            AuditRow.action,
+            AuditRow.user_id,
+            AuditRow.mobile,
+            AuditRow.ip,
+            AuditRow.user_agent,
+            AuditRow.request_id,
+            AuditRow.details,
+            AuditRow.times,
+        )
+        if user_id is not None:
+            query = query.where(AuditRow.user_id == user_id)
+        if mobile is not None:
+            query = query.where(AuditRow.mobile_key == self._hash.audit_mobile(mobile))
+        if since is not None:
+            query = query.where(AuditRow.at >= to_column(since))
+        newest = query.order_by(AuditRow.at.desc(), AuditRow.id.desc()).limit(limit)
+        return [_record(row) for row in reversed(await self._database.select(newest))]
 
 
 def _fold(entry: AuditEntry, mobile_key: str) -> str:
-    """Return what entries have in common that are told as one."""
+    """Return the unique key of equal entries within an hour."""
     parts = (entry.action, *sorted(map(str, entry.details.items())), mobile_key, entry.client.ip)
     hour = f"{entry.at:%Y-%m-%dT%H}"
     return hashlib.sha256("\0".join((*parts, hour)).encode()).hexdigest()[:_FOLD_LENGTH]
+
+
+def _record(row: tuple[Any, ...]) -> AuditRecord:
+    at, action, user_id, mobile, ip, user_agent, request_id, details, times = row
+    return AuditRecord(
+        from_column(at), action, user_id, mobile, ip, user_agent, request_id, json.loads(details), times
+    )

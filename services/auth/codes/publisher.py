@@ -1,4 +1,4 @@
-"""The way to the SMS worker: confirmed, mandatory, persistent publishing to RabbitMQ."""
+"""Publishing send-code messages to the SMS worker: confirmed, mandatory, persistent."""
 
 import asyncio
 from typing import cast
@@ -18,31 +18,35 @@ from shared.observability.metrics import AuthMetrics
 from shared.observability.tracing import OFF, SpanKind, Tracer
 from shared.security.sealing import Sealer
 
-# Covers waiting for a reconnection, which the library's own timeout does not.
+# Includes waiting for a reconnection, which the library's own timeout does not.
 _PUBLISH_SECONDS = 2.0
 _RETRY_AFTER_SECONDS = 5
 
 log = structlog.get_logger()
 
 
-class RabbitSmsQueue:
-    """Publishes send-code messages, sealed; `link` keeps the connection and is the health check."""
+class SendCodePublisher:
+    """Publishes sealed send-code messages to RabbitMQ; `link` holds the connection and its health check."""
 
     def __init__(self, urls: list[str], sealer: Sealer, metrics: AuthMetrics, tracer: Tracer = OFF) -> None:
         self._sealer = sealer
         self.link = AmqpLink(urls, self._set_up, "dialpass-auth")
         self._metrics = metrics
         self._tracer = tracer
-        # Referenced, because a channel that nobody holds is closed by the garbage collector.
+        # Referenced, because the garbage collector closes channels without a reference.
         self._channel: AbstractChannel | None = None
 
     async def publish(self, message: SendCode) -> None:
-        """Hand a message over; returns once the broker has stored it."""
+        """Publish a message and return once the broker has stored it.
+
+        Raises:
+            SmsUnavailable: it was not stored, or its confirmation was lost.
+        """
         try:
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 try:
                     await self._publish(message)
-                except DeliveryError:  # certainly not stored, and perhaps only this channel's trouble
+                except DeliveryError:  # certainly not stored; a fault of this channel is repaired by then
                     await self._publish(message)
         except AMQP_FAILURES as error:
             self._metrics.dependency_failures.labels("rabbitmq").inc()
@@ -62,7 +66,7 @@ class RabbitSmsQueue:
         }
         span = self._tracer.span(SpanKind.PRODUCER, f"publish {SEND_CODE_QUEUE}", attributes)
         with span, self.link.publishing():
-            # Not by the exchange's own method: that lets a message wait until the one before is written.
+            # Not by the exchange's own method, in which a message waits until the one before is written.
             await channel.basic_publish(
                 encode_send_code(message, self._sealer),
                 exchange=SMS_EXCHANGE,

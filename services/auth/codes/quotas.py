@@ -1,4 +1,4 @@
-"""What asking for a code is charged to, and what happens where a budget is used up."""
+"""The quotas that a code is charged to, and what happens when one is used up."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -6,43 +6,43 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Self
 
-from services.auth.codes.quota_settings import BudgetSettings
-from services.auth.keyed_hash import CodeSecrets
+from services.auth.keyed_hash import KeyedHash
 from services.auth.limits import Limit, of_dial_code
 from services.auth.networks import canonical, network_of
+from services.auth.settings import QuotaSettings
 from shared.phone import dial_code
 
-_NEIGHBOURS_DIGITS = 4
+_SUBSCRIBER_DIGITS = 4
 # Prices count in ten-thousandths of a yuan, so that Redis adds whole numbers.
 _UNITS_PER_YUAN = 10_000
 
-# In the order in which they are looked at: those of _REFUSING first, the others ask for a challenge.
-_BUDGETS = ("number", "dial_code", "address", "network", "prefix", "global")
+# In the order in which they are checked: those of _REFUSING refuse, the others ask for a challenge.
+_QUOTAS = ("number", "dial_code", "address", "network", "prefix", "global")
 _REFUSING = frozenset({"number", "dial_code"})
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one request is charged to: Redis keys and their limits, as the issuing script takes them."""
+    """The Redis keys and limits that one request is charged to, as the issuing script takes them."""
 
     spend_key: str
     conversion_key: str
-    budget_keys: list[str]
+    quota_keys: list[str]
     limits: str
     price: int
 
 
 @dataclass(frozen=True, slots=True)
-class Budgets:
-    """The budgets, from the settings.
+class Quotas:
+    """The quotas, from the settings.
 
     Attributes:
         limits: by dial code, as the issuing script takes them.
-        prices: in units, by dial code.
-        spend: units that may be spent in 24 hours.
-        conversion: least part of a prefix's codes that has to be used.
-        volume: codes to a prefix before its conversion is looked at.
-        wrong: the limits of wrong codes, as the consuming script takes them.
+        prices: in ten-thousandths of a yuan, by dial code.
+        spend: spend cap of 24 hours, in ten-thousandths of a yuan.
+        conversion: the least share of a prefix's codes that has to be used.
+        volume: codes to a prefix before its conversion is checked.
+        wrong: the limits of wrong codes, as the redeeming script takes them.
     """
 
     limits: Mapping[str, str]
@@ -53,8 +53,8 @@ class Budgets:
     wrong: str
 
     @classmethod
-    def of(cls, settings: BudgetSettings) -> Self:
-        """Return the budgets that the settings state."""
+    def of(cls, settings: QuotaSettings) -> Self:
+        """Return the quotas of the settings."""
         return cls(
             limits={code: _limits(settings, limit) for code, limit in settings.code_limit_dial_code.items()},
             prices={code: _units(price) for code, price in settings.code_price.items()},
@@ -64,47 +64,47 @@ class Budgets:
             wrong=json.dumps([_pairs(settings.code_wrong_address), _pairs(settings.code_wrong_network)]),
         )
 
-    def charge(self, mobile: str, address: str, secrets: CodeSecrets) -> Charge:
-        """Return what a code to a number, asked for from an address, is charged to."""
+    def charge(self, mobile: str, address: str, keyed_hash: KeyedHash) -> Charge:
+        """Return the charge of a code to a number that an address asks for."""
         code = dial_code(mobile)
         subjects = {
             "number": mobile,
             "dial_code": code,
             "address": canonical(address),
             "network": network_of(address),
-            "prefix": _neighbours(mobile),
+            "prefix": _prefix(mobile),
             "global": "",
         }
         return Charge(
-            spend_key=_key("spend", secrets.pseudonym("spend", "")),
-            conversion_key=conversion_key(mobile, secrets),
-            budget_keys=[_key(name, secrets.pseudonym(name, subjects[name])) for name in _BUDGETS],
+            spend_key=_key("spend", keyed_hash.name("spend", "")),
+            conversion_key=conversion_key(mobile, keyed_hash),
+            quota_keys=[_key(name, keyed_hash.name(name, subjects[name])) for name in _QUOTAS],
             limits=of_dial_code(self.limits, code),
             price=of_dial_code(self.prices, code),
         )
 
 
-def conversion_key(mobile: str, secrets: CodeSecrets) -> str:
-    """Return the key under which it is counted how many codes to a number's neighbours get used."""
-    return _key("conversion", secrets.pseudonym("prefix", _neighbours(mobile)))
+def conversion_key(mobile: str, keyed_hash: KeyedHash) -> str:
+    """Return the key of the counters of a prefix: codes requested, and codes used."""
+    return _key("conversion", keyed_hash.name("prefix", _prefix(mobile)))
 
 
-def wrong_keys(address: str, secrets: CodeSecrets) -> list[str]:
-    """Return the keys under which wrong codes are counted: by address, and by network."""
+def wrong_keys(address: str, keyed_hash: KeyedHash) -> list[str]:
+    """Return the keys of the counters of wrong codes: of the address, and of its network."""
     subjects = {"address": canonical(address), "network": network_of(address)}
-    return [_key(f"wrong:{name}", secrets.pseudonym(name, subject)) for name, subject in subjects.items()]
+    return [_key(f"wrong:{name}", keyed_hash.name(name, subject)) for name, subject in subjects.items()]
 
 
-def _limits(settings: BudgetSettings, of_the_dial_code: Limit) -> str:
+def _limits(settings: QuotaSettings, dial_code_limit: Limit) -> str:
     limits = {
         "number": settings.code_limit_number,
-        "dial_code": [of_the_dial_code],
+        "dial_code": [dial_code_limit],
         "address": settings.code_challenge_address,
         "network": settings.code_challenge_network,
         "prefix": settings.code_challenge_prefix,
         "global": settings.code_challenge_global,
     }
-    return json.dumps([[name, name in _REFUSING, _pairs(limits[name])] for name in _BUDGETS])
+    return json.dumps([[name, name in _REFUSING, _pairs(limits[name])] for name in _QUOTAS])
 
 
 def _pairs(limits: Iterable[Limit]) -> list[list[int]]:
@@ -115,8 +115,8 @@ def _key(name: str, subject: str) -> str:
     return f"code:budget:{name}:{subject}"
 
 
-def _neighbours(mobile: str) -> str:
-    return mobile[:-_NEIGHBOURS_DIGITS]
+def _prefix(mobile: str) -> str:
+    return mobile[:-_SUBSCRIBER_DIGITS]
 
 
 def _units(yuan: Decimal) -> int:

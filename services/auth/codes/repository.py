@@ -1,136 +1,156 @@
-"""The codes in Redis: issued, verified and consumed by one atomic script each."""
+"""Codes in Redis, with their cooldowns, quotas and message states; issued and redeemed by one script each."""
 
 import math
-import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import NoReturn
 
 import structlog
 from redis.asyncio import Redis
 
-from services.auth.codes import scripts as code_scripts
+from services.auth.codes import scripts
 from services.auth.codes.challenges import CHALLENGE_SECONDS
-from services.auth.codes.quotas import Budgets, conversion_key, wrong_keys
-from services.auth.codes.redis_errors import redis_errors
-from services.auth.errors import AlreadyRegistered, InvalidCode, Suspicious, TooManyAttempts, TooManyCodes
-from services.auth.keyed_hash import CodeSecrets, new_nonce
-from services.auth.known_addresses import KNOWN_MS, known_key
+from services.auth.codes.generator import CodeGenerator, new_nonce
+from services.auth.codes.quotas import Quotas, conversion_key, wrong_keys
+from services.auth.errors import ChallengeNeeded, InvalidCode, TooManyAttempts, TooManyCodes
+from services.auth.keyed_hash import KeyedHash
+from services.auth.networks import TRUSTED_MS, trusted_address_key
+from shared.contracts.message_status import MessageStatus, MessageStatuses
 from shared.contracts.messages import Purpose
 from shared.errors import Unavailable
 from shared.observability.metrics import AuthMetrics
 from shared.phone import dial_code, network_prefix
+from shared.redis.client import REDIS_FAILURES
 from shared.redis.scripts import RedisScripts
 
-# Whatever budget is used up, the answer is the same, so that it tells nothing about the others.
+# The same for every quota, so that the answer tells nothing about the others.
 _REFUSED_SECONDS = 3600
 
 log = structlog.get_logger()
 
 
-class RedisCodes:
-    """The living codes, cooldowns and budgets; names of keys are pseudonyms, values hold no code.
+class CodeRepository:
+    """The valid codes, cooldowns and quotas; Redis holds neither a code nor a number.
+
+    Methods raise `Unavailable` where Redis does not answer: without it nothing is decided (fail closed).
 
     Args:
         redis: answers as bytes.
-        secrets_: derives codes, proofs and names.
-        budgets: what codes are charged to.
-        ttl: seconds that a code lives after it was last sent.
+        keyed_hash: hashes numbers and addresses in the names of keys.
+        generator: derives codes.
+        quotas: what codes are charged to.
+        ttl: seconds that a code is valid after it was last sent.
         cooldown: seconds between two codes to one number, whatever their purpose.
         max_tries: wrong tries after which a code is dead.
-        metrics: counts what becomes of codes.
+        metrics: counts codes by outcome.
     """
 
     def __init__(
         self,
         redis: Redis,
-        secrets_: CodeSecrets,
-        budgets: Budgets,
+        keyed_hash: KeyedHash,
+        generator: CodeGenerator,
+        quotas: Quotas,
         *,
         ttl: int,
         cooldown: int,
         max_tries: int,
         metrics: AuthMetrics,
     ) -> None:
-        self._secrets = secrets_
-        self._budgets = budgets
+        self._hash = keyed_hash
+        self._generator = generator
+        self._quotas = quotas
         self._ttl_ms = ttl * 1000
         self._cooldown_ms = cooldown * 1000
         self._max_tries = max_tries
         self._metrics = metrics
-        scripts = RedisScripts(redis)
-        self._issue = scripts.register(code_scripts.ISSUE)
-        self._release = scripts.register(code_scripts.RELEASE_COOLDOWN)
-        self._consume = scripts.register(code_scripts.CONSUME)
-        self._give_back = scripts.register(code_scripts.GIVE_BACK)
+        self._statuses = MessageStatuses(redis)
+        registry = RedisScripts(redis)
+        self._issue = registry.register(scripts.ISSUE)
+        self._release_cooldown = registry.register(scripts.RELEASE_COOLDOWN)
+        self._redeem = registry.register(scripts.REDEEM)
+        self._restore = registry.register(scripts.RESTORE)
 
     async def issue(
         self, mobile: str, purpose: Purpose, request: str, *, address: str, solved: str | None
     ) -> str:
-        """Charge the budgets, take the number's cooldown and return its code: the living one or a new one."""
+        """Charge the quotas, take the number's cooldown and return its code: the valid one or a new one.
+
+        Args:
+            mobile: canonical number.
+            purpose: what the code will be valid for.
+            request: id of the request, by which its cooldown can be released.
+            address: address of the client.
+            solved: name of the challenge that the client solved, or None.
+
+        Raises:
+            TooManyCodes: in the cooldown, or a quota is used up.
+            ChallengeNeeded: the risk rules ask for a challenge, and none was solved or it was used before.
+        """
         nonce = new_nonce()
-        code = self._secrets.code(mobile, purpose, nonce)
-        charge = self._budgets.charge(mobile, address, self._secrets)
+        code = self._generator.code(mobile, purpose, nonce)
+        charge = self._quotas.charge(mobile, address, self._hash)
         keys = [
             self._cooldown_key(mobile),
             self._code_key(mobile, purpose),
             charge.spend_key,
             charge.conversion_key,
             f"code:challenge:{solved}",
-            *charge.budget_keys,
+            *charge.quota_keys,
         ]
-        proof = self._secrets.proof(mobile, purpose, code)
+        proof = self._generator.proof(mobile, purpose, code)
         args: list[str | int | float] = [
-            request, self._cooldown_ms, nonce, proof, self._ttl_ms, charge.price, self._budgets.spend,
-            self._budgets.conversion, self._budgets.volume, int(solved is not None),
+            request, self._cooldown_ms, nonce, proof, self._ttl_ms, charge.price, self._quotas.spend,
+            self._quotas.conversion, self._quotas.volume, int(solved is not None),
             CHALLENGE_SECONDS * 1000, charge.limits,
         ]  # fmt: skip
-        with redis_errors(self._metrics):
+        with self._translated_errors():
             outcome, *details = await self._issue(keys, args)
         if outcome != b"issued":
             self._metrics.codes.labels(purpose, "refused").inc()
             self._refuse(outcome.decode(), *details)
-        living, challenged = details
+        valid, challenged = details
         self._count("requested", mobile, purpose)
         if challenged == b"1":
             self._metrics.challenges.labels("solved").inc()
-        return code if living.decode() == nonce else self._secrets.code(mobile, purpose, living.decode())
-
-    def _refuse(self, outcome: str, detail: bytes | int = b"") -> NoReturn:
-        """Raise what a request ends with that was charged nothing."""
-        if outcome == "replayed":
-            self._metrics.challenges.labels("replayed").inc()
-            raise Suspicious
-        if isinstance(detail, int):
-            self._metrics.code_refusals.labels("cooldown").inc()
-            raise TooManyCodes(retry_after=math.ceil(detail / 1000))
-        self._metrics.code_refusals.labels(detail.decode()).inc()
-        if outcome == "risky":
-            raise Suspicious
-        raise TooManyCodes(retry_after=_REFUSED_SECONDS)
-
-    def _count(self, outcome: str, mobile: str, purpose: Purpose) -> None:
-        self._metrics.codes.labels(purpose, outcome).inc()
-        self._metrics.conversion.labels(dial_code(mobile), network_prefix(mobile), outcome).inc()
+        return code if valid.decode() == nonce else self._generator.code(mobile, purpose, valid.decode())
 
     async def release_cooldown(self, mobile: str, request: str) -> None:
-        """Give back the cooldown that `request` took."""
-        try:
-            with redis_errors(self._metrics):
-                await self._release([self._cooldown_key(mobile)], [request])
-        except Unavailable:
-            log.warning("cooldown_not_released")  # it ends by itself
+        """Release the cooldown that a request took, because its message was not sent.
 
-    @asynccontextmanager
-    async def consuming(self, mobile: str, purpose: Purpose, code: str, address: str) -> AsyncIterator[None]:
-        """Verify and consume a code atomically for the length of a block."""
-        keys = [self._code_key(mobile, purpose), conversion_key(mobile, self._secrets)]
-        attempt = secrets.token_hex(8)
-        proof = self._secrets.proof(mobile, purpose, code)
-        origin = [known_key(mobile, address, self._secrets), *wrong_keys(address, self._secrets)]
-        args: list[str | int] = [attempt, proof, self._max_tries, KNOWN_MS, self._budgets.wrong]
-        with redis_errors(self._metrics):
-            outcome, *details = await self._consume([*keys, *origin], args)
+        Never raises: it runs after another failure, and the cooldown ends by itself.
+        """
+        try:
+            with self._translated_errors():
+                await self._release_cooldown([self._cooldown_key(mobile)], [request])
+        except Unavailable:
+            log.warning("cooldown_not_released")
+
+    async def redeem(self, mobile: str, purpose: Purpose, code: str, *, address: str, attempt: str) -> None:
+        """Verify and consume a code, atomically.
+
+        Args:
+            mobile: canonical number.
+            purpose: what the code has to be valid for.
+            code: the code that the client presents.
+            address: address of the client, which the account trusts from then on.
+            attempt: id of this attempt, by which `restore` recognises it.
+
+        Raises:
+            InvalidCode: the code is wrong; one of its tries is counted.
+            TooManyAttempts: too many wrong codes from the address or its network.
+        """
+        keys = [
+            self._code_key(mobile, purpose),
+            conversion_key(mobile, self._hash),
+            trusted_address_key(mobile, address, self._hash),
+            *wrong_keys(address, self._hash),
+        ]
+        proof = self._generator.proof(mobile, purpose, code)
+        args: list[str | int] = [attempt, proof, self._max_tries, TRUSTED_MS, self._quotas.wrong]
+        with self._translated_errors():
+            outcome, *details = await self._redeem(keys, args)
         if details:
             self._metrics.throttled.labels("code", details[1].decode()).inc()
             raise TooManyAttempts(retry_after=math.ceil(details[0] / 1000))
@@ -138,23 +158,61 @@ class RedisCodes:
             self._metrics.codes.labels(purpose, "wrong").inc()
             raise InvalidCode
         self._count("verified", mobile, purpose)
+
+    async def restore(self, mobile: str, purpose: Purpose, attempt: str) -> None:
+        """Make the code that an attempt has redeemed valid again.
+
+        Never raises: it runs after another failure, and the user can ask for another code.
+        """
+        keys = [self._code_key(mobile, purpose), conversion_key(mobile, self._hash)]
+        try:
+            with self._translated_errors():
+                await self._restore(keys, [attempt])
+        except Unavailable:
+            log.warning("code_not_given_back")
+
+    async def record_queued(self, message_id: str, at: datetime) -> None:
+        """Write the first state of a message."""
+        with self._translated_errors():
+            await self._statuses.put(message_id, MessageStatus("queued", at))
+
+    async def record_unsent(self, message_id: str, at: datetime) -> None:
+        """Mark a message that the broker did not confirm as failed, unless the worker has begun with it."""
+        with self._translated_errors():
+            await self._statuses.abandon(message_id, at)
+
+    async def message_status(self, message_id: str) -> MessageStatus | None:
+        """Return the state of a message, or None if the id is unknown."""
+        with self._translated_errors():
+            return await self._statuses.get(message_id)
+
+    def _refuse(self, outcome: str, detail: bytes | int = b"") -> NoReturn:
+        if outcome == "replayed":
+            self._metrics.challenges.labels("replayed").inc()
+            raise ChallengeNeeded
+        if isinstance(detail, int):
+            self._metrics.code_refusals.labels("cooldown").inc()
+            raise TooManyCodes(retry_after=math.ceil(detail / 1000))
+        self._metrics.code_refusals.labels(detail.decode()).inc()
+        if outcome == "risky":
+            raise ChallengeNeeded
+        raise TooManyCodes(retry_after=_REFUSED_SECONDS)
+
+    def _count(self, outcome: str, mobile: str, purpose: Purpose) -> None:
+        self._metrics.codes.labels(purpose, outcome).inc()
+        self._metrics.conversion.labels(dial_code(mobile), network_prefix(mobile), outcome).inc()
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
-        except (InvalidCode, AlreadyRegistered):
-            raise  # the code has served: it led to this answer
-        except BaseException:
-            await self._return(keys, attempt)
-            raise
-
-    async def _return(self, keys: list[str], attempt: str) -> None:
-        try:
-            with redis_errors(self._metrics):
-                await self._give_back(keys, [attempt])
-        except Unavailable:
-            log.warning("code_not_given_back")  # the user asks for another one
+        except REDIS_FAILURES as error:
+            self._metrics.dependency_failures.labels("redis").inc()
+            log.warning("redis_failed", error=type(error).__name__)
+            raise Unavailable from error
 
     def _cooldown_key(self, mobile: str) -> str:
-        return f"code:{self._secrets.key(mobile)}:cooldown"
+        return f"code:{self._hash.mobile(mobile)}:cooldown"
 
     def _code_key(self, mobile: str, purpose: Purpose) -> str:
-        return f"code:{self._secrets.key(mobile)}:{purpose}"
+        return f"code:{self._hash.mobile(mobile)}:{purpose}"

@@ -1,110 +1,144 @@
-"""Asking for a code, and asking what became of it."""
+"""One-time codes: requesting one, redeeming it, and the state of its message."""
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from services.auth.errors import ChallengeRequired, Suspicious
+from services.auth.codes.challenges import AltchaChallenges
+from services.auth.codes.publisher import SendCodePublisher
+from services.auth.codes.repository import CodeRepository
+from services.auth.errors import AlreadyRegistered, ChallengeNeeded, ChallengeRequired, InvalidCode
 from services.auth.models import Client, CodeRequested
-from services.auth.ports import Challenges, Codes, SmsQueue, Statuses
 from shared.clock import Clock
 from shared.contracts.message_status import MessageStatus
 from shared.contracts.messages import Channel, Purpose, SendCode
 from shared.errors import NotFound, Unavailable
 
 
-@dataclass(frozen=True, slots=True)
-class CodePolicy:
-    """Lifetimes in seconds."""
+class CodeService:
+    """Sends codes and redeems them.
 
-    ttl: int
-    cooldown: int
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a client asks for; validated.
-
-    Attributes:
-        mobile: canonical number.
-        purpose: what the code is to be good for.
-        challenge: what the client solved, if anything.
-        channel: a text, or a call that reads the code out.
+    Args:
+        codes: the codes in Redis.
+        challenges: creates and checks proof-of-work challenges.
+        publisher: hands messages to the SMS worker.
+        ttl: seconds that a code is valid.
+        cooldown: seconds between two codes to one number.
+        clock: returns the current time.
     """
 
-    mobile: str
-    purpose: Purpose
-    challenge: str | None = None
-    channel: Channel = "sms"
+    def __init__(
+        self,
+        codes: CodeRepository,
+        challenges: AltchaChallenges,
+        publisher: SendCodePublisher,
+        *,
+        ttl: int,
+        cooldown: int,
+        clock: Clock,
+    ) -> None:
+        self._codes = codes
+        self._challenges = challenges
+        self._publisher = publisher
+        self._ttl = ttl
+        self._cooldown = cooldown
+        self._clock = clock
 
+    async def request(
+        self,
+        mobile: str,
+        purpose: Purpose,
+        client: Client,
+        *,
+        channel: Channel = "sms",
+        challenge: str | None = None,
+    ) -> CodeRequested:
+        """Issue a code for a number and publish it to the SMS worker.
 
-async def request_code(
-    asked: Asked,
-    client: Client,
-    *,
-    codes: Codes,
-    challenges: Challenges,
-    statuses: Statuses,
-    queue: SmsQueue,
-    policy: CodePolicy,
-    clock: Clock,
-) -> CodeRequested:
-    """Make a code for a number and hand it to the SMS worker.
+        Never reads the accounts, so the answer cannot depend on whether the number has one.
 
-    Never looks at the accounts, so the answer cannot tell whether the number has one.
+        Args:
+            mobile: canonical number.
+            purpose: what the code will be valid for.
+            client: who asks.
+            channel: a text message, or a call that reads the code out.
+            challenge: the solution of a challenge, as ALTCHA's widget returns it.
 
-    Raises:
-        TooManyCodes: inside the cooldown, or a budget is used up.
-        ChallengeRequired: the risk rules want a challenge solved first.
-        SmsUnavailable: the broker did not store the message; no cooldown is taken.
-        Unavailable: Redis is down.
-    """
-    message_id = secrets.token_hex(16)
-    code = await _issue(asked, client, message_id, codes, challenges)
-    now = clock()
-    message = SendCode(
-        message_id=message_id,
-        mobile=asked.mobile,
-        code=code,
-        purpose=asked.purpose,
-        channel=asked.channel,
-        created_at=now,
-        expires_at=now + timedelta(seconds=policy.ttl),
-    )
-    try:
-        # Before publishing: the worker may be done before a later write gets there.
-        await statuses.put(message_id, MessageStatus("queued", now))
-        await queue.publish(message)
-    except BaseException as error:
-        await codes.release_cooldown(asked.mobile, message_id)
-        if isinstance(error, Unavailable):
-            await _mark_unsent(statuses, message_id, clock)
-        raise
-    return CodeRequested(message_id, policy.ttl, policy.cooldown)
+        Raises:
+            TooManyCodes: in the cooldown, or a quota is used up.
+            ChallengeRequired: the risk rules ask for a challenge.
+            SmsUnavailable: the broker did not store the message; the cooldown is released.
+            Unavailable: Redis is down.
+        """
+        message_id = secrets.token_hex(16)
+        code = await self._issue(mobile, purpose, client, message_id, challenge)
+        now = self._clock()
+        message = SendCode(
+            message_id=message_id,
+            mobile=mobile,
+            code=code,
+            purpose=purpose,
+            channel=channel,
+            created_at=now,
+            expires_at=now + timedelta(seconds=self._ttl),
+        )
+        try:
+            # Before publishing: the worker may have sent it before a later write arrives.
+            await self._codes.record_queued(message_id, now)
+            await self._publisher.publish(message)
+        except BaseException as error:
+            await self._codes.release_cooldown(mobile, message_id)
+            if isinstance(error, Unavailable):
+                await self._record_unsent(message_id)
+            raise
+        return CodeRequested(message_id, self._ttl, self._cooldown)
 
+    async def status(self, message_id: str) -> MessageStatus:
+        """Return the state of a message.
 
-async def _issue(asked: Asked, client: Client, request: str, codes: Codes, challenges: Challenges) -> str:
-    solved = await challenges.solved(asked.challenge, asked.mobile)
-    try:
-        return await codes.issue(asked.mobile, asked.purpose, request, address=client.ip, solved=solved)
-    except Suspicious as suspicion:
-        raise ChallengeRequired(challenges.make(asked.mobile)) from suspicion
+        Raises:
+            NotFound: there is no such message, or it is older than a day.
+            Unavailable: Redis is down.
+        """
+        status = await self._codes.message_status(message_id)
+        if status is None:
+            raise NotFound
+        return status
 
+    @asynccontextmanager
+    async def redeem(self, mobile: str, purpose: Purpose, code: str, address: str) -> AsyncIterator[None]:
+        """Redeem a code for the block; of concurrent uses exactly one enters it.
 
-async def _mark_unsent(statuses: Statuses, message_id: str, clock: Clock) -> None:
-    try:
-        await statuses.abandon(message_id, clock())
-    except Unavailable:
-        return  # nobody knows the id: the client got an error instead of it
+        The code stays used if the block succeeds or raises `InvalidCode` or `AlreadyRegistered`, the
+        answers that it led to. After any other failure it is valid again.
 
+        Raises:
+            InvalidCode: on entering; one of the code's tries is counted.
+            TooManyAttempts: on entering, after too many wrong codes from the address.
+            Unavailable: on entering; Redis is down.
+        """
+        attempt = secrets.token_hex(8)
+        await self._codes.redeem(mobile, purpose, code, address=address, attempt=attempt)
+        try:
+            yield
+        except (InvalidCode, AlreadyRegistered):
+            raise
+        except BaseException:
+            await self._codes.restore(mobile, purpose, attempt)
+            raise
 
-async def message_status(message_id: str, *, statuses: Statuses) -> MessageStatus:
-    """Return the state of a message.
+    async def _issue(
+        self, mobile: str, purpose: Purpose, client: Client, request: str, challenge: str | None
+    ) -> str:
+        solved = await self._challenges.solved(challenge, mobile)
+        try:
+            return await self._codes.issue(mobile, purpose, request, address=client.ip, solved=solved)
+        except ChallengeNeeded as needed:
+            raise ChallengeRequired(self._challenges.make(mobile)) from needed
 
-    Raises:
-        NotFound: no such message, or it is older than a day.
-    """
-    status = await statuses.get(message_id)
-    if status is None:
-        raise NotFound
-    return status
+    async def _record_unsent(self, message_id: str) -> None:
+        try:
+            await self._codes.record_unsent(message_id, self._clock())
+        except Unavailable:
+            return  # the client got an error and never learns the id

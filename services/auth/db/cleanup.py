@@ -1,4 +1,4 @@
-"""Removing what has run out: sessions, ended sessions whose tokens are all gone, old audit entries."""
+"""Removing expired rows: sessions, ended sessions without valid tokens, old audit entries."""
 
 import asyncio
 import random
@@ -7,37 +7,49 @@ from datetime import timedelta
 import structlog
 
 from services.auth.db.database import Database
-from services.auth.db.moments import naive
-from services.auth.db.tables import AuditRow, EndedSessionRow, SessionRow
+from services.auth.db.tables import AuditRow, EndedSessionRow, SessionRow, to_column
 from shared.clock import Clock
 from shared.errors import Unavailable
 
 _PAUSE_SECONDS = 60.0
-# Small enough to hold no lock for long; the next round takes the next ones.
+# Small enough not to hold locks for long; the next round removes more.
 _BATCH = 1000
-# Nobody asks for an ended session that long after its last token.
-_KEPT_SECONDS = 3600
+# Gateways do not ask for an ended session that long after its last token has expired.
+_ENDED_KEPT_SECONDS = 3600
 
 log = structlog.get_logger()
 
 
-async def keep_house(database: Database, clock: Clock, audit_kept: timedelta) -> None:
-    """Tidy up for ever; several replicas may do it at once."""
-    while True:
-        await asyncio.sleep(_PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the replicas
-        try:
-            removed = await tidy_up(database, clock, audit_kept)
-        except Unavailable:
-            continue  # the next round finds the same rows
-        if removed:
-            log.info("expired_rows_removed", rows=removed)
+class Cleanup:
+    """Removes expired rows in batches; several replicas may do it at once.
 
+    Args:
+        database: holds the rows.
+        audit_retention: how long audit entries are kept.
+        clock: returns the current time.
+    """
 
-async def tidy_up(database: Database, clock: Clock, audit_kept: timedelta) -> int:
-    """Remove a batch of each and return how many rows there were."""
-    now = clock()
-    over = SessionRow.delete().where(SessionRow.expires_at < naive(now)).limit(_BATCH)
-    forgotten_at = naive(now - timedelta(seconds=_KEPT_SECONDS))
-    forgotten = EndedSessionRow.delete().where(EndedSessionRow.expires_at < forgotten_at).limit(_BATCH)
-    told = AuditRow.delete().where(AuditRow.at < naive(now - audit_kept)).limit(_BATCH)
-    return sum([await database.update(query) for query in (over, forgotten, told)])
+    def __init__(self, database: Database, audit_retention: timedelta, clock: Clock) -> None:
+        self._database = database
+        self._audit_retention = audit_retention
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Remove expired rows about once a minute until cancelled."""
+        while True:
+            await asyncio.sleep(_PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the replicas
+            try:
+                removed = await self.remove_expired()
+            except Unavailable:
+                continue  # the next round finds the same rows
+            if removed:
+                log.info("expired_rows_removed", rows=removed)
+
+    async def remove_expired(self) -> int:
+        """Remove a batch of each kind and return the number of rows."""
+        now = self._clock()
+        sessions = SessionRow.delete().where(SessionRow.expires_at < to_column(now)).limit(_BATCH)
+        ended_before = to_column(now - timedelta(seconds=_ENDED_KEPT_SECONDS))
+        ended = EndedSessionRow.delete().where(EndedSessionRow.expires_at < ended_before).limit(_BATCH)
+        audit = AuditRow.delete().where(AuditRow.at < to_column(now - self._audit_retention)).limit(_BATCH)
+        return sum([await self._database.update(query) for query in (sessions, ended, audit)])

@@ -1,11 +1,11 @@
 """The connection to MySQL or MariaDB: pool, session settings, transactions, time limits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import peewee
 from peewee_async import MySQLDatabase
@@ -13,8 +13,9 @@ from peewee_async.databases import FetchResults, fetchall, fetchone
 from peewee_async.transactions import Transaction
 from peewee_async.utils import CursorProtocol
 
-from services.auth.db.errors import DRIVER_ERRORS, ConnectionLost, ReadOnly, translated
-from services.auth.db.pool import NodesPool
+from services.auth.db.errors import DRIVER_ERRORS, ConnectionLost, ReadOnly, translate_errors
+from services.auth.db.pool import FailoverPool
+from services.auth.errors import TransactionConflict
 from shared import mysql_url
 from shared.errors import Unavailable
 
@@ -23,31 +24,34 @@ _QUERY_SECONDS = 2.5
 _TRANSACTION_SECONDS = 3.5
 _ROLLBACK_SECONDS = 1.0
 _RECYCLE_SECONDS = 600
-# Below the statement's time limit, so that waiting for a lock ends as that and not as a lost connection.
+# Below the time limit of a statement, so that a wait for a lock ends as that and not as a lost connection.
 _LOCK_WAIT_SECONDS = 1
 
-# Locks belong to a server, which may hold the databases of several installations.
+# Named locks belong to the server, which may hold the databases of several installations.
 LOCK_NAME = "CONCAT(%s, '.', MD5(DATABASE()))"
-# A connection that nobody uses for longer, because its process has vanished, is closed by the server.
-_EXCLUSIVE_IDLE_SECONDS = 10
+# The server closes a connection that is idle for longer, because its process has vanished.
+_NAMED_LOCK_IDLE_SECONDS = 10
+
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
-class _Open:
-    """A transaction that is open, and what to do once it is committed."""
+class _OpenTransaction:
+    """An open transaction, and the actions to run once it is committed."""
 
     task: asyncio.Task[Any] | None
     on_commit: list[Callable[[], None]] = field(default_factory=list)
 
 
-# A task that is started inside a transaction inherits the value without being its task.
-_open: ContextVar[_Open | None] = ContextVar("open_transaction", default=None)
+# A task that is started inside a transaction inherits this value, although it is not its task.
+_open: ContextVar[_OpenTransaction | None] = ContextVar("open_transaction", default=None)
 
 
 def session_parameters() -> dict[str, Any]:
-    """Return the driver's arguments that every connection is made with.
+    """Return the driver's arguments for every connection.
 
-    The drivers' own defaults are utf8mb3 and no strict mode, which cut too long values silently.
+    The drivers' defaults are utf8mb3 and no strict mode, which truncates long values silently.
     """
     return {
         "charset": "utf8mb4",
@@ -59,20 +63,24 @@ def session_parameters() -> dict[str, Any]:
 
 
 class _Servers(MySQLDatabase):  # type: ignore[misc]
-    """peewee-async's database on a pool that knows several servers."""
+    """peewee-async's database on a pool of several servers."""
 
-    pool_backend_cls = NodesPool
+    pool_backend_cls = FailoverPool
 
 
 class Database:
-    """A pool of connections on which statements and transactions run, each within a time limit.
+    """A pool of connections that runs statements and transactions, each with a time limit.
 
-    peewee builds the SQL, once per statement and not per request; peewee-async runs it. Where the
-    address names several servers, the pool is on one that takes writes, and moves on when that goes
-    away or is demoted.
+    peewee builds the SQL, once per statement and not per request; peewee-async runs it. If the address
+    names several servers, the pool connects to one that takes writes, and to another one when that is
+    gone or demoted.
 
-    Every method that reaches the server raises `shared.errors.Unavailable` where the server is down,
-    hangs, or all connections are taken for too long.
+    Every method that reaches the server raises `shared.errors.Unavailable` if the server is down, hangs,
+    or has no free connection in time.
+
+    Args:
+        url: `mysql://user:password@host:port/name`, with several hosts separated by commas.
+        pool_size: maximum number of connections.
     """
 
     def __init__(self, url: str, pool_size: int) -> None:
@@ -94,59 +102,76 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """Commit what the block writes as one, or nothing of it where it raises.
+        """Run the block in a transaction: committed as a whole, or rolled back if the block raises.
 
-        Only SQL belongs into the block, and no second task: its statements share one connection. Inside
-        an open transaction the block becomes part of that.
+        The block contains only SQL and starts no tasks: its statements share one connection. Inside an
+        open transaction, the block becomes part of it.
 
         Raises:
-            LostRace: a deadlock, or a lock that was waited for too long; a second try makes sense.
-            Unavailable: also where the connection broke during the commit, which may have happened.
+            TransactionConflict: a deadlock, or a lock that was waited for too long; a retry makes sense.
+            Unavailable: also if the connection broke during the commit, which may have happened.
         """
         if _transaction():
             yield
             return
-        async with self._moving_on(), translated(_TRANSACTION_SECONDS), self._db.aio_connection():
+        async with (
+            self._leave_read_only_server(),
+            translate_errors(_TRANSACTION_SECONDS),
+            self._db.aio_connection(),
+        ):
             transaction = await self._db.aio_begin()
-            opened = _Open(asyncio.current_task())
+            opened = _OpenTransaction(asyncio.current_task())
             mark = _open.set(opened)
             try:
                 yield
             except Exception:
                 await _roll_back(transaction)
                 raise
-            # Where the task is cancelled, the pool closes the connection and the server rolls back:
-            # nothing waits for a server that may be the reason.
+            # If the task is cancelled, the pool closes the connection and the server rolls back: no
+            # waiting for a server that may be the reason.
             finally:
                 _open.reset(mark)
             await transaction.commit()
         for action in opened.on_commit:
             action()
 
+    async def with_deadlock_retry(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Run `work` in a transaction, and once more if it lost to a concurrent one.
+
+        Raises:
+            TransactionConflict: it lost twice; nothing was changed.
+        """
+        try:
+            async with self.transaction():
+                return await work()
+        except TransactionConflict:
+            async with self.transaction():
+                return await work()
+
     def on_commit(self, action: Callable[[], None]) -> None:
-        """Run an action once the current transaction is committed; at once where none is open."""
+        """Run an action once the current transaction is committed, or at once if none is open."""
         if opened := _transaction():
             opened.on_commit.append(action)
         else:
             action()
 
     @asynccontextmanager
-    async def exclusive(self, lock: str, seconds: float) -> AsyncIterator[bool]:
-        """Hold a connection for the block and, where it is free in time, a lock of the server.
+    async def named_lock(self, lock: str, seconds: float) -> AsyncIterator[bool]:
+        """Hold a connection for the block and, if it is free in time, a named lock of the server.
 
-        The lock goes with the connection; a statement in the block then fails.
+        The lock is lost with the connection; statements in the block then fail.
 
         Args:
-            lock: the lock's name, known to all processes on the database that want it.
-            seconds: how long to wait for it, less than a statement's time limit.
+            lock: name of the lock, shared by all processes on the database.
+            seconds: how long to wait for it, less than the time limit of a statement.
 
         Yields:
-            whether the lock was had.
+            whether the lock was acquired.
         """
         async with AsyncExitStack() as stack:
-            async with translated(_QUERY_SECONDS):
+            async with translate_errors(_QUERY_SECONDS):
                 await stack.enter_async_context(self._db.aio_connection())
-            await self.fetch_one(f"SET SESSION wait_timeout = {_EXCLUSIVE_IDLE_SECONDS}", ())
+            await self.fetch_one(f"SET SESSION wait_timeout = {_NAMED_LOCK_IDLE_SECONDS}", ())
             taken = await self.fetch_one(f"SELECT GET_LOCK({LOCK_NAME}, %s)", (lock, seconds)) == (1,)
             try:
                 yield taken
@@ -156,16 +181,16 @@ class Database:
                         await self.fetch_one(f"SELECT RELEASE_LOCK({LOCK_NAME})", (lock,))
 
     async def fetch_one(self, sql: str, values: Sequence[object]) -> tuple[Any, ...] | None:
-        """Run a SELECT and return its first row; tried twice where an idle connection had died."""
+        """Run a SELECT and return its first row or None; repeated once if an idle connection had died."""
         row: tuple[Any, ...] | None = await self._read(sql, values, fetchone)
         return row
 
     async def fetch_all(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        """Run a SELECT and return its rows; tried twice where an idle connection had died."""
+        """Run a SELECT and return its rows; repeated once if an idle connection had died."""
         return list(await self._read(sql, values, fetchall))
 
     async def select(self, query: peewee.Select) -> list[tuple[Any, ...]]:
-        """Run a SELECT that is built for this call and return its rows, as `fetch_all` does."""
+        """Run a SELECT that was built for this call and return its rows, as `fetch_all` does."""
         sql, values = self._db.get_sql_context().sql(query).query()
         return await self.fetch_all(sql, values)
 
@@ -178,7 +203,7 @@ class Database:
         return await self._change(query, _last_row_id)
 
     async def update(self, query: peewee.Update | peewee.Delete) -> int:
-        """Run an UPDATE or a DELETE and return the number of rows that it changed."""
+        """Run an UPDATE or a DELETE and return the number of changed rows."""
         return await self._change(query, _row_count)
 
     async def check(self) -> None:
@@ -190,7 +215,7 @@ class Database:
         await self._db.aio_close()
 
     @asynccontextmanager
-    async def _moving_on(self) -> AsyncIterator[None]:
+    async def _leave_read_only_server(self) -> AsyncIterator[None]:
         try:
             yield
         except ReadOnly:
@@ -211,15 +236,16 @@ class Database:
 
     async def _run(self, sql: str, values: Sequence[object], result: FetchResults) -> Any:  # noqa: ANN401
         _transaction()
-        async with self._moving_on(), translated(_QUERY_SECONDS):
+        async with self._leave_read_only_server(), translate_errors(_QUERY_SECONDS):
             return await self._db.aio_execute_sql(sql, values, fetch_results=result)
 
 
-def _transaction() -> _Open | None:
-    """Return the transaction that this task has open.
+def _transaction() -> _OpenTransaction | None:
+    """Return the open transaction of this task, or None.
 
     Raises:
-        RuntimeError: another task has one open, which started this one: both would use one connection.
+        RuntimeError: the open transaction is that of the task that started this one: both would use one
+            connection.
     """
     opened = _open.get()
     if opened and opened.task is not asyncio.current_task():
@@ -228,7 +254,7 @@ def _transaction() -> _Open | None:
 
 
 async def _roll_back(transaction: Transaction) -> None:
-    # Where it fails, the connection is broken, and the server rolls back without being told.
+    # If it fails, the connection is broken and the server rolls back by itself.
     with suppress(*DRIVER_ERRORS):
         async with asyncio.timeout(_ROLLBACK_SECONDS):
             await transaction.rollback()

@@ -1,4 +1,4 @@
-"""The database drivers' errors as the rest of the service sees them."""
+"""Translation of the database drivers' errors."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,12 +8,12 @@ import peewee
 import pymysql
 import structlog
 
-from services.auth.errors import LostRace
+from services.auth.errors import TransactionConflict
 from shared.errors import Unavailable
 
 _DUPLICATE_KEY = 1062
 _LOST_CONNECTION = frozenset({2006, 2013})
-_LOST_RACE = frozenset({1205, 1213})  # lock wait timeout, deadlock
+_CONFLICT = frozenset({1205, 1213})  # lock wait timeout, deadlock
 _READ_ONLY = frozenset({1290, 1836})  # the option --read-only, read-only mode
 
 # Errors reach us both wrapped by peewee and raw.
@@ -34,19 +34,26 @@ class DuplicateKey(Exception):
 
 
 class ConnectionLost(Unavailable):
-    """The connection broke before the statement's answer."""
+    """The connection broke before the answer to a statement."""
 
 
 class ReadOnly(Unavailable):
-    """The server takes no writes (any more): another one has taken over."""
+    """The server takes no writes, because another one has taken over."""
 
 
 @asynccontextmanager
-async def translated(seconds: float) -> AsyncIterator[None]:
-    """Bound the block in time and turn the drivers' errors into ours.
+async def translate_errors(seconds: float) -> AsyncIterator[None]:
+    """Limit the block to `seconds` and translate the drivers' errors.
 
-    A statement that is cancelled surfaces as pymysql's InterfaceError, because aiomysql closes the
-    connection; the cancellation is restored where it was not this time limit's.
+    A cancelled statement surfaces as pymysql's InterfaceError, because aiomysql closes the connection;
+    unless it was this time limit that cancelled it, the cancellation is raised again.
+
+    Raises:
+        DuplicateKey: a row with the same unique key exists.
+        TransactionConflict: a deadlock, or a lock that was waited for too long.
+        ReadOnly: the server takes no writes.
+        ConnectionLost: the connection broke before the answer.
+        Unavailable: any other failure of the server or the connection.
     """
     task = asyncio.current_task()
     cancellations = task.cancelling() if task else 0
@@ -66,8 +73,8 @@ async def translated(seconds: float) -> AsyncIterator[None]:
 def _failure(error: Exception) -> Unavailable:
     code = error.args[0] if error.args else None
     log.warning("database_failed", error=type(error).__name__, code=code)
-    if code in _LOST_RACE:
-        return LostRace()
+    if code in _CONFLICT:
+        return TransactionConflict()
     if code in _READ_ONLY:
         return ReadOnly()
     return ConnectionLost() if code in _LOST_CONNECTION else Unavailable()

@@ -1,4 +1,4 @@
-"""Bringing the database's tables up to date; a command and a job, never part of a service's start."""
+"""Schema migrations: a command and a Kubernetes job, never part of the start of a service."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,13 +19,13 @@ _FOLDER = Path(__file__).parents[1] / "migrations"
 
 
 class MigrationFailed(Exception):
-    """The database could not be reached or did not let the migration happen."""
+    """The database could not be reached or refused the migration."""
 
 
 def migrate(url: str) -> list[str]:
-    """Apply every migration that the database does not have yet and return their names.
+    """Apply all pending migrations and return their names.
 
-    Several jobs may run at once: they take turns by a lock of the server.
+    Several jobs may run at once: a named lock of the server lets them take turns.
 
     Raises:
         MigrationFailed: the server cannot be reached, or another job held the lock for too long.
@@ -34,19 +34,19 @@ def migrate(url: str) -> list[str]:
 
 
 def wait_until_migrated(url: str, seconds: float) -> None:
-    """Return as soon as the database has every migration of this version; it applies none.
+    """Wait until the database has all migrations of this version; apply none.
 
     Raises:
-        MigrationFailed: it did not have them within `seconds`; the message says what was missing.
+        MigrationFailed: some were still missing after `seconds`; the message names them.
     """
     deadline = time.monotonic() + seconds
-    while problem := _what_is_missing(url):
+    while problem := _problem(url):
         if time.monotonic() > deadline:
             raise MigrationFailed(problem)
         time.sleep(_POLL_SECONDS)
 
 
-def _what_is_missing(url: str) -> str | None:
+def _problem(url: str) -> str | None:
     try:
         pending = _on_primary(url, lambda database: list(_router(database).diff))
     except MigrationFailed as failure:
@@ -85,7 +85,7 @@ def _takes_writes(database: Any) -> bool:  # noqa: ANN401 - peewee is untyped
 
 
 def _run(database: Any) -> list[str]:  # noqa: ANN401
-    with _one_at_a_time(database):
+    with _migration_lock(database):
         return list(_router(database).run())
 
 
@@ -94,7 +94,7 @@ def _router(database: Any) -> Any:  # noqa: ANN401
 
 
 @contextmanager
-def _one_at_a_time(database: Any) -> Iterator[None]:  # noqa: ANN401 - peewee is untyped
+def _migration_lock(database: Any) -> Iterator[None]:  # noqa: ANN401 - peewee is untyped
     taken = database.execute_sql(f"SELECT GET_LOCK({LOCK_NAME}, %s)", (_LOCK, _LOCK_SECONDS)).fetchone()
     if taken != (1,):
         raise MigrationFailed("another migration is running")

@@ -1,4 +1,4 @@
-"""The pool of connections to MySQL or MariaDB, on whichever of its servers takes writes."""
+"""The pool of connections to the MySQL or MariaDB server that takes writes."""
 
 import asyncio
 from collections import deque
@@ -13,11 +13,11 @@ from peewee_async.utils import ConnectionProtocol
 _CANNOT_CONNECT = 2003
 
 
-class NodesPool(AioMysqlPoolBackend):  # type: ignore[misc]
-    """Connections to one server at a time; another one is looked for where that fails or is demoted.
+class FailoverPool(AioMysqlPoolBackend):  # type: ignore[misc]
+    """Connections to one server at a time, and to another one when that fails or is demoted.
 
-    Who has waited longest gets the next connection. aiomysql gives it to whoever asks first after it
-    was released, so that under load some wait until their time is up.
+    Waiting callers get connections in their order. aiomysql gives a released connection to the next
+    caller, so that under load some wait until their time limit.
 
     Args:
         database: the database's name.
@@ -28,13 +28,13 @@ class NodesPool(AioMysqlPoolBackend):  # type: ignore[misc]
     def __init__(self, *, database: str, nodes: Sequence[tuple[str, int]], **options: Any) -> None:  # noqa: ANN401
         super().__init__(database=database, **options)
         self._nodes = deque(nodes)
-        self._turns = asyncio.Semaphore(self.connect_params["maxsize"])
+        self._slots = asyncio.Semaphore(self.connect_params["maxsize"])
 
     async def create(self) -> None:
-        """Make a pool on the first server that takes writes.
+        """Create a pool on the first server that takes writes.
 
         Raises:
-            pymysql.err.OperationalError: none does; the next call begins with another one.
+            pymysql.err.OperationalError: none does; the next call starts with another one.
         """
         for _ in range(len(self._nodes)):
             pool = await self._connect(*self._nodes[0])
@@ -45,7 +45,7 @@ class NodesPool(AioMysqlPoolBackend):  # type: ignore[misc]
         raise pymysql.err.OperationalError(_CANNOT_CONNECT, "no server takes writes")
 
     async def _connect(self, host: str, port: int) -> Any:  # noqa: ANN401 - aiomysql is untyped
-        """Return a pool on a server, or None where another one may be better."""
+        """Return a pool on a server, or None if it is unusable and there are others."""
         options = {**self.connect_params, "host": host, "port": port, "db": self.database}
         try:
             pool = await aiomysql.create_pool(**options)
@@ -60,12 +60,12 @@ class NodesPool(AioMysqlPoolBackend):  # type: ignore[misc]
         return None
 
     async def acquire(self) -> ConnectionProtocol:
-        """Return a connection; where the server cannot be reached, the next call looks for another."""
-        await self._turns.acquire()
+        """Return a connection; if the server cannot be reached, the next call tries another one."""
+        await self._slots.acquire()
         try:
             return await self._acquire()
         except BaseException:
-            self._turns.release()
+            self._slots.release()
             raise
 
     async def _acquire(self) -> ConnectionProtocol:
@@ -78,20 +78,20 @@ class NodesPool(AioMysqlPoolBackend):  # type: ignore[misc]
             raise
 
     async def release(self, conn: ConnectionProtocol) -> None:
-        """Give a connection back; one of a server that was left meanwhile is closed."""
-        self._turns.release()
-        if self.pool is not None and conn in self.pool._used:  # noqa: SLF001 - there is no public question
+        """Return a connection to the pool; one to a server that was left meanwhile is closed."""
+        self._slots.release()
+        if self.pool is not None and conn in self.pool._used:  # noqa: SLF001 - there is no public method
             await super().release(conn)
         else:
             conn.close()
 
     def leave(self) -> None:
-        """Let go of the current server where there are others; what is under way there may finish."""
+        """Leave the current server if there are others; statements in progress there may finish."""
         if self.pool is None or len(self._nodes) == 1:
             return
         left, self.pool = self.pool, None
         left.close()
-        while left._free:  # noqa: SLF001 - waiting for the pool to close would be for those in use, too
+        while left._free:  # noqa: SLF001 - wait_closed() would wait for those in use, too
             left._free.popleft().close()  # noqa: SLF001
 
 

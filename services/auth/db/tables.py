@@ -1,6 +1,21 @@
-"""The tables, as peewee models. They know no database: `services.auth.db.database` runs the SQL."""
+"""The tables, as peewee models without a database: `services.auth.db.database` runs the SQL.
+
+DATETIME columns hold UTC without a zone.
+"""
+
+from datetime import UTC, datetime
 
 import peewee
+
+
+def to_column(moment: datetime) -> datetime:
+    """Return a time as a DATETIME column holds it."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def from_column(moment: datetime) -> datetime:
+    """Return the time of a DATETIME column, in UTC."""
+    return moment.replace(tzinfo=UTC)
 
 
 class UserRow(peewee.Model):

@@ -1,4 +1,4 @@
-"""Reading a JSON body: everything that can be wrong with it, in words for its sender."""
+"""Parsing JSON bodies, with a message for everything that can be wrong."""
 
 import json
 from typing import Any, TypeVar
@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from services.auth.http import messages as texts
+from services.auth import i18n
 from shared.errors import NON_FIELD, InvalidRequest, UnsupportedMediaType
 from shared.i18n import Text
 
@@ -14,13 +14,13 @@ _LONGEST_NAME = 64
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
-# What pydantic finds, as we say it; `ctx` of the finding fills the placeholders.
+# Messages by pydantic's error type; the error's `ctx` fills the placeholders.
 _MESSAGES = {
-    "missing": texts.REQUIRED,
-    "string_type": texts.NOT_A_STRING,
-    "string_too_short": texts.TOO_SHORT,
-    "string_too_long": texts.TOO_LONG,
-    "literal_error": texts.NOT_A_CHOICE,
+    "missing": i18n.REQUIRED,
+    "string_type": i18n.NOT_A_STRING,
+    "string_too_short": i18n.TOO_SHORT,
+    "string_too_long": i18n.TOO_LONG,
+    "literal_error": i18n.NOT_A_CHOICE,
 }
 
 
@@ -31,10 +31,10 @@ class _DuplicateMembers(ValueError):
 
 
 def check_content_type(header: str) -> None:
-    """Accept JSON in UTF-8, and a missing header, which the origin's client may send.
+    """Accept JSON in UTF-8, and a missing header, as from the origin's client.
 
     Raises:
-        UnsupportedMediaType: the header names something else.
+        UnsupportedMediaType: the header names another media type or charset.
     """
     media_type, _, parameters = header.partition(";")
     if media_type.strip().lower() not in {"", "application/json"}:
@@ -49,11 +49,11 @@ def parse(body: bytes, model: type[_Model], context: object) -> _Model:
 
     Args:
         body: the request's body, JSON in UTF-8.
-        model: what it has to fit.
-        context: what the model's validators need to know, such as allowed regions.
+        model: the model that validates it.
+        context: pydantic's validation context.
 
     Raises:
-        InvalidRequest: naming every offending member with what is accepted.
+        InvalidRequest: names every offending member and what is accepted.
     """
     document = _load_object(body)
     try:
@@ -66,13 +66,13 @@ def _load_object(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
     except _DuplicateMembers as error:
-        raise InvalidRequest({name: [texts.DUPLICATE] for name in error.names}) from None
+        raise InvalidRequest({name: [i18n.DUPLICATE] for name in error.names}) from None
     except RecursionError:
-        raise InvalidRequest({NON_FIELD: [texts.TOO_DEEP]}) from None
+        raise InvalidRequest({NON_FIELD: [i18n.TOO_DEEP]}) from None
     except ValueError:  # UnicodeDecodeError and JSONDecodeError among them
-        raise InvalidRequest({NON_FIELD: [texts.NOT_JSON]}) from None
+        raise InvalidRequest({NON_FIELD: [i18n.NOT_JSON]}) from None
     if not isinstance(document, dict):
-        raise InvalidRequest({NON_FIELD: [texts.NOT_AN_OBJECT]})
+        raise InvalidRequest({NON_FIELD: [i18n.NOT_AN_OBJECT]})
     return document
 
 
@@ -86,7 +86,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _printable(name: str) -> bool:
-    """Whether a member's name may be repeated in an answer: no lone surrogates, no long text."""
+    """Return whether a member's name may be repeated in an answer."""
     return name.isprintable() and len(name) <= _LONGEST_NAME
 
 
@@ -107,4 +107,4 @@ def _message(problem: ErrorDetails) -> Text:
     details = problem.get("ctx", {})
     if isinstance(text := details.get("text"), Text):
         return text
-    return _MESSAGES.get(problem["type"], texts.MALFORMED).fill(**details)
+    return _MESSAGES.get(problem["type"], i18n.MALFORMED).fill(**details)

@@ -1,4 +1,4 @@
-"""The way to whoever listens: confirmed, persistent publishing to the topic exchange `auth.events`."""
+"""Publishing domain events to the topic exchange `auth.events`, confirmed and persistent."""
 
 import asyncio
 
@@ -17,28 +17,32 @@ _PUBLISH_SECONDS = 5.0
 log = structlog.get_logger()
 
 
-class RabbitEvents:
-    """Publishes events; `link` keeps a connection of its own up.
+class EventPublisher:
+    """Publishes events over a connection of its own, `link`.
 
-    The broker confirms an event once every queue that is bound for it has stored it. One that no queue
-    is bound for is confirmed as well and gone: who is not there yet has missed nothing.
+    The broker confirms an event once every queue that is bound to it has stored it. An event without a
+    bound queue is confirmed and dropped: nobody has subscribed to it.
     """
 
     def __init__(self, urls: list[str], metrics: AuthMetrics) -> None:
         self.link = AmqpLink(urls, self._set_up, "dialpass-auth-events")
         self._metrics = metrics
-        # Referenced, because a channel that nobody holds is closed by the garbage collector.
+        # Referenced, because the garbage collector closes channels without a reference.
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
 
     async def publish(self, event: StoredEvent) -> None:
-        """Return once the broker has the event in every queue that is bound for it."""
+        """Publish an event and return once every queue that is bound to it has stored it.
+
+        Raises:
+            Unavailable: it was not stored, or its confirmation was lost.
+        """
         try:
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 await self._publish(event)
         except AMQP_FAILURES as error:
             if isinstance(error, TimeoutError) and self.link.up:
-                # A channel that was opened while a quorum queue elected its leader may wait for ever.
+                # A channel that was opened while a quorum queue elected its leader may never answer.
                 self.link.reset()
             self._metrics.dependency_failures.labels("rabbitmq").inc()
             log.warning("event_not_published", event_id=event.event_id, error=type(error).__name__)

@@ -1,65 +1,50 @@
-"""The relay: takes events from the outbox to the broker, one replica at a time."""
+"""The relay: publishes the events of the outbox, one replica at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 from operator import attrgetter
-from typing import Protocol
 
 import structlog
 
-from services.auth.outbox.repository import Backlog, StoredEvent
+from services.auth.outbox.publisher import EventPublisher
+from services.auth.outbox.repository import OutboxRepository, StoredEvent
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.observability.metrics import AuthMetrics
 
 _BATCH = 200
-# Events written by other replicas are found by looking, those of this one wake the relay.
+# Events of other replicas are found by polling; those of this one wake the relay.
 _POLL_SECONDS = 0.25
-# After a failure the turn is given up: another replica may reach the broker.
+# After a failure the leadership is released: another replica may reach the broker.
 _PAUSE_SECONDS = 0.5
 _MEASURE_SECONDS = 5.0
 
 log = structlog.get_logger()
 
 
-class Outbox(Protocol):
-    """Where committed events wait; every method may raise `Unavailable`."""
-
-    def turn(self) -> AbstractAsyncContextManager[bool]:
-        """Become the one process that publishes; yields whether it worked."""
-
-    async def next(self, limit: int) -> list[StoredEvent]:
-        """Return the oldest events."""
-
-    async def remove(self, ids: Sequence[int]) -> None:
-        """Forget events that are published."""
-
-    async def backlog(self) -> Backlog:
-        """Return how much waits."""
-
-
-class EventPublisher(Protocol):
-    """The broker's exchange."""
-
-    async def publish(self, event: StoredEvent) -> None:
-        """Return once the broker has the event in every queue that is bound for it.
-
-        Raises:
-            Unavailable: it has not, or nobody knows.
-        """
-
-
 class Relay:
-    """Publishes every committed event at least once, each user's in their order.
+    """Publishes every committed event at least once, those of each user in order.
 
-    What could not be published stays and is tried again without end, so that a broker that is down
-    delays events and loses none. Copies happen where a process dies between publishing and forgetting.
+    An event that could not be published stays and is tried again, so that a broker that is down delays
+    events and loses none. An event is published twice if a process dies before removing it.
+
+    Args:
+        outbox: on a connection of its own, so that requests and events do not wait for each other.
+        watched: the outbox on the connections of the requests, for the gauges.
+        publisher: publishes to the broker.
+        clock: returns the current time.
+        metrics: counts events and shows the backlog.
     """
 
     def __init__(
-        self, outbox: Outbox, watched: Outbox, publisher: EventPublisher, clock: Clock, metrics: AuthMetrics
+        self,
+        outbox: OutboxRepository,
+        watched: OutboxRepository,
+        publisher: EventPublisher,
+        clock: Clock,
+        metrics: AuthMetrics,
     ) -> None:
         self._outbox = outbox
         self._watched = watched
@@ -69,21 +54,21 @@ class Relay:
         self._written = asyncio.Event()
 
     def wake(self) -> None:
-        """Look into the outbox now: an event has been committed."""
+        """Check the outbox now, because an event has been committed."""
         self._written.set()
 
     async def run(self) -> None:
         """Relay until cancelled."""
         while True:
-            async with _going_on(_PAUSE_SECONDS), self._outbox.turn() as mine:
-                while mine:
+            async with _survive_failures(_PAUSE_SECONDS), self._outbox.try_acquire_leader() as leader:
+                while leader:
                     await self.relay_all()
                     await self._wait()
 
     async def measure(self) -> None:
-        """Keep the gauges of what waits up to date until cancelled; every replica does."""
+        """Update the gauges of the backlog until cancelled, in every replica."""
         while True:
-            async with _going_on(0):
+            async with _survive_failures(0):
                 backlog = await self._watched.backlog()
                 age = (self._clock() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
                 self._metrics.outbox_depth.set(backlog.depth)
@@ -91,7 +76,7 @@ class Relay:
             await asyncio.sleep(_MEASURE_SECONDS)
 
     async def relay_all(self) -> None:
-        """Publish and forget until the outbox is empty.
+        """Publish and remove events until the outbox is empty.
 
         Raises:
             Unavailable: the database failed, or some event could not be published.
@@ -104,7 +89,7 @@ class Relay:
                 raise Unavailable
 
     async def _publish(self, events: list[StoredEvent]) -> list[int]:
-        """Publish users side by side and each user's events one after the other; returns what worked."""
+        """Publish each user's events in order, users concurrently, and return the ids that worked."""
         by_user = groupby(sorted(events, key=attrgetter("user_id")), key=attrgetter("user_id"))
         done = await asyncio.gather(*(self._publish_in_order(list(of_user)) for _, of_user in by_user))
         return [event_id for ids in done for event_id in ids]
@@ -129,8 +114,8 @@ class Relay:
 
 
 @asynccontextmanager
-async def _going_on(pause: float) -> AsyncIterator[None]:
-    """Pause after a failure of the block instead of ending with it, whatever it was."""
+async def _survive_failures(pause: float) -> AsyncIterator[None]:
+    """Log any failure of the block and pause instead of raising it."""
     try:
         yield
     except Unavailable:

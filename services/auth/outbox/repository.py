@@ -1,19 +1,21 @@
-"""The outbox's reading end: events that are committed and still to be published."""
+"""The outbox in MySQL: events that are committed and still to be published."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from services.auth.db.database import Database
-from services.auth.db.moments import aware
-from services.auth.db.tables import OutboxRow
+from services.auth.db.tables import OutboxRow, from_column, to_column
+from shared.contracts.events import DomainEvent
 
 _LOCK = "dialpass.outbox"
-_TURN_SECONDS = 1.0
+_LEADER_WAIT_SECONDS = 1.0
 # Counting more than this would cost more than the exact number is worth.
-_COUNTED = 100_000
+_MAX_COUNT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +32,25 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
-    """What waits: how many events (at most 100,000 are counted), and since when."""
+class OutboxBacklog:
+    """The events that wait: how many (counted up to 100,000), and the time of the oldest."""
 
     depth: int
     oldest: datetime | None
 
 
-class MysqlOutbox:
-    """Events in the order in which their transactions wrote them.
+class OutboxRepository:
+    """Events, in the order in which their transactions wrote them.
 
     Args:
-        database: best one of its own with a single connection, which a turn holds all the time.
+        database: where the changes are made; for the relay one of its own with a single connection,
+            which a leader holds all the time.
+        on_added: called after the commit of a transaction that added an event.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, on_added: Callable[[], None] = lambda: None) -> None:
         self._database = database
+        self._on_added = on_added
         columns = (
             OutboxRow.id,
             OutboxRow.user_id,
@@ -57,11 +62,28 @@ class MysqlOutbox:
         )
         self._next = database.compile(OutboxRow.select(*columns).order_by(OutboxRow.id).limit(1))
 
+    async def add(self, event: DomainEvent) -> None:
+        """Add an event in the current transaction: it is published if that commits, and only then.
+
+        Events of one user get ascending ids if the transaction holds the lock of the user's row.
+        """
+        await self._database.insert(
+            OutboxRow.insert(
+                user_id=event.user_id,
+                event_id=event.event_id,
+                type=event.TYPE,
+                body=event.model_dump_json(),
+                request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+                created_at=to_column(event.occurred_at),
+            )
+        )
+        self._database.on_commit(self._on_added)
+
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[bool]:
-        """Wait a second to be the one process that publishes; yields whether it is."""
-        async with self._database.exclusive(_LOCK, _TURN_SECONDS) as mine:
-            yield mine
+    async def try_acquire_leader(self) -> AsyncIterator[bool]:
+        """Try for a second to become the one process that publishes; yields whether it did."""
+        async with self._database.named_lock(_LOCK, _LEADER_WAIT_SECONDS) as acquired:
+            yield acquired
 
     async def next(self, limit: int) -> list[StoredEvent]:
         """Return the oldest events."""
@@ -69,20 +91,20 @@ class MysqlOutbox:
         return [_event(row) for row in rows]
 
     async def remove(self, ids: Sequence[int]) -> None:
-        """Forget events that are published."""
+        """Remove published events."""
         await self._database.update(OutboxRow.delete().where(OutboxRow.id.in_(ids)))
 
-    async def backlog(self) -> Backlog:
-        """Return how much waits."""
+    async def backlog(self) -> OutboxBacklog:
+        """Return the number of events that wait, and the time of the oldest."""
         row = await self._database.fetch_one(
             "SELECT COUNT(*), MIN(created_at) "
             "FROM (SELECT created_at FROM outbox ORDER BY id LIMIT %s) waiting",
-            (_COUNTED,),
+            (_MAX_COUNT,),
         )
         depth, oldest = row or (0, None)
-        return Backlog(depth, oldest and aware(oldest))
+        return OutboxBacklog(depth, oldest and from_column(oldest))
 
 
 def _event(row: tuple[Any, ...]) -> StoredEvent:
     row_id, user_id, event_id, event_type, body, request_id, created_at = row
-    return StoredEvent(row_id, user_id, event_id, event_type, body, request_id, aware(created_at))
+    return StoredEvent(row_id, user_id, event_id, event_type, body, request_id, from_column(created_at))

@@ -1,4 +1,4 @@
-"""The list of common passwords that are refused (NIST SP 800-63B §3.1.1.2), from zxcvbn."""
+"""The common passwords that are refused (NIST SP 800-63B §3.1.1.2), from zxcvbn's list."""
 
 import runpy
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ def load_common_passwords() -> frozenset[str]:
 
 
 def _frequency_list() -> list[str]:
-    """Return the library's list without importing the library, which would cost 12 MB for good."""
+    """Return the library's list without importing the library, which would cost 12 MB of memory."""
     package = find_spec("zxcvbn")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("zxcvbn")

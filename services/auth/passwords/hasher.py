@@ -1,4 +1,4 @@
-"""bcrypt off the event loop, with a bounded queue; the only place that knows its 72 bytes."""
+"""Password hashing by bcrypt, in threads and with a bounded queue."""
 
 import asyncio
 import base64
@@ -19,26 +19,25 @@ import bcrypt
 from services.auth.errors import Overloaded
 from shared.observability.metrics import AuthMetrics
 
-# Separates our digests from plain SHA-384 ones, so that leaked lists of those cannot be tried
-# against our hashes ("password shucking", OWASP Password Storage Cheat Sheet).
+# Separates our digests from plain SHA-384 ones, so that leaked lists of those cannot be tried against
+# our hashes ("password shucking", OWASP Password Storage Cheat Sheet).
 _DOMAIN = b"dialpass/password/v1"
-# The threads give way to the event loop's: a sign-in takes as long as it takes, everything else
-# should not notice.
+# The threads run at a lower priority than the event loop, so that sign-ins do not slow down other requests.
 _THREAD_NICENESS = 10
 
 _Result = TypeVar("_Result")
 
 
-class BcryptPasswords:
-    """Hashes and verifies passwords in threads of its own, which bcrypt leaves free of the GIL.
+class PasswordHasher:
+    """Hashes and verifies passwords in its own threads; bcrypt releases the GIL.
 
     Args:
         rounds: bcrypt's cost.
-        workers: number of threads; more than cores only makes everybody wait.
-        max_wait: seconds that a computation may wait; what would wait longer is refused.
+        workers: number of threads, at most the number of cores.
+        max_wait: seconds that a computation may wait; one that would wait longer is refused.
         metrics: counts computations and refusals.
 
-    Construction computes one hash, which stands in for unknown users and shows how long one takes.
+    The constructor computes one hash, which stands in for unknown users and measures the time of one.
     """
 
     def __init__(self, *, rounds: int, workers: int, max_wait: float, metrics: AuthMetrics) -> None:
@@ -50,25 +49,33 @@ class BcryptPasswords:
         self._capacity = workers + math.ceil(workers * max_wait / seconds)
         self._retry_after = math.ceil(max_wait)
         self._pending = 0
-        self._executor = ThreadPoolExecutor(workers, "bcrypt", initializer=_give_way)
+        self._executor = ThreadPoolExecutor(workers, "bcrypt", initializer=_lower_priority)
 
     async def hash(self, password: str) -> str:
-        """Return a hash to store."""
+        """Return the hash to store.
+
+        Raises:
+            Overloaded: too many computations are queued.
+        """
         return await self._run(lambda: self._compute_hash(password))
 
     def outdated(self, hashed: str) -> bool:
-        """Tell whether a hash was made with other parameters than today's."""
+        """Return whether a hash was made with other parameters than the current ones."""
         return not hashed.startswith(f"$2b${self._rounds:02d}$")
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Tell whether the password belongs to the hash; takes as long where there is none."""
+        """Return whether the password matches the hash; takes the same time without a hash.
+
+        Raises:
+            Overloaded: too many computations are queued.
+        """
         known = hashed is not None
         against = (hashed or self._dummy).encode()
         matches = await self._run(lambda: bcrypt.checkpw(_digest(password), against))
         return matches and known
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Stop the threads and drop queued computations."""
         self._executor.shutdown(cancel_futures=True)
 
     async def _run(self, compute: Callable[[], _Result]) -> _Result:
@@ -78,7 +85,7 @@ class BcryptPasswords:
         self._track(+1)
         context = contextvars.copy_context()  # run_in_executor does not carry it over
         work = self._executor.submit(context.run, compute)
-        # Counted until the thread is done with it, even where the request has gone before.
+        # Counted until the thread has finished, even if the request was cancelled before.
         loop = asyncio.get_running_loop()
         work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._track, -1))
         result = await asyncio.wrap_future(work)
@@ -94,14 +101,14 @@ class BcryptPasswords:
 
 
 def _digest(password: str) -> bytes:
-    """Return 64 bytes without NUL that all of the password goes into.
+    """Return 64 bytes without NUL, since bcrypt reads 72 bytes; all of the password counts.
 
-    NFC first (RFC 8265 §4.2.2): keyboards differ in how they compose the same character.
+    NFC first (RFC 8265 §4.2.2), because keyboards differ in how they compose the same character.
     """
     normalized = unicodedata.normalize("NFC", password).encode()
     return base64.b64encode(hmac.digest(_DOMAIN, normalized, "sha384"))
 
 
-def _give_way() -> None:
-    # On Linux this is the thread's own niceness, not the process's.
+def _lower_priority() -> None:
+    # On Linux this sets the niceness of the thread, not of the process.
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _THREAD_NICENESS)

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.auth.db.database import Database
-from services.auth.db.moments import aware, naive
-from services.auth.db.tables import EndedSessionRow, SessionRow
+from services.auth.db.tables import EndedSessionRow, SessionRow, from_column, to_column
 from services.auth.models import Client, Session
-from services.auth.ports import Events
+from services.auth.outbox.repository import OutboxRepository
 from shared.contracts.events import EndReason, SessionEnded
 
 _COLUMNS = (
@@ -28,16 +27,16 @@ _COLUMNS = (
 )
 
 
-class MysqlSessions:
-    """One row per sign-in; of the refresh token only the SHA-256.
+class SessionRepository:
+    """One row per session; of its refresh token only the SHA-256.
 
-    Ending a session removes its row and adds one to the list of ended sessions, which gateways read,
-    and an event: in one transaction, so that whoever kills the process has either all or nothing of it.
+    Ending a session removes its row, adds one to the list of ended sessions that gateways read, and
+    adds an event, all in one transaction.
     """
 
-    def __init__(self, database: Database, events: Events) -> None:
+    def __init__(self, database: Database, outbox: OutboxRepository) -> None:
         self._database = database
-        self._events = events
+        self._outbox = outbox
         self._locked = database.compile(SessionRow.select(*_COLUMNS).where(SessionRow.id == "").for_update())
         self._of_user = database.compile(
             SessionRow.select(*_COLUMNS)
@@ -54,35 +53,40 @@ class MysqlSessions:
             SessionRow.insert(
                 id=session.id,
                 user_id=session.user_id,
-                chain_key=session.chain_key,
-                created_at=naive(session.created_at),
+                chain_key=session.family_key,
+                created_at=to_column(session.created_at),
                 **_changing(session),
             )
         )
 
     async def lock(self, session_id: str) -> Session | None:
-        """Return a session that nobody else changes until the current transaction is over."""
+        """Return a session or None, locked until the current transaction ends."""
         row = await self._database.fetch_one(self._locked, (session_id,))
         return None if row is None else _session(row)
 
     async def save(self, session: Session) -> None:
-        """Write what a use has changed."""
+        """Write the columns that a refresh changes."""
         await self._database.update(
             SessionRow.update(**_changing(session)).where(SessionRow.id == session.id)
         )
 
-    async def of_user(self, user_id: int, now: datetime) -> list[Session]:
-        """Return a user's sessions, the one used last first."""
-        return [_session(row) for row in await self._database.fetch_all(self._of_user, (user_id, naive(now)))]
+    async def list_of_user(self, user_id: int, now: datetime) -> list[Session]:
+        """Return a user's sessions, most recently used first."""
+        return [
+            _session(row) for row in await self._database.fetch_all(self._of_user, (user_id, to_column(now)))
+        ]
 
     async def end(self, user_id: int, session_id: str, *, reason: EndReason, now: datetime) -> bool:
-        """End a session in the current transaction; False where the user has none with this id."""
+        """End a session in the current transaction and return whether the user had one with this id.
+
+        All gateways refuse its access tokens from then on, and an event is published.
+        """
         rows = await self._database.fetch_all(self._one_to_end, (user_id, session_id))
         await self._end(user_id, rows, reason, now)
         return bool(rows)
 
     async def end_all(self, user_id: int, *, keep: str | None, reason: EndReason, now: datetime) -> int:
-        """End a user's sessions but `keep`, as `end` does, and return how many there were."""
+        """End all sessions of a user except `keep`, as `end` does, and return their number."""
         rows = await self._database.fetch_all(self._all_to_end, (user_id, keep or ""))
         await self._end(user_id, rows, reason, now)
         return len(rows)
@@ -100,32 +104,32 @@ class MysqlSessions:
         ids = [session_id for session_id, _ in rows]
         await self._database.update(SessionRow.delete().where(SessionRow.id.in_(ids)))
         for session_id in ids:
-            await self._events.record(
+            await self._outbox.add(
                 SessionEnded(user_id=user_id, occurred_at=now, session_id=session_id, reason=reason)
             )
 
 
 def _changing(session: Session) -> dict[str, Any]:
-    """Return the columns that a use changes."""
+    """Return the columns that a refresh changes."""
     return {
         "refresh_hash": session.refresh_hash,
         "generation": session.generation,
         "recent_uses": json.dumps([round(used_at.timestamp(), 3) for used_at in session.recent_uses]),
         "ip": session.client.ip,
         "user_agent": session.client.user_agent,
-        "last_used_at": naive(session.last_used_at),
-        "expires_at": naive(session.expires_at),
-        "access_expires_at": naive(session.access_expires_at),
+        "last_used_at": to_column(session.last_used_at),
+        "expires_at": to_column(session.expires_at),
+        "access_expires_at": to_column(session.access_expires_at),
     }
 
 
 def _session(row: tuple[Any, ...]) -> Session:
-    session_id, user_id, chain_key, refresh_hash, generation, uses, ip, user_agent, *times = row
-    created_at, last_used_at, expires_at, access_expires_at = map(aware, times)
+    session_id, user_id, family_key, refresh_hash, generation, uses, ip, user_agent, *times = row
+    created_at, last_used_at, expires_at, access_expires_at = map(from_column, times)
     return Session(
         id=session_id,
         user_id=user_id,
-        chain_key=chain_key,
+        family_key=family_key,
         refresh_hash=refresh_hash,
         generation=generation,
         recent_uses=tuple(datetime.fromtimestamp(used_at, UTC) for used_at in json.loads(uses)),

@@ -1,36 +1,23 @@
-"""The bodies of requests and answers that have to do with signing in and sessions."""
+"""Bodies of the requests and answers about sessions."""
 
 from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field
 
-from services.auth.http.schemas import Mobile, Request, Text_, Timestamp
+from services.auth.http.fields import RequestBody, String, Timestamp
 from services.auth.models import Session, SignedIn
+from services.auth.sessions.revocations import Ended
 
 
-class LoginRequest(Request):
-    """`POST /login/`; the password's rules are not repeated, a wrong one is simply wrong."""
-
-    mobile: Mobile
-    password: Text_ = Field(repr=False)
-
-
-class LoginCodeRequest(Request):
-    """`POST /login/code/`."""
-
-    mobile: Mobile
-    code: Text_ = Field(repr=False)
-
-
-class RefreshRequest(Request):
+class RefreshRequest(RequestBody):
     """`POST /token/refresh/`."""
 
-    refresh_token: Text_ = Field(repr=False)
+    refresh_token: String = Field(repr=False)
 
 
 class LoginResponse(BaseModel):
-    """The answer to `POST /login/`; lifetimes in seconds."""
+    """The answer to a sign-in or a refresh; lifetimes in seconds."""
 
     id: int
     nick: str
@@ -43,7 +30,7 @@ class LoginResponse(BaseModel):
 
     @classmethod
     def of(cls, signed_in: SignedIn) -> Self:
-        """Return the answer for an opened session."""
+        """Return the answer for a session that was opened or refreshed."""
         return cls(
             id=signed_in.user.id,
             nick=signed_in.user.nick,
@@ -53,17 +40,6 @@ class LoginResponse(BaseModel):
             refresh_expires_in=signed_in.refresh_expires_in,
             session_id=signed_in.session_id,
         )
-
-
-class LoginCodeResponse(LoginResponse):
-    """The answer to `POST /login/code/`; `created` where the sign-in has made the account."""
-
-    created: bool
-
-    @classmethod
-    def of(cls, signed_in: SignedIn) -> Self:
-        """Return the answer for an opened session."""
-        return cls(created=signed_in.created, **LoginResponse.of(signed_in).model_dump())
 
 
 class SessionResponse(BaseModel):
@@ -78,13 +54,13 @@ class SessionResponse(BaseModel):
 
 
 class SessionsResponse(BaseModel):
-    """The answer to `GET /sessions/`; the one used last comes first."""
+    """The answer to `GET /sessions/`, most recently used first."""
 
     sessions: list[SessionResponse]
 
     @classmethod
     def of(cls, sessions: Sequence[Session], current: str) -> Self:
-        """Return the answer for a user's sessions, `current` being the one that asks."""
+        """Return the answer for a user's sessions; `current` is the id of the session that asks."""
         return cls(
             sessions=[
                 SessionResponse(
@@ -98,3 +74,9 @@ class SessionsResponse(BaseModel):
                 for session in sessions
             ]
         )
+
+
+class EndedSessionsResponse(BaseModel):
+    """Ended sessions with the expiry of their last access tokens, in seconds since 1970."""
+
+    ended: Ended

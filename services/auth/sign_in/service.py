@@ -1,92 +1,154 @@
-"""Signing in with mobile and password."""
+"""Signing in with a password or with a code."""
 
-import asyncio
-from functools import partial
+from dataclasses import replace
 
-import structlog
-
-from services.auth.audit.refusals import refusals_audited
-from services.auth.db.transactions import atomically
-from services.auth.errors import WrongCredentials
-from services.auth.models import Client, SignedIn, User
-from services.auth.ports import Journal, Passwords, Sessions, SignInGuard, Tokens, Users
-from services.auth.sessions.rotation import SessionPolicy
-from services.auth.sessions.session_opening import open_session
+from services.auth.accounts.repository import UserRepository
+from services.auth.accounts.service import AccountService
+from services.auth.audit.repository import AuditRepository
+from services.auth.codes.service import CodeService
+from services.auth.db.database import Database
+from services.auth.errors import AlreadyRegistered, InvalidCode, WrongCredentials
+from services.auth.models import Client, NewUser, SignedIn, User
+from services.auth.passwords.hasher import PasswordHasher
+from services.auth.passwords.service import PasswordService
+from services.auth.sessions.service import SessionService
+from services.auth.sign_in.throttle import SignInThrottle
 from shared.clock import Clock
 from shared.errors import Unavailable
+from shared.observability.metrics import AuthMetrics
+from shared.observability.outcomes import count_outcome
 
-_ATTEMPTS = 3
-_RENEWAL_SECONDS = 2.0
-
-log = structlog.get_logger()
+_MAX_CHECKS = 3
 
 
-async def sign_in(
-    mobile: str,
-    password: str,
-    client: Client,
-    *,
-    guard: SignInGuard,
-    users: Users,
-    passwords: Passwords,
-    sessions: Sessions,
-    tokens: Tokens,
-    journal: Journal,
-    policy: SessionPolicy,
-    clock: Clock,
-) -> SignedIn:
-    """Open a session for the owner of an account.
+class SignInService:
+    """Opens sessions for the owners of accounts.
 
-    Unknown number, wrong password, disabled account and account without a password cost one bcrypt
-    computation each and end alike (OWASP Authentication Cheat Sheet, "Authentication and Error
-    Messages"). What is throttled costs none.
-
-    Raises:
-        WrongCredentials: for any of the four.
-        TooManyAttempts: after too many failures.
-        Unavailable: a dependency is down, or too many checks are queued.
+    Args:
+        database: runs transactions.
+        users: the accounts.
+        accounts: creates accounts.
+        passwords: renews outdated hashes.
+        hasher: verifies passwords.
+        throttle: limits failed attempts.
+        sessions: opens sessions.
+        codes: redeems codes.
+        audit: takes audit entries.
+        code_creates_accounts: whether signing in with a code creates an account for an unknown number.
+        clock: returns the current time.
+        metrics: counts sign-ins by outcome.
     """
 
-    async def open_(checked: User) -> SignedIn | None:
-        now = clock()
-        user = await users.lock(checked.id)
-        # The check took a while: the password that it was may be none any more.
-        if user is None or (user.mobile, user.password_hash) != (mobile, checked.password_hash):
-            return None
-        if not user.enabled:
-            return None
-        return await open_session(
-            user, client, now, method="password",
-            sessions=sessions, tokens=tokens, journal=journal, policy=policy,
-        )  # fmt: skip
+    def __init__(
+        self,
+        database: Database,
+        users: UserRepository,
+        accounts: AccountService,
+        passwords: PasswordService,
+        hasher: PasswordHasher,
+        throttle: SignInThrottle,
+        sessions: SessionService,
+        codes: CodeService,
+        audit: AuditRepository,
+        *,
+        code_creates_accounts: bool,
+        clock: Clock,
+        metrics: AuthMetrics,
+    ) -> None:
+        self._database = database
+        self._users = users
+        self._accounts = accounts
+        self._passwords = passwords
+        self._hasher = hasher
+        self._throttle = throttle
+        self._sessions = sessions
+        self._codes = codes
+        self._audit = audit
+        self._code_creates_accounts = code_creates_accounts
+        self._clock = clock
+        self._metrics = metrics
 
-    async with (
-        guard.attempt(mobile, client.ip),
-        refusals_audited("login", mobile, client, journal=journal, clock=clock),
-    ):
-        for _ in range(_ATTEMPTS):
-            checked = await _check(mobile, password, users, passwords)
-            if opened := await atomically(journal.transaction, partial(open_, checked)):
-                await _renew_hash(checked, password, users, passwords)
-                return opened
-        raise Unavailable
+    async def with_password(self, mobile: str, password: str, client: Client) -> SignedIn:
+        """Open a session for the owner of an account.
 
+        An unknown number, a wrong password, a disabled account and an account without a password cost
+        one bcrypt computation each and have the same result (OWASP Authentication Cheat Sheet,
+        "Authentication and Error Messages"). A throttled attempt costs none.
 
-async def _renew_hash(user: User, password: str, users: Users, passwords: Passwords) -> None:
-    """Hash the password with today's parameters where they have changed; the sign-in stands anyway."""
-    if user.password_hash is None or not passwords.outdated(user.password_hash):
-        return
-    try:
-        async with asyncio.timeout(_RENEWAL_SECONDS):
-            renewed = await passwords.hash(password)
-            await users.replace_password_hash(user.id, user.password_hash, renewed)
-    except (Unavailable, TimeoutError) as error:
-        log.warning("hash_not_renewed", error=type(error).__name__)
+        Raises:
+            WrongCredentials: in any of the four cases.
+            TooManyAttempts: after too many failed attempts.
+            Unavailable: a dependency is down, or too many checks are queued.
+        """
+        with count_outcome(self._metrics.sign_ins):
+            async with (
+                self._throttle.attempt(mobile, client.ip),
+                self._audit.audit_failures("login", mobile, client),
+            ):
+                for _ in range(_MAX_CHECKS):
+                    checked = await self._check(mobile, password)
+                    if signed_in := await self._open(checked, client):
+                        await self._passwords.renew_hash(checked, password)
+                        return signed_in
+                raise Unavailable
 
+    async def with_code(self, mobile: str, code: str, client: Client) -> SignedIn:
+        """Open a session for the owner of a number, and create the account of an unknown number.
 
-async def _check(mobile: str, password: str, users: Users, passwords: Passwords) -> User:
-    user = await users.find_by_mobile(mobile)
-    matches = await passwords.verify(password, user.password_hash if user else None)
-    if user is None or not matches or not user.enabled:
-        raise WrongCredentials
-    return user
+        The account is read before the code is checked, so that a refusal takes the same steps whether or
+        not there is one.
+
+        Raises:
+            InvalidCode: wrong code, disabled account, or an unknown number where none may be created.
+            TooManyAttempts: after too many wrong codes from the address.
+            Unavailable: a dependency is down; the code stays valid.
+        """
+        with count_outcome(self._metrics.sign_ins):
+            known = await self._users.find_by_mobile(mobile)
+            async with (
+                self._audit.audit_failures("login_code", mobile, client),
+                self._codes.redeem(mobile, "login", code, client.ip),
+            ):
+                if known is None and not self._code_creates_accounts:
+                    raise InvalidCode
+                try:
+                    return await self._open_by_code(mobile, known, client)
+                except AlreadyRegistered:  # a moment ago, by another request
+                    winner = await self._users.find_by_mobile(mobile)
+                    return await self._open_by_code(mobile, winner, client)
+
+    async def _check(self, mobile: str, password: str) -> User:
+        user = await self._users.find_by_mobile(mobile)
+        matches = await self._hasher.verify(password, user.password_hash if user else None)
+        if user is None or not matches or not user.enabled:
+            raise WrongCredentials
+        return user
+
+    async def _open(self, checked: User, client: Client) -> SignedIn | None:
+        """Open a session, or return None if the account has changed since its password was checked."""
+
+        async def open_() -> SignedIn | None:
+            now = self._clock()
+            user = await self._users.lock(checked.id)
+            proof = (checked.mobile, checked.password_hash)
+            if user is None or not user.enabled or (user.mobile, user.password_hash) != proof:
+                return None
+            return await self._sessions.open(user, client, now, "password")
+
+        return await self._database.with_deadlock_retry(open_)
+
+    async def _open_by_code(self, mobile: str, known: User | None, client: Client) -> SignedIn:
+        async def open_() -> SignedIn:
+            now = self._clock()
+            if known is None:
+                new = NewUser(mobile, None, None, None, now)
+                user_id = await self._accounts.create(new, client, "code")
+            else:
+                user_id = known.id
+            user = await self._users.lock(user_id)
+            if user is None or user.mobile != mobile or not user.enabled:
+                raise InvalidCode
+            signed_in = await self._sessions.open(user, client, now, "code")
+            return replace(signed_in, created=known is None)
+
+        return await self._database.with_deadlock_retry(open_)

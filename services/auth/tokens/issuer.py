@@ -1,4 +1,4 @@
-"""Issuing access tokens; `shared.security.access_tokens` verifies them, here as at the gateways."""
+"""Issuing access tokens; `shared.security.access_tokens` verifies them, here and at the gateways."""
 
 import secrets
 from datetime import datetime
@@ -10,24 +10,27 @@ from services.auth.tokens.key_ring import KeyRing
 from shared.security.access_tokens import AccessToken, TokenVerifier
 
 
-class JwtTokens:
+class AccessTokenIssuer:
     """Issues and verifies access tokens.
 
     Args:
-        keys: what signs and verifies.
+        keys: the signing keys.
         issuer: the iss claim.
         audience: the aud claim.
+
+    Attributes:
+        keys: the signing keys.
     """
 
     def __init__(self, keys: KeyRing, *, issuer: str, audience: str) -> None:
-        self._keys = keys
+        self.keys = keys
         self._issuer = issuer
         self._audience = audience
         self._jwt = jwt.PyJWT(options={"enforce_minimum_key_length": True})
         self._verifier = TokenVerifier(keys.find, issuer=issuer, audience=audience)
 
     def issue(self, user: User, session_id: str, now: datetime, expires_at: datetime) -> str:
-        """Return a signed access token with the registered claims, `sid`, and the origin's two."""
+        """Return a signed JWT with the registered claims, `sid`, and the origin's `uid` and `nick`."""
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
@@ -39,9 +42,13 @@ class JwtTokens:
             "uid": user.id,
             "nick": user.nick,
         }
-        key = self._keys.signing_key(now)
+        key = self.keys.signing_key(now)
         return self._jwt.encode(claims, key.private, key.algorithm, headers={"kid": key.kid})
 
     def verify(self, token: str) -> AccessToken:
-        """Return what a valid token says."""
+        """Return the claims of a valid token.
+
+        Raises:
+            Unauthorized: it is malformed, forged, expired, or of another issuer or audience.
+        """
         return self._verifier.verify(token)

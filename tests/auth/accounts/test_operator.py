@@ -7,15 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from services.auth.accounts.repository import MysqlUsers
-from services.auth.audit.repository import MysqlAudit
-from services.auth.audit.trail import MysqlAuditTrail
-from services.auth.db.cleanup import tidy_up
+from services.auth.accounts.repository import UserRepository
+from services.auth.audit.repository import AuditRepository
+from services.auth.db.cleanup import Cleanup
 from services.auth.db.database import Database
+from services.auth.keyed_hash import KeyedHash
 from services.auth.models import AuditEntry, Client, NewUser
-from services.auth.pseudonyms import Pseudonyms
 from tests.support.client import new_mobile
-from tests.support.fakes import NOW
+from tests.support.clock import NOW, clock
 from tests.support.system import CODE_SECRET, ROOT, run
 
 CLIENT = Client("192.0.2.1", "test", "request-1")
@@ -27,17 +26,12 @@ def env(mysql_url: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def audit(database: Database) -> MysqlAudit:
-    return MysqlAudit(database, Pseudonyms(CODE_SECRET))
-
-
-@pytest.fixture
-def trail(database: Database) -> MysqlAuditTrail:
-    return MysqlAuditTrail(database, Pseudonyms(CODE_SECRET))
+def audit(database: Database) -> AuditRepository:
+    return AuditRepository(database, KeyedHash(CODE_SECRET), clock)
 
 
 async def new_user(database: Database, mobile: str) -> int:
-    return await MysqlUsers(database).add(NewUser(mobile, "hash", "小明", None, NOW))
+    return await UserRepository(database).add(NewUser(mobile, "hash", "小明", None, NOW))
 
 
 async def events_of(database: Database, user_id: int) -> list[str]:
@@ -80,7 +74,7 @@ async def test_an_account_is_erased_by_its_number(database: Database, env: dict[
     mobile = new_mobile()
     user_id = await new_user(database, mobile)
     assert run("services.auth", "user", "delete", "--yes", mobile, env=env).stdout == f"deleted: {user_id}\n"
-    assert await MysqlUsers(database).find_by_id(user_id) is None
+    assert await UserRepository(database).find_by_id(user_id) is None
     assert await events_of(database, user_id) == ["user.deleted.v1"]
     [act] = audited(env, "--mobile", mobile)
     assert (act["action"], act["user_id"], act["mobile"]) == ("user.deleted", user_id, "")
@@ -90,15 +84,15 @@ async def test_an_account_is_not_erased_without_an_answer(database: Database, en
     mobile = new_mobile()
     user_id = await new_user(database, mobile)
     assert attempt(env, "user", "delete", mobile, answer="n\n").returncode == 1
-    assert await MysqlUsers(database).find_by_id(user_id) is not None
+    assert await UserRepository(database).find_by_id(user_id) is not None
 
 
 async def test_the_trail_is_told_in_order_by_account_number_and_time(
-    audit: MysqlAudit, env: dict[str, str]
+    audit: AuditRepository, env: dict[str, str]
 ) -> None:
     mobile = new_mobile()
     for user_id, at in ((1, NOW), (2, NOW + timedelta(hours=1)), (2, NOW + timedelta(hours=2))):
-        await audit.record(AuditEntry("profile.changed", at, CLIENT, user_id, mobile, {"members": "avatar"}))
+        await audit.add(AuditEntry("profile.changed", at, CLIENT, user_id, mobile, {"members": "avatar"}))
     acts = audited(env, "--mobile", mobile)
     assert [(act["user_id"], act["at"]) for act in acts] == [
         (1, "2026-01-02T03:04:05.000+00:00"),
@@ -111,9 +105,9 @@ async def test_the_trail_is_told_in_order_by_account_number_and_time(
     assert audited(env, "--mobile", mobile, "--since", "24h") == []
 
 
-async def test_the_table_names_who_what_and_from_where(audit: MysqlAudit, env: dict[str, str]) -> None:
+async def test_the_table_names_who_what_and_from_where(audit: AuditRepository, env: dict[str, str]) -> None:
     mobile = new_mobile()
-    await audit.record(AuditEntry("password.changed", NOW, CLIENT, 7, mobile, {"method": "reset"}))
+    await audit.add(AuditEntry("password.changed", NOW, CLIENT, 7, mobile, {"method": "reset"}))
     table = run("services.auth", "audit", "--mobile", mobile, env=env).stdout
     [line] = [line for line in table.splitlines() if "password.changed" in line]
     assert line.split() == [
@@ -130,27 +124,23 @@ def test_a_time_that_is_none_is_said_so(env: dict[str, str], since: str) -> None
 
 
 async def test_what_repeats_is_one_entry_an_hour_with_its_number(
-    audit: MysqlAudit, trail: MysqlAuditTrail
+    audit: AuditRepository,
 ) -> None:
     mobile = new_mobile()
     for minutes, client in ((0, CLIENT), (1, CLIENT), (2, Client("192.0.2.2", "test")), (60, CLIENT)):
         at = NOW + timedelta(minutes=minutes)
-        await audit.record(
-            AuditEntry("proof.refused", at, client, None, mobile, {"for": "login"}, repeats=True)
-        )
-    found = await trail.find(user_id=None, mobile=mobile, since=None, limit=10)
+        await audit.add(AuditEntry("proof.refused", at, client, None, mobile, {"for": "login"}, repeats=True))
+    found = await audit.find(user_id=None, mobile=mobile, since=None, limit=10)
     assert [(record.ip, record.times) for record in found] == [
         ("192.0.2.1", 2), ("192.0.2.2", 1), ("192.0.2.1", 1),
     ]  # fmt: skip
     assert found[0].at == NOW + timedelta(minutes=1)
 
 
-async def test_what_is_older_than_it_may_be_goes(
-    database: Database, audit: MysqlAudit, trail: MysqlAuditTrail
-) -> None:
+async def test_what_is_older_than_it_may_be_goes(database: Database, audit: AuditRepository) -> None:
     mobile, kept = new_mobile(), timedelta(days=4000)
     for at in (NOW - kept - timedelta(days=1), NOW - kept + timedelta(days=1)):
-        await audit.record(AuditEntry("profile.changed", at, CLIENT, 7, mobile))
-    await tidy_up(database, lambda: NOW, kept)
-    [left] = await trail.find(user_id=None, mobile=mobile, since=None, limit=10)
+        await audit.add(AuditEntry("profile.changed", at, CLIENT, 7, mobile))
+    await Cleanup(database, kept, clock).remove_expired()
+    [left] = await audit.find(user_id=None, mobile=mobile, since=None, limit=10)
     assert left.at == NOW - kept + timedelta(days=1)

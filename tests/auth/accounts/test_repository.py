@@ -9,7 +9,7 @@ from types import NoneType
 import pytest
 
 from deploy.local.servers import Servers
-from services.auth.accounts.repository import MysqlUsers
+from services.auth.accounts.repository import UserRepository
 from services.auth.db.database import Database
 from services.auth.db.migrate import migrate
 from services.auth.errors import AlreadyRegistered
@@ -38,7 +38,7 @@ async def test_the_connection_speaks_utf8mb4_and_utc(database: Database) -> None
 
 
 async def test_a_too_long_value_is_refused_and_not_cut(database: Database) -> None:
-    users, mobile = MysqlUsers(database), new_mobile()
+    users, mobile = UserRepository(database), new_mobile()
     with pytest.raises(Exception, match="Data too long"):
         await users.add(new_user(mobile, nickname="x" * 65))
     assert await users.find_by_mobile(mobile) is None
@@ -78,7 +78,7 @@ async def test_the_pool_opens_no_more_connections_than_its_limit(mysql_url: str)
 
 @pytest.mark.parametrize("nickname", ["小明", "🐼🎉", 'O\'Brien \\ "x"', "Ünï", None])
 async def test_an_account_is_read_as_it_was_written(database: Database, nickname: str | None) -> None:
-    users, mobile = MysqlUsers(database), new_mobile()
+    users, mobile = UserRepository(database), new_mobile()
     user_id = await users.add(new_user(mobile, nickname))
     user = await users.find_by_mobile(mobile)
     assert user is not None
@@ -87,14 +87,14 @@ async def test_an_account_is_read_as_it_was_written(database: Database, nickname
 
 
 async def test_of_50_concurrent_accounts_for_a_number_one_is_stored(database: Database) -> None:
-    users, mobile = MysqlUsers(database), new_mobile()
+    users, mobile = UserRepository(database), new_mobile()
     results = await asyncio.gather(*(users.add(new_user(mobile)) for _ in range(50)), return_exceptions=True)
     assert sum(isinstance(result, int) for result in results) == 1
     assert sum(isinstance(result, AlreadyRegistered) for result in results) == 49
 
 
 async def test_a_changed_account_is_read_as_it_was_saved(database: Database) -> None:
-    users = MysqlUsers(database)
+    users = UserRepository(database)
     user_id = await users.add(new_user(new_mobile()))
     changed = User(user_id, new_mobile(), None, "小明", "https://example.com/a.png", NOW, NOW)
     await users.save(changed)
@@ -102,7 +102,7 @@ async def test_a_changed_account_is_read_as_it_was_saved(database: Database) -> 
 
 
 async def test_of_20_accounts_that_take_a_number_at_once_one_gets_it(database: Database) -> None:
-    users, wanted = MysqlUsers(database), new_mobile()
+    users, wanted = UserRepository(database), new_mobile()
     accounts = [await users.find_by_id(await users.add(new_user(new_mobile()))) for _ in range(20)]
 
     async def take(user: User) -> None:
@@ -115,7 +115,7 @@ async def test_of_20_accounts_that_take_a_number_at_once_one_gets_it(database: D
 
 
 async def test_a_removed_account_leaves_its_number_free(database: Database) -> None:
-    users, mobile = MysqlUsers(database), new_mobile()
+    users, mobile = UserRepository(database), new_mobile()
     user_id = await users.add(new_user(mobile))
     await users.remove(user_id)
     assert await users.find_by_mobile(mobile) is None

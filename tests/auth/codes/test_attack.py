@@ -3,57 +3,42 @@
 import asyncio
 import base64
 import json
-import random
 from collections import Counter
 
 from altcha import Challenge, Payload, solve_challenge
 from redis.asyncio import Redis
 
-from services.auth.codes.challenges import AltchaChallenges
-from services.auth.codes.service import Asked, CodePolicy, request_code
 from services.auth.errors import ChallengeRequired, TooManyCodes
-from services.auth.keyed_hash import CodeSecrets
 from services.auth.models import Client
 from shared.observability.metrics import AuthMetrics
 from tests.support.codes import make_codes
-from tests.support.fakes import FakeSmsQueue, FakeStatuses, clock
 
 REQUESTS = 10_000
 AT_ONCE = 50
-VICTIM = Asked("13800000000", "login")
+VICTIM = "13800000000"
 HOME = Client("198.51.100.9", "a browser")
 
 
 class Door:
-    """Asking for codes on a real Redis, as the handler does; `queue` has what would be paid for."""
+    """Requests codes as the endpoint does; `messages` would have been paid for."""
 
-    def __init__(self, redis: Redis, metrics: AuthMetrics, budgets: dict[str, str] | None = None) -> None:
-        code_secrets = CodeSecrets(random.randbytes(32).hex(), 6)
-        self.codes = make_codes(redis, metrics, code_secrets=code_secrets, budgets=budgets)
-        self.challenges = AltchaChallenges(code_secrets, cost=1, metrics=metrics)
-        self.queue = FakeSmsQueue()
+    def __init__(self, redis: Redis, metrics: AuthMetrics, quotas: dict[str, str] | None = None) -> None:
+        codes = make_codes(redis, metrics, quotas=quotas)
+        self.request = codes.service.request
+        self.messages = codes.publisher.messages
 
-    async def ask(self, asked: Asked, client: Client) -> None:
-        await request_code(
-            asked,
-            client,
-            codes=self.codes,
-            challenges=self.challenges,
-            statuses=FakeStatuses(),
-            queue=self.queue,
-            policy=CodePolicy(600, 60),
-            clock=clock,
-        )
+    async def ask(self, mobile: str, client: Client, challenge: str | None = None) -> None:
+        await self.request(mobile, "login", client, challenge=challenge)
 
-    async def ask_with_solution(self, asked: Asked, client: Client) -> None:
+    async def ask_with_solution(self, mobile: str, client: Client) -> None:
         try:
-            await self.ask(asked, client)
+            await self.ask(mobile, client)
         except ChallengeRequired as refusal:
             solved = await asyncio.to_thread(solve, json.dumps(refusal.members["challenge"]))
-            await self.ask(Asked(asked.mobile, asked.purpose, solved), client)
+            await self.ask(mobile, client, solved)
 
     async def attack(self, requests: int, *, solving: bool) -> Counter[str]:
-        """Ask from ever other addresses for codes to ever other numbers; return what came of it."""
+        """Request codes from changing addresses to changing numbers and return the answers."""
         seen: Counter[str] = Counter()
         numbers = iter(range(requests))
         ask = self.ask_with_solution if solving else self.ask
@@ -61,7 +46,7 @@ class Door:
         async def attacker() -> None:
             for number in numbers:
                 try:
-                    await ask(Asked(f"13{number * 99_991 % 10**9:09d}", "register"), bot(number))
+                    await ask(f"13{number * 99_991 % 10**9:09d}", bot(number))
                     seen["code"] += 1
                 except (ChallengeRequired, TooManyCodes) as refusal:
                     seen[refusal.slug] += 1
@@ -88,17 +73,17 @@ async def test_an_attack_costs_no_more_than_is_given_away_and_a_user_gets_throug
     seen = await door.attack(REQUESTS, solving=False)
     assert seen == {"code": 300, "challenge-required": REQUESTS - 300}
     await door.ask_with_solution(VICTIM, HOME)
-    assert door.queue.published[-1].mobile == VICTIM.mobile
+    assert door.messages[-1].mobile == VICTIM
 
 
 async def test_an_attack_that_solves_every_challenge_costs_no_more_than_the_money_of_a_day(
     redis: Redis, auth_metrics: AuthMetrics
 ) -> None:
-    budgets = {"code_challenge_global": "100/hour", "code_limit_spend": "10", "code_price": "*=0.05"}
-    door = Door(redis, auth_metrics, budgets)
+    quotas = {"code_challenge_global": "100/hour", "code_limit_spend": "10", "code_price": "*=0.05"}
+    door = Door(redis, auth_metrics, quotas)
     seen = await door.attack(REQUESTS // 20, solving=True)
     assert seen == {"code": 200, "too-many-codes": REQUESTS // 20 - 200}
-    assert len(door.queue.published) == 200
+    assert len(door.messages) == 200
 
 
 async def test_the_defaults_give_an_attacker_only_so_many_codes_a_minute(

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from services.auth.codes import challenges as module
 from services.auth.codes.challenges import AltchaChallenges
-from services.auth.keyed_hash import CodeSecrets
+from services.auth.keyed_hash import KeyedHash
 from shared.observability.metrics import AuthMetrics, new_registry
 
 MOBILE = "13800000000"
 
 
 def make_challenges(secret: str = "x" * 32) -> AltchaChallenges:
-    return AltchaChallenges(CodeSecrets(secret, 6), cost=2, metrics=AuthMetrics(new_registry()))
+    return AltchaChallenges(KeyedHash(secret), cost=2, metrics=AuthMetrics(new_registry()))
 
 
 def solve(challenge: dict[str, Any]) -> dict[str, Any]:
@@ -108,8 +108,9 @@ async def test_anything_else_is_none(payload: str) -> None:
 
 
 async def test_no_solution_is_none_and_not_a_wrong_one() -> None:
-    metrics = AuthMetrics(new_registry())
-    challenges = AltchaChallenges(CodeSecrets("x" * 32, 6), cost=2, metrics=metrics)
+    registry = new_registry()
+    metrics = AuthMetrics(registry)
+    challenges = AltchaChallenges(KeyedHash("x" * 32), cost=2, metrics=metrics)
     assert await challenges.solved(None, MOBILE) is None
     assert await challenges.solved("nonsense", MOBILE) is None
-    assert metrics.challenges.labels("wrong")._value.get() == 1
+    assert registry.get_sample_value("dialpass_challenges_total", {"outcome": "wrong"}) == 1

@@ -1,4 +1,4 @@
-"""What codes are charged to, on a real Redis."""
+"""The quotas that codes are charged to."""
 
 import asyncio
 import secrets
@@ -8,13 +8,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 from redis.asyncio import Redis
 
-from services.auth.codes.repository import RedisCodes
-from services.auth.errors import Suspicious, TooManyCodes
+from services.auth.errors import ChallengeNeeded, TooManyCodes
 from shared.observability.metrics import AuthMetrics
 from tests.support.client import new_mobile
-from tests.support.codes import issue, make_codes
+from tests.support.codes import CodeHarness, issue, make_codes
 
-MakeCodes = Callable[..., RedisCodes]
+MakeCodes = Callable[..., CodeHarness]
 NEVER = "0"
 
 
@@ -22,7 +21,7 @@ NEVER = "0"
 def make(redis: Redis, auth_metrics: AuthMetrics) -> MakeCodes:
     """Make codes with a cooldown that is over at once, and no rule but those of the test."""
 
-    def make(**budgets: str) -> RedisCodes:
+    def make(**quotas: str) -> CodeHarness:
         lax = {
             "code_limit_number": "1000/day",
             "code_challenge_address": "1000/day",
@@ -31,7 +30,7 @@ def make(redis: Redis, auth_metrics: AuthMetrics) -> MakeCodes:
             "code_challenge_global": "1000/day",
             "code_challenge_conversion": NEVER,
         }
-        return make_codes(redis, auth_metrics, budgets=lax | budgets)
+        return make_codes(redis, auth_metrics, quotas=lax | quotas)
 
     return make
 
@@ -43,7 +42,7 @@ def name_a_challenge() -> str:
 async def outcome(attempt: Awaitable[str]) -> str:
     try:
         await attempt
-    except (TooManyCodes, Suspicious) as error:
+    except (TooManyCodes, ChallengeNeeded) as error:
         return type(error).__name__
     return "code"
 
@@ -52,10 +51,10 @@ async def outcomes(*attempts: Awaitable[str]) -> Counter[str]:
     return Counter(await asyncio.gather(*map(outcome, attempts)))
 
 
-async def ask_again(codes: RedisCodes, mobile: str, address: str = "192.0.2.1") -> str:
+async def ask_again(codes: CodeHarness, mobile: str, address: str = "192.0.2.1") -> str:
     """Ask as one does after the cooldown."""
     code = await issue(codes, mobile, request="r", address=address)
-    await codes.release_cooldown(mobile, "r")
+    await codes.repository.release_cooldown(mobile, "r")
     return code
 
 
@@ -106,14 +105,14 @@ async def test_what_is_refused_charges_nothing(make: MakeCodes) -> None:
     for _ in range(5):
         assert await outcome(ask_again(codes, mobile)) == "TooManyCodes"
     assert await outcome(issue(codes, new_mobile())) == "code"
-    assert await outcome(issue(codes, new_mobile())) == "Suspicious"
+    assert await outcome(issue(codes, new_mobile())) == "ChallengeNeeded"
 
 
 async def test_a_repeated_script_charges_once(make: MakeCodes) -> None:
     codes, mobile = make(code_limit_number="2/hour"), new_mobile()
     first = await issue(codes, mobile, request="r1")
     assert await issue(codes, mobile, request="r1") == first
-    await codes.release_cooldown(mobile, "r1")
+    await codes.repository.release_cooldown(mobile, "r1")
     assert await outcome(issue(codes, mobile)) == "code"
 
 
@@ -141,7 +140,7 @@ async def test_of_50_concurrent_requests_those_beyond_a_soft_budget_need_a_chall
     numbers = [f"1391234{n:04d}" for n in range(51)]
     assert await outcomes(*(issue(codes, number) for number in numbers[:50])) == {
         "code": 10,
-        "Suspicious": 40,
+        "ChallengeNeeded": 40,
     }
     assert await outcome(issue(codes, numbers[50], solved=name_a_challenge())) == "code"
 
@@ -159,7 +158,7 @@ async def test_a_soft_budget_is_that_of_its_subject(
 ) -> None:
     codes = make(**{f"code_challenge_{budget}": "1/hour"})
     await issue(codes, "13912340000", address="192.0.2.1")
-    assert await outcome(issue(codes, "13912340001", address="192.0.2.1")) == "Suspicious"
+    assert await outcome(issue(codes, "13912340001", address="192.0.2.1")) == "ChallengeNeeded"
     assert await outcome(issue(codes, mobile, address=address)) == "code"
 
 
@@ -175,14 +174,14 @@ async def test_a_dial_code_has_a_budget_and_a_price_of_its_own(make: MakeCodes) 
 async def test_of_50_concurrent_uses_of_a_solution_one_counts(make: MakeCodes) -> None:
     codes, challenge = make(code_challenge_global="0/day"), name_a_challenge()
     seen = await outcomes(*(issue(codes, new_mobile(), solved=challenge) for _ in range(50)))
-    assert seen == {"code": 1, "Suspicious": 49}
+    assert seen == {"code": 1, "ChallengeNeeded": 49}
 
 
 async def test_a_solution_that_was_not_needed_is_not_used_up(make: MakeCodes) -> None:
     codes, mobile = make(code_challenge_address="1/day"), new_mobile()
     challenge = name_a_challenge()
     await issue(codes, mobile, request="r1", solved=challenge)
-    await codes.release_cooldown(mobile, "r1")
+    await codes.repository.release_cooldown(mobile, "r1")
     assert await outcome(issue(codes, mobile, solved=challenge)) == "code"
 
 
@@ -190,7 +189,7 @@ async def test_a_solution_does_not_help_against_what_refuses(make: MakeCodes) ->
     codes, mobile = make(code_challenge_global="0/day", code_limit_number="1/day"), new_mobile()
     await issue(codes, mobile, request="r1", solved=name_a_challenge())
     assert await outcome(issue(codes, mobile, solved=name_a_challenge())) == "TooManyCodes"
-    await codes.release_cooldown(mobile, "r1")
+    await codes.repository.release_cooldown(mobile, "r1")
     assert await outcome(issue(codes, mobile, solved=name_a_challenge())) == "TooManyCodes"
 
 

@@ -1,4 +1,4 @@
-"""The codes on a real Redis."""
+"""The codes in Redis: issued, redeemed, restored."""
 
 import asyncio
 from typing import cast
@@ -6,26 +6,26 @@ from typing import cast
 import pytest
 from redis.asyncio import Redis
 
-from services.auth.codes.repository import RedisCodes
+from services.auth.codes.generator import CodeGenerator
 from services.auth.errors import AlreadyRegistered, InvalidCode, TooManyCodes
-from services.auth.keyed_hash import CodeSecrets
+from services.auth.keyed_hash import KeyedHash
 from shared.contracts.messages import Purpose
 from shared.errors import Unavailable
 from shared.observability.metrics import AuthMetrics
 from tests.support.client import new_mobile
-from tests.support.codes import ADDRESS, issue, make_codes
+from tests.support.codes import ADDRESS, CodeHarness, issue, make_codes
 from tests.support.system import CODE_SECRET
 
 
 @pytest.fixture
-def codes(redis: Redis, auth_metrics: AuthMetrics) -> RedisCodes:
+def codes(redis: Redis, auth_metrics: AuthMetrics) -> CodeHarness:
     return make_codes(redis, auth_metrics)
 
 
-async def use(codes: RedisCodes, mobile: str, code: str, purpose: Purpose = "register") -> bool:
-    """Try a code; tells whether it was right."""
+async def use(codes: CodeHarness, mobile: str, code: str, purpose: Purpose = "register") -> bool:
+    """Try a code and return whether it was right."""
     try:
-        async with codes.consuming(mobile, purpose, code, ADDRESS):
+        async with codes.service.redeem(mobile, purpose, code, ADDRESS):
             return True
     except InvalidCode:
         return False
@@ -35,20 +35,20 @@ def wrong(code: str) -> str:
     return f"{(int(code) + 1) % 10**6:06d}"
 
 
-async def test_a_code_works_once(codes: RedisCodes) -> None:
+async def test_a_code_works_once(codes: CodeHarness) -> None:
     mobile = new_mobile()
     code = await issue(codes, mobile, "register", "r1")
     assert [await use(codes, mobile, code) for _ in range(3)] == [True, False, False]
 
 
-async def test_of_100_concurrent_uses_one_wins(codes: RedisCodes) -> None:
+async def test_of_100_concurrent_uses_one_wins(codes: CodeHarness) -> None:
     mobile = new_mobile()
     code = await issue(codes, mobile, "register", "r1")
     wins = await asyncio.gather(*(use(codes, mobile, code) for _ in range(100)))
     assert sum(wins) == 1
 
 
-async def test_after_5_wrong_tries_the_right_code_is_dead(codes: RedisCodes) -> None:
+async def test_after_5_wrong_tries_the_right_code_is_dead(codes: CodeHarness) -> None:
     mobile = new_mobile()
     code = await issue(codes, mobile, "register", "r1")
     for _ in range(5):
@@ -56,7 +56,7 @@ async def test_after_5_wrong_tries_the_right_code_is_dead(codes: RedisCodes) -> 
     assert not await use(codes, mobile, code)
 
 
-async def test_after_4_wrong_tries_the_right_code_still_works(codes: RedisCodes) -> None:
+async def test_after_4_wrong_tries_the_right_code_still_works(codes: CodeHarness) -> None:
     mobile = new_mobile()
     code = await issue(codes, mobile, "register", "r1")
     for _ in range(4):
@@ -64,21 +64,21 @@ async def test_after_4_wrong_tries_the_right_code_still_works(codes: RedisCodes)
     assert await use(codes, mobile, code)
 
 
-async def test_concurrent_wrong_tries_are_all_counted(codes: RedisCodes) -> None:
+async def test_concurrent_wrong_tries_are_all_counted(codes: CodeHarness) -> None:
     mobile = new_mobile()
     code = await issue(codes, mobile, "register", "r1")
     await asyncio.gather(*(use(codes, mobile, wrong(code)) for _ in range(5)))
     assert not await use(codes, mobile, code)
 
 
-async def test_a_code_of_another_purpose_does_not_work(codes: RedisCodes) -> None:
+async def test_a_code_of_another_purpose_does_not_work(codes: CodeHarness) -> None:
     mobile = new_mobile()
     code = await issue(codes, mobile, "register", "r1")
     assert not await use(codes, mobile, code, "login")
     assert await use(codes, mobile, code, "register")
 
 
-async def test_a_code_of_another_number_does_not_work(codes: RedisCodes) -> None:
+async def test_a_code_of_another_number_does_not_work(codes: CodeHarness) -> None:
     one, other = new_mobile(), new_mobile()
     code = await issue(codes, one, "register", "r1")
     if code == await issue(codes, other, "register", "r2"):
@@ -87,14 +87,13 @@ async def test_a_code_of_another_number_does_not_work(codes: RedisCodes) -> None
 
 
 @pytest.mark.parametrize("code", ["", "0", "1" * 60_000, "１２３４５６", "12 34 56"])
-def test_what_is_no_code_is_a_wrong_code(code: str) -> None:
-    secrets = CodeSecrets(CODE_SECRET, 6)
-    assert secrets.proof("13800000000", "register", code) != secrets.proof(
-        "13800000000", "register", "123456"
-    )
+def test_text_that_is_no_code_is_a_wrong_code(code: str) -> None:
+    generator = CodeGenerator(KeyedHash(CODE_SECRET), 6)
+    right = generator.proof("13800000000", "register", "123456")
+    assert generator.proof("13800000000", "register", code) != right
 
 
-async def test_inside_the_cooldown_there_is_no_other_code(codes: RedisCodes) -> None:
+async def test_inside_the_cooldown_there_is_no_other_code(codes: CodeHarness) -> None:
     mobile = new_mobile()
     await issue(codes, mobile, "register", "r1")
     with pytest.raises(TooManyCodes) as refusal:
@@ -102,7 +101,7 @@ async def test_inside_the_cooldown_there_is_no_other_code(codes: RedisCodes) -> 
     assert refusal.value.retry_after in range(55, 61)
 
 
-async def test_of_50_concurrent_requests_one_gets_a_code(codes: RedisCodes) -> None:
+async def test_of_50_concurrent_requests_one_gets_a_code(codes: CodeHarness) -> None:
     mobile = new_mobile()
     results = await asyncio.gather(
         *(issue(codes, mobile, "register", f"r{n}") for n in range(50)), return_exceptions=True
@@ -111,23 +110,23 @@ async def test_of_50_concurrent_requests_one_gets_a_code(codes: RedisCodes) -> N
     assert sum(isinstance(result, TooManyCodes) for result in results) == 49
 
 
-async def test_a_repeated_script_finds_what_it_did_before(codes: RedisCodes) -> None:
+async def test_a_repeated_script_finds_what_it_did_before(codes: CodeHarness) -> None:
     mobile = new_mobile()
     first = await issue(codes, mobile, "register", "r1")
     assert await issue(codes, mobile, "register", "r1") == first
 
 
-async def test_a_released_cooldown_is_free_again(codes: RedisCodes) -> None:
+async def test_a_released_cooldown_is_free_again(codes: CodeHarness) -> None:
     mobile = new_mobile()
     first = await issue(codes, mobile, "register", "r1")
-    await codes.release_cooldown(mobile, "r1")
+    await codes.repository.release_cooldown(mobile, "r1")
     assert await issue(codes, mobile, "register", "r2") == first
 
 
-async def test_a_request_cannot_release_the_cooldown_of_another(codes: RedisCodes) -> None:
+async def test_a_request_cannot_release_the_cooldown_of_another(codes: CodeHarness) -> None:
     mobile = new_mobile()
     await issue(codes, mobile, "register", "r1")
-    await codes.release_cooldown(mobile, "r0")
+    await codes.repository.release_cooldown(mobile, "r0")
     with pytest.raises(TooManyCodes):
         await issue(codes, mobile, "register", "r2")
 
@@ -140,25 +139,25 @@ async def test_a_resend_is_the_same_code_and_keeps_its_wrong_tries(
     code = await issue(codes, mobile, "register", "r1")
     for _ in range(3):
         await use(codes, mobile, wrong(code))
-    await codes.release_cooldown(mobile, "r1")
+    await codes.repository.release_cooldown(mobile, "r1")
     assert await issue(codes, mobile, "register", "r2") == code
     for _ in range(2):
         await use(codes, mobile, wrong(code))
     assert not await use(codes, mobile, code)
 
 
-async def test_after_its_use_a_new_code_is_made(codes: RedisCodes) -> None:
+async def test_after_its_use_a_new_code_is_made(codes: CodeHarness) -> None:
     mobile = new_mobile()
     codes_seen = set()
     for number in range(3):
         code = await issue(codes, mobile, "register", f"r{number}")
         codes_seen.add(code)
         assert await use(codes, mobile, code)
-        await codes.release_cooldown(mobile, f"r{number}")
+        await codes.repository.release_cooldown(mobile, f"r{number}")
     assert len(codes_seen) > 1
 
 
-async def test_a_code_ends_with_its_life(redis: Redis, auth_metrics: AuthMetrics) -> None:
+async def test_a_code_expires(redis: Redis, auth_metrics: AuthMetrics) -> None:
     codes = make_codes(redis, auth_metrics, ttl=1)
     mobile = new_mobile()
     code = await issue(codes, mobile, "register", "r1")
@@ -166,20 +165,20 @@ async def test_a_code_ends_with_its_life(redis: Redis, auth_metrics: AuthMetrics
     assert not await use(codes, mobile, code)
 
 
-async def test_a_failure_that_is_not_the_users_gives_the_code_back(codes: RedisCodes) -> None:
+async def test_a_failure_that_is_not_the_users_leaves_the_code_valid(codes: CodeHarness) -> None:
     mobile = new_mobile()
     code = await issue(codes, mobile, "register", "r1")
     with pytest.raises(Unavailable):
-        async with codes.consuming(mobile, "register", code, ADDRESS):
+        async with codes.service.redeem(mobile, "register", code, ADDRESS):
             raise Unavailable
     assert await use(codes, mobile, code)
 
 
-async def test_the_users_own_mistake_does_not_give_the_code_back(codes: RedisCodes) -> None:
+async def test_an_answer_that_the_code_led_to_uses_it_up(codes: CodeHarness) -> None:
     mobile = new_mobile()
     code = await issue(codes, mobile, "register", "r1")
     with pytest.raises(AlreadyRegistered):
-        async with codes.consuming(mobile, "register", code, ADDRESS):
+        async with codes.service.redeem(mobile, "register", code, ADDRESS):
             raise AlreadyRegistered
     assert not await use(codes, mobile, code)
 

@@ -1,4 +1,4 @@
-"""Transactions on a real MariaDB: all or nothing, whatever breaks."""
+"""Transactions: all or nothing, whatever breaks."""
 
 import asyncio
 import contextvars
@@ -6,23 +6,21 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from services.auth.accounts.repository import MysqlUsers
-from services.auth.audit.repository import MysqlAudit
+from services.auth.accounts.repository import UserRepository
+from services.auth.audit.repository import AuditRepository
 from services.auth.db.database import Database
-from services.auth.db.moments import naive
-from services.auth.db.tables import UserRow
-from services.auth.db.transactions import atomically
-from services.auth.errors import AlreadyRegistered, LostRace
+from services.auth.db.tables import UserRow, to_column
+from services.auth.errors import AlreadyRegistered, TransactionConflict
+from services.auth.keyed_hash import KeyedHash
 from services.auth.models import AuditEntry, Client, NewUser
-from services.auth.outbox.events import MysqlEvents
-from services.auth.pseudonyms import Pseudonyms
+from services.auth.outbox.repository import OutboxRepository
 from shared.contracts.events import UserRegistered, decode_event
 from shared.errors import Unavailable
 from tests.support.client import new_mobile
-from tests.support.fakes import NOW
+from tests.support.clock import NOW, clock
 
 _EMPTY = contextvars.Context()
-PSEUDONYMS = Pseudonyms("a secret for tests, and for nothing else")
+KEYED_HASH = KeyedHash("a secret for tests, and for nothing else")
 
 
 def new_user(mobile: str) -> NewUser:
@@ -31,15 +29,15 @@ def new_user(mobile: str) -> NewUser:
 
 async def add(database: Database, mobile: str) -> int:
     """Store an account with its event, in the current transaction."""
-    user_id = await MysqlUsers(database).add(new_user(mobile))
-    await MysqlEvents(database).record(
+    user_id = await UserRepository(database).add(new_user(mobile))
+    await OutboxRepository(database).add(
         UserRegistered(user_id=user_id, occurred_at=NOW, mobile="139****0000", method="password")
     )
     return user_id
 
 
 async def touch(database: Database, user_id: int) -> None:
-    await database.update(UserRow.update(disabled_at=naive(NOW)).where(UserRow.id == user_id))
+    await database.update(UserRow.update(disabled_at=to_column(NOW)).where(UserRow.id == user_id))
 
 
 async def events_of(database: Database, user_id: int) -> list[str]:
@@ -143,7 +141,7 @@ async def test_a_block_inside_a_block_is_part_of_it(database: Database) -> None:
     assert await users_of(database, mobile) == []
 
 
-async def test_a_lock_that_is_held_for_too_long_is_a_lost_race(database: Database) -> None:
+async def test_a_lock_that_is_held_for_too_long_is_a_conflict(database: Database) -> None:
     async with database.transaction():
         user_id = await add(database, new_mobile())
     held, done = asyncio.Event(), asyncio.Event()
@@ -156,13 +154,13 @@ async def test_a_lock_that_is_held_for_too_long_is_a_lost_race(database: Databas
 
     holder = asyncio.create_task(hold())
     await held.wait()
-    with pytest.raises(LostRace):
+    with pytest.raises(TransactionConflict):
         await touch(database, user_id)
     done.set()
     await holder
 
 
-async def test_both_sides_of_a_deadlock_get_done(database: Database) -> None:
+async def test_both_sides_of_a_deadlock_succeed(database: Database) -> None:
     async with database.transaction():
         first, second = await add(database, new_mobile()), await add(database, new_mobile())
     both_hold = asyncio.Barrier(2)
@@ -180,8 +178,8 @@ async def test_both_sides_of_a_deadlock_get_done(database: Database) -> None:
         return work
 
     await asyncio.gather(
-        atomically(database.transaction, crossing(first, second)),
-        atomically(database.transaction, crossing(second, first)),
+        database.with_deadlock_retry(crossing(first, second)),
+        database.with_deadlock_retry(crossing(second, first)),
     )
     assert tries == 3
 
@@ -197,12 +195,12 @@ async def test_an_event_is_stored_as_it_will_be_sent(database: Database) -> None
 
 async def test_an_audit_entry_holds_no_number(database: Database) -> None:
     mobile, client = new_mobile(), Client("2001:db8::1", "агент 🐼", "request-1")
-    await MysqlAudit(database, PSEUDONYMS).record(
+    await AuditRepository(database, KEYED_HASH, clock).add(
         AuditEntry("user.registered", NOW, client, 7, mobile, {"method": "密码"})
     )
     row = await database.fetch_one(
         "SELECT user_id, mobile, ip, user_agent, request_id, details FROM audit WHERE mobile_key = %s",
-        (PSEUDONYMS.of(mobile),),
+        (KEYED_HASH.audit_mobile(mobile),),
     )
     masked = f"139****{mobile[-4:]}"
     assert row == (7, masked, "2001:db8::1", "агент 🐼", "request-1", '{"method": "密码"}')

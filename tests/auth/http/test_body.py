@@ -4,19 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auth.http import messages as texts
-from services.auth.http import schemas
+from services.auth import i18n
+from services.auth.accounts.schemas import RegisterRequest
+from services.auth.codes.schemas import CodeRequest
 from services.auth.http.body import check_content_type, parse
-from services.auth.sessions import schemas as schemas_sessions
+from services.auth.http.fields import ValidationContext
+from services.auth.sign_in.schemas import LoginRequest
 from shared.errors import NON_FIELD, InvalidRequest, UnsupportedMediaType
 from shared.i18n import Text
 
-RULES = schemas.InputRules({"CN"}, frozenset({"password1234"}))
+RULES = ValidationContext({"CN"}, frozenset({"password1234"}))
 
 
-def refused(
-    body: bytes | str | dict[str, object], model: type = schemas.RegisterRequest
-) -> dict[str, list[Text]]:
+def refused(body: bytes | str | dict[str, object], model: type = RegisterRequest) -> dict[str, list[Text]]:
     """Return the messages by member that a body is refused with."""
     if isinstance(body, dict):
         body = json.dumps(body)
@@ -31,22 +31,22 @@ GOOD: dict[str, object] = {"mobile": "13800000000", "code": "123456", "password"
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", texts.NOT_JSON),
-        (b"{", texts.NOT_JSON),
-        (b"{'mobile': 1}", texts.NOT_JSON),
-        (b'{"mobile": NaN}', texts.NOT_JSON),
-        (b'{"mobile": -Infinity}', texts.NOT_JSON),
-        (b'{"mobile": "\xff\xfe"}', texts.NOT_JSON),
-        (b'\xef\xbb\xbf{"mobile": "1"}', texts.NOT_JSON),
-        ('{"mobile": "1"}'.encode("utf-16"), texts.NOT_JSON),
-        (b'{"mobile": ' + b"9" * 5000 + b"}", texts.NOT_JSON),
-        (b"[]", texts.NOT_AN_OBJECT),
-        (b"null", texts.NOT_AN_OBJECT),
-        (b'"text"', texts.NOT_AN_OBJECT),
-        (b"7", texts.NOT_AN_OBJECT),
-        (b'{"a":' * 100_000, texts.TOO_DEEP),
-        (b"[" * 100_000, texts.TOO_DEEP),
-        (b"[" * 100_000 + b"]" * 100_000, texts.TOO_DEEP),
+        (b"", i18n.NOT_JSON),
+        (b"{", i18n.NOT_JSON),
+        (b"{'mobile': 1}", i18n.NOT_JSON),
+        (b'{"mobile": NaN}', i18n.NOT_JSON),
+        (b'{"mobile": -Infinity}', i18n.NOT_JSON),
+        (b'{"mobile": "\xff\xfe"}', i18n.NOT_JSON),
+        (b'\xef\xbb\xbf{"mobile": "1"}', i18n.NOT_JSON),
+        ('{"mobile": "1"}'.encode("utf-16"), i18n.NOT_JSON),
+        (b'{"mobile": ' + b"9" * 5000 + b"}", i18n.NOT_JSON),
+        (b"[]", i18n.NOT_AN_OBJECT),
+        (b"null", i18n.NOT_AN_OBJECT),
+        (b'"text"', i18n.NOT_AN_OBJECT),
+        (b"7", i18n.NOT_AN_OBJECT),
+        (b'{"a":' * 100_000, i18n.TOO_DEEP),
+        (b"[" * 100_000, i18n.TOO_DEEP),
+        (b"[" * 100_000 + b"]" * 100_000, i18n.TOO_DEEP),
     ],
 )  # fmt: skip
 def test_a_body_that_is_no_json_object_is_refused_as_a_whole(body: bytes, message: Text) -> None:
@@ -56,34 +56,34 @@ def test_a_body_that_is_no_json_object_is_refused_as_a_whole(body: bytes, messag
 @pytest.mark.parametrize(
     ("change", "field", "message"),
     [
-        ({"mobile": 13800000000}, "mobile", texts.NOT_A_STRING),
-        ({"mobile": None}, "mobile", texts.NOT_A_STRING),
-        ({"mobile": {"a": 1}}, "mobile", texts.NOT_A_STRING),
-        ({"mobile": ["13800000000"]}, "mobile", texts.NOT_A_STRING),
-        ({"mobile": True}, "mobile", texts.NOT_A_STRING),
-        ({"mobile": ""}, "mobile", texts.INVALID_MOBILE),
-        ({"mobile": "١٣٨٠٠٠٠٠٠٠٠"}, "mobile", texts.INVALID_MOBILE),
-        ({"mobile": "+14155552671"}, "mobile", texts.INVALID_MOBILE),
-        ({"mobile": "1380000\u00000000"}, "mobile", texts.NUL_CHARACTER),
-        ({"mobile": "\ud800"}, "mobile", texts.NOT_UNICODE),
-        ({"code": 123456}, "code", texts.NOT_A_STRING),
-        ({"password": "1234567"}, "password", texts.PASSWORD_LENGTH),
-        ({"password": "x" * 129}, "password", texts.PASSWORD_LENGTH),
-        ({"password": "PassWord1234"}, "password", texts.PASSWORD_COMMON),
-        ({"password": "13800000000"}, "password", texts.PASSWORD_PERSONAL),
-        ({"password": "A Nickname", "nickname": "a nickname"}, "password", texts.PASSWORD_PERSONAL),
-        ({"password": "with \u0000 inside"}, "password", texts.NUL_CHARACTER),
-        ({"password": "lone \udfff inside"}, "password", texts.NOT_UNICODE),
-        ({"nickname": ""}, "nickname", texts.INVALID_NICKNAME),
-        ({"nickname": "   "}, "nickname", texts.INVALID_NICKNAME),
-        ({"nickname": "x" * 65}, "nickname", texts.INVALID_NICKNAME),
-        ({"nickname": "a\nb"}, "nickname", texts.INVALID_NICKNAME),
-        ({"nickname": "\u202egnp.exe"}, "nickname", texts.INVALID_NICKNAME),
-        ({"nickname": 5}, "nickname", texts.NOT_A_STRING),
-        ({"avatar": "javascript:alert(1)"}, "avatar", texts.INVALID_AVATAR),
-        ({"avatar": "https://"}, "avatar", texts.INVALID_AVATAR),
-        ({"avatar": "http://[::1"}, "avatar", texts.INVALID_AVATAR),
-        ({"avatar": "https://example.com/" + "x" * 512}, "avatar", texts.INVALID_AVATAR),
+        ({"mobile": 13800000000}, "mobile", i18n.NOT_A_STRING),
+        ({"mobile": None}, "mobile", i18n.NOT_A_STRING),
+        ({"mobile": {"a": 1}}, "mobile", i18n.NOT_A_STRING),
+        ({"mobile": ["13800000000"]}, "mobile", i18n.NOT_A_STRING),
+        ({"mobile": True}, "mobile", i18n.NOT_A_STRING),
+        ({"mobile": ""}, "mobile", i18n.INVALID_MOBILE),
+        ({"mobile": "١٣٨٠٠٠٠٠٠٠٠"}, "mobile", i18n.INVALID_MOBILE),
+        ({"mobile": "+14155552671"}, "mobile", i18n.INVALID_MOBILE),
+        ({"mobile": "1380000\u00000000"}, "mobile", i18n.NUL_CHARACTER),
+        ({"mobile": "\ud800"}, "mobile", i18n.NOT_UNICODE),
+        ({"code": 123456}, "code", i18n.NOT_A_STRING),
+        ({"password": "1234567"}, "password", i18n.PASSWORD_LENGTH),
+        ({"password": "x" * 129}, "password", i18n.PASSWORD_LENGTH),
+        ({"password": "PassWord1234"}, "password", i18n.PASSWORD_COMMON),
+        ({"password": "13800000000"}, "password", i18n.PASSWORD_PERSONAL),
+        ({"password": "A Nickname", "nickname": "a nickname"}, "password", i18n.PASSWORD_PERSONAL),
+        ({"password": "with \u0000 inside"}, "password", i18n.NUL_CHARACTER),
+        ({"password": "lone \udfff inside"}, "password", i18n.NOT_UNICODE),
+        ({"nickname": ""}, "nickname", i18n.INVALID_NICKNAME),
+        ({"nickname": "   "}, "nickname", i18n.INVALID_NICKNAME),
+        ({"nickname": "x" * 65}, "nickname", i18n.INVALID_NICKNAME),
+        ({"nickname": "a\nb"}, "nickname", i18n.INVALID_NICKNAME),
+        ({"nickname": "\u202egnp.exe"}, "nickname", i18n.INVALID_NICKNAME),
+        ({"nickname": 5}, "nickname", i18n.NOT_A_STRING),
+        ({"avatar": "javascript:alert(1)"}, "avatar", i18n.INVALID_AVATAR),
+        ({"avatar": "https://"}, "avatar", i18n.INVALID_AVATAR),
+        ({"avatar": "http://[::1"}, "avatar", i18n.INVALID_AVATAR),
+        ({"avatar": "https://example.com/" + "x" * 512}, "avatar", i18n.INVALID_AVATAR),
     ],
 )  # fmt: skip
 def test_a_wrong_member_is_refused_by_name(change: dict[str, object], field: str, message: Text) -> None:
@@ -93,11 +93,11 @@ def test_a_wrong_member_is_refused_by_name(change: dict[str, object], field: str
 def test_all_wrong_members_are_reported_at_once() -> None:
     problems = refused({"mobile": "12", "password": "short", "nickname": 1, "avatar": "x"})
     assert set(problems) == {"mobile", "code", "password", "nickname", "avatar"}
-    assert problems["code"] == [texts.REQUIRED]
+    assert problems["code"] == [i18n.REQUIRED]
 
 
 def test_a_choice_names_what_is_accepted() -> None:
-    (message,) = refused({"mobile": "13800000000", "purpose": "fun"}, schemas.CodeRequest)["purpose"]
+    (message,) = refused({"mobile": "13800000000", "purpose": "fun"}, CodeRequest)["purpose"]
     assert "'register', 'login', 'reset', 'change_mobile' or 'delete'" in message.en
 
 
@@ -112,7 +112,7 @@ def test_a_choice_names_what_is_accepted() -> None:
     ids=["member", "nested", "unprintable", "long"],
 )
 def test_a_member_that_appears_twice_is_refused(body: str, field: str) -> None:
-    assert refused(body) == {field: [texts.DUPLICATE]}
+    assert refused(body) == {field: [i18n.DUPLICATE]}
 
 
 @pytest.mark.parametrize(
@@ -120,22 +120,22 @@ def test_a_member_that_appears_twice_is_refused(body: str, field: str) -> None:
 )
 def test_a_password_of_any_script_is_accepted(password: str) -> None:
     body = json.dumps(GOOD | {"password": password}).encode()
-    assert parse(body, schemas.RegisterRequest, RULES).password == password
+    assert parse(body, RegisterRequest, RULES).password == password
 
 
 def test_unknown_members_are_ignored_and_the_mobile_is_normalised() -> None:
     body = json.dumps({"mobile": "+86 138-0000-0000", "extra": {"deep": [1]}}).encode()
-    assert parse(body, schemas.CodeRequest, RULES).mobile == "13800000000"
+    assert parse(body, CodeRequest, RULES).mobile == "13800000000"
 
 
 def test_a_nickname_may_be_an_emoji_family() -> None:
     body = json.dumps(GOOD | {"nickname": "👨\u200d👩\u200d👧"}).encode()
-    assert parse(body, schemas.RegisterRequest, RULES).nickname == "👨\u200d👩\u200d👧"
+    assert parse(body, RegisterRequest, RULES).nickname == "👨\u200d👩\u200d👧"
 
 
 def test_sign_in_does_not_judge_the_password() -> None:
     body = json.dumps({"mobile": "13800000000", "password": "x" * 5000}).encode()
-    assert len(parse(body, schemas_sessions.LoginRequest, RULES).password) == 5000
+    assert len(parse(body, LoginRequest, RULES).password) == 5000
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ _ANY_JSON = st.recursive(
 def messages_for(body: bytes) -> dict[str, list[Text]] | None:
     """Return the messages that a body is refused with, None where it is accepted."""
     try:
-        parse(body, schemas.RegisterRequest, RULES)
+        parse(body, RegisterRequest, RULES)
     except InvalidRequest as refusal:
         return {name: list(messages) for name, messages in refusal.fields.items()}
     return None

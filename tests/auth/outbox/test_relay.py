@@ -1,77 +1,101 @@
-"""The relay's own rules; what it does on real servers is in tests/auth/outbox/test_events.py."""
+"""What the relay publishes, in which order, and what it keeps; with a broker that refuses."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import pytest
 
+from deploy.local.servers import Servers
+from services.auth.db.database import Database
+from services.auth.outbox.publisher import EventPublisher
 from services.auth.outbox.relay import Relay
-from services.auth.outbox.repository import Backlog, StoredEvent
+from services.auth.outbox.repository import OutboxRepository, StoredEvent
+from shared.contracts.events import UserDeleted
 from shared.errors import Unavailable
-from shared.observability.metrics import AuthMetrics, new_registry
-from tests.support.fakes import NOW, clock
+from shared.observability.metrics import AuthMetrics
+from tests.support.clock import NOW, clock
+from tests.support.isolation import place_apart
 
 
-def event(number: int, user_id: int) -> StoredEvent:
-    return StoredEvent(number, user_id, f"{number:032x}", "user.deleted.v1", "{}", "", NOW)
+class RefusingPublisher(EventPublisher):
+    """Keeps events instead of publishing them, and refuses some, numbered as they were added."""
 
-
-@dataclass
-class FakeOutbox:
-    rows: list[StoredEvent]
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[bool]:
-        yield True
-
-    async def next(self, limit: int) -> list[StoredEvent]:
-        return self.rows[:limit]
-
-    async def remove(self, ids: Sequence[int]) -> None:
-        self.rows = [row for row in self.rows if row.id not in ids]
-
-    async def backlog(self) -> Backlog:
-        return Backlog(len(self.rows), None)
-
-
-@dataclass
-class FakePublisher:
-    refused: set[int] = field(default_factory=set)
-    published: list[StoredEvent] = field(default_factory=list)
+    def __init__(self, metrics: AuthMetrics) -> None:
+        super().__init__(["amqp://unused"], metrics)
+        self.published: list[StoredEvent] = []
+        self.refused: set[str] = set()
 
     async def publish(self, event: StoredEvent) -> None:
-        if event.id in self.refused:
+        if event.event_id in self.refused:
             raise Unavailable
         self.published.append(event)
 
 
-def relay(outbox: FakeOutbox, publisher: FakePublisher) -> Relay:
-    return Relay(outbox, outbox, publisher, clock, AuthMetrics(new_registry()))
+@pytest.fixture(scope="module")
+def outbox_url(servers: Servers) -> str:
+    """A database whose outbox no other relay and no other test uses."""
+    return place_apart(servers, "relay")["MYSQL_URL"]
 
 
-async def test_everything_is_published_in_the_order_of_its_user_and_forgotten() -> None:
-    outbox, publisher = FakeOutbox([event(n, user_id=n % 3) for n in range(1000)]), FakePublisher()
-    await relay(outbox, publisher).relay_all()
-    assert outbox.rows == []
-    for user in range(3):
-        numbers = [event.id for event in publisher.published if event.user_id == user]
-        assert numbers == list(range(user, 1000, 3))
+@pytest.fixture
+async def outbox(outbox_url: str) -> AsyncIterator[OutboxRepository]:
+    """An empty outbox."""
+    database = Database(outbox_url, pool_size=2)
+    await database.fetch_all("DELETE FROM outbox", ())
+    yield OutboxRepository(database)
+    await database.close()
 
 
-async def test_what_is_refused_holds_back_what_its_user_did_later_and_nothing_else() -> None:
-    outbox = FakeOutbox([event(1, 1), event(2, 1), event(3, 2), event(4, 1)])
-    publisher = FakePublisher(refused={2})
+@pytest.fixture
+def publisher(auth_metrics: AuthMetrics) -> RefusingPublisher:
+    return RefusingPublisher(auth_metrics)
+
+
+@pytest.fixture
+def relay(outbox: OutboxRepository, publisher: RefusingPublisher, auth_metrics: AuthMetrics) -> Relay:
+    return Relay(outbox, outbox, publisher, clock, auth_metrics)
+
+
+async def add(outbox: OutboxRepository, user_ids: Sequence[int]) -> list[str]:
+    """Add an event about each user and return the ids of the events."""
+    events = [UserDeleted(user_id=user_id, occurred_at=NOW) for user_id in user_ids]
+    for event in events:
+        await outbox.add(event)
+    return [event.event_id for event in events]
+
+
+async def waiting(outbox: OutboxRepository) -> list[str]:
+    return [event.event_id for event in await outbox.next(1000)]
+
+
+async def test_all_events_are_published_in_the_order_of_their_user_and_removed(
+    outbox: OutboxRepository, relay: Relay, publisher: RefusingPublisher
+) -> None:
+    ids = await add(outbox, [number % 3 for number in range(300)])
+    await relay.relay_all()
+    assert await waiting(outbox) == []
+    for user_id in range(3):
+        published = [event.event_id for event in publisher.published if event.user_id == user_id]
+        assert published == ids[user_id::3]
+
+
+async def test_a_refused_event_holds_back_the_later_ones_of_its_user_and_no_others(
+    outbox: OutboxRepository, relay: Relay, publisher: RefusingPublisher
+) -> None:
+    ids = await add(outbox, [1, 1, 2, 1])
+    publisher.refused = {ids[1]}
     with pytest.raises(Unavailable):
-        await relay(outbox, publisher).relay_all()
-    assert {event.id for event in publisher.published} == {1, 3}
-    assert [row.id for row in outbox.rows] == [2, 4]
+        await relay.relay_all()
+    assert {event.event_id for event in publisher.published} == {ids[0], ids[2]}
+    assert await waiting(outbox) == [ids[1], ids[3]]
 
 
-async def test_what_was_refused_is_published_by_the_next_try() -> None:
-    outbox, publisher = FakeOutbox([event(1, 1), event(2, 1)]), FakePublisher(refused={1})
+async def test_a_refused_event_is_published_by_the_next_try(
+    outbox: OutboxRepository, relay: Relay, publisher: RefusingPublisher
+) -> None:
+    ids = await add(outbox, [1, 1])
+    publisher.refused = {ids[0]}
     with pytest.raises(Unavailable):
-        await relay(outbox, publisher).relay_all()
+        await relay.relay_all()
     publisher.refused.clear()
-    await relay(outbox, publisher).relay_all()
-    assert [event.id for event in publisher.published] == [1, 2]
+    await relay.relay_all()
+    assert [event.event_id for event in publisher.published] == ids

@@ -7,13 +7,13 @@ import bcrypt
 import pytest
 
 from services.auth.errors import Overloaded
-from services.auth.passwords.hasher import BcryptPasswords
+from services.auth.passwords.hasher import PasswordHasher
 from shared.observability.metrics import AuthMetrics, new_registry
 
 
-def make(rounds: int = 4, workers: int = 2, max_wait: float = 30.0) -> BcryptPasswords:
+def make(rounds: int = 4, workers: int = 2, max_wait: float = 30.0) -> PasswordHasher:
     metrics = AuthMetrics(new_registry())
-    return BcryptPasswords(rounds=rounds, workers=workers, max_wait=max_wait, metrics=metrics)
+    return PasswordHasher(rounds=rounds, workers=workers, max_wait=max_wait, metrics=metrics)
 
 
 @pytest.mark.parametrize(

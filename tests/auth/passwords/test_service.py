@@ -1,6 +1,4 @@
-"""The use cases of a new password."""
-
-from dataclasses import replace
+"""Changing a password, and resetting one."""
 
 import pytest
 
@@ -11,109 +9,156 @@ from services.auth.errors import (
     WrongCredentials,
     WrongPassword,
 )
-from services.auth.models import Caller, User
-from shared.contracts.events import PasswordChanged
-from tests.support.desk import MOBILE, USER
-from tests.support.fakes import NOW
-from tests.support.own_account import NEW_PASSWORD, Account
+from services.auth.models import Caller, SignedIn
+from shared.contracts.events import PasswordChanged, SessionEnded
+from tests.auth.conftest import MakeAuth
+from tests.support.auth import CLIENT, NEW_PASSWORD, PASSWORD, WRONG_CODE, AuthHarness
+
+
+async def ended_sessions(auth: AuthHarness, user_id: int) -> dict[str, str]:
+    """Return the reasons of a user's ended sessions, by the events about them."""
+    events = await auth.events(user_id)
+    return {event.session_id: event.reason for event in events if isinstance(event, SessionEnded)}
+
+
+async def has_password(auth: AuthHarness, password: str) -> bool:
+    user = await auth.users.find_by_mobile(auth.mobile)
+    assert user is not None
+    return await auth.hasher.verify(password, user.password_hash)
 
 
 @pytest.fixture
-async def account() -> Account:
-    account = Account()
-    await account.open()
-    return account
+async def other(auth: AuthHarness) -> SignedIn:
+    """A session of the harness's own account."""
+    await auth.add_user()
+    return await auth.sign_in()
 
 
-async def test_a_reset_ends_every_session(account: Account) -> None:
-    await account.reset()
-    assert account.users.rows[0].password_hash == f"hash:{NEW_PASSWORD}"
-    assert set(account.sessions.ended.values()) == {"password_reset"}
-    assert account.sessions.rows == {}
-    [event] = account.records.events
-    assert isinstance(event, PasswordChanged)
+@pytest.fixture
+async def caller(auth: AuthHarness, other: SignedIn) -> Caller:
+    """The same user in another session."""
+    return Caller(other.user, (await auth.sign_in()).session_id)
+
+
+async def reset(auth: AuthHarness, code: str, password: str = NEW_PASSWORD) -> None:
+    await auth.services.passwords.reset(auth.mobile, code, password, CLIENT)
+
+
+async def change(auth: AuthHarness, caller: Caller, old: str = PASSWORD) -> None:
+    await auth.services.passwords.change(caller, old, NEW_PASSWORD, CLIENT)
+
+
+async def test_a_reset_sets_the_password_and_ends_every_session(auth: AuthHarness, caller: Caller) -> None:
+    await reset(auth, await auth.code("reset"))
+    assert await has_password(auth, NEW_PASSWORD)
+    assert set((await ended_sessions(auth, caller.user.id)).values()) == {"password_reset"}
+    assert await auth.session_ids(caller.user.id) == set()
+    [event] = [one for one in await auth.events(caller.user.id) if isinstance(one, PasswordChanged)]
     assert event.method == "reset"
 
 
-async def test_an_account_without_a_password_gets_one_by_a_reset(account: Account) -> None:
-    account.users.rows[0] = replace(USER, password_hash=None)
-    await account.reset()
-    assert (await account.sign_in(NEW_PASSWORD)).user.id == USER.id
+async def test_an_account_without_a_password_gets_one_by_a_reset(auth: AuthHarness) -> None:
+    user = await auth.add_user(password=None)
+    await reset(auth, await auth.code("reset"))
+    assert (await auth.sign_in(NEW_PASSWORD)).user.id == user.id
 
 
 @pytest.mark.parametrize(
-    ("rows", "code"),
-    [
-        ([USER], "000000"),
-        ([], "000000"),
-        ([], "123456"),
-        ([replace(USER, disabled_at=NOW)], "123456"),
-    ],
+    ("account", "right"),
+    [("known", False), ("unknown", False), ("unknown", True), ("disabled", True)],
     ids=["wrong", "unknown-and-wrong", "unknown", "disabled"],
 )
 async def test_every_refused_reset_ends_alike_without_hashing(
-    account: Account, rows: list[User], code: str
+    auth: AuthHarness, account: str, *, right: bool
 ) -> None:
-    account.users.rows, account.passwords.computations = rows, 0
+    if account != "unknown":
+        user = await auth.add_user()
+        if account == "disabled":
+            await auth.change(user, disabled_at=auth.now)
+    code, before = await auth.code("reset"), auth.hashes()
     with pytest.raises(InvalidCode):
-        await account.reset(code=code)
-    assert account.passwords.computations == 0
-    assert account.codes.given_back == []
-    assert account.acts == ["proof.refused"]
+        await reset(auth, code if right else WRONG_CODE)
+    assert auth.hashes() == before
+    assert [entry.action for entry in await auth.audited(mobile=auth.mobile)] == ["proof.refused"]
+    if right:  # it has served
+        with pytest.raises(InvalidCode):
+            await reset(auth, code)
 
 
-async def test_a_reset_to_the_nickname_is_refused_and_the_code_still_works(account: Account) -> None:
-    account.users.rows[0] = replace(USER, nickname="Battery Staple")
+async def test_a_reset_to_the_nickname_is_refused_and_the_code_stays_valid(auth: AuthHarness) -> None:
+    user = await auth.add_user(nickname="Battery Staple")
+    code = await auth.code("reset")
     with pytest.raises(PersonalPassword):
-        await account.reset(NEW_PASSWORD)
-    assert account.codes.given_back == [MOBILE]
-    assert account.users.rows[0].password_hash == USER.password_hash
+        await reset(auth, code, NEW_PASSWORD)
+    assert await auth.user(user.id) == user
+    await reset(auth, code, "another password")
 
 
-async def test_a_change_of_password_ends_the_other_sessions(account: Account) -> None:
-    await account.change_password()
-    assert account.users.rows[0].password_hash == f"hash:{NEW_PASSWORD}"
-    assert account.sessions.ended == {account.other.session_id: "password_changed"}
-    assert list(account.sessions.rows) == [account.current.session_id]
-
-
-@pytest.mark.parametrize("password_hash", [USER.password_hash, None], ids=["wrong", "none"])
-async def test_a_wrong_old_password_changes_nothing(account: Account, password_hash: str | None) -> None:
-    account.caller = Caller(replace(USER, password_hash=password_hash), account.current.session_id)
-    with pytest.raises(WrongPassword):
-        await account.change_password(old="wrong horse")
-    assert (account.sessions.ended, account.acts) == ({}, ["proof.refused"])
-
-
-async def test_guessing_the_old_password_is_throttled_as_signing_in_is(account: Account) -> None:
-    account.guard.outcomes.clear()
-    with pytest.raises(WrongPassword):
-        await account.change_password(old="wrong horse")
-    assert account.guard.outcomes == ["WrongPassword"]
-    account.guard.shut = True
+async def test_wrong_codes_for_a_reset_are_throttled_by_address(make_auth: MakeAuth) -> None:
+    auth = make_auth(settings={"code_wrong_address": "1/hour"})
+    await auth.add_user()
+    with pytest.raises(InvalidCode):
+        await reset(auth, WRONG_CODE)
     with pytest.raises(TooManyAttempts):
-        await account.change_password()
+        await reset(auth, await auth.code("reset"))
 
 
-@pytest.mark.parametrize("mobile", [MOBILE, "13700000000"], ids=["known", "unknown"])
-async def test_a_wrong_proof_is_audited_whether_or_not_there_is_an_account(
-    account: Account, mobile: str
+async def test_a_change_sets_the_password_and_ends_the_other_sessions(
+    auth: AuthHarness, caller: Caller, other: SignedIn
 ) -> None:
-    with pytest.raises(WrongCredentials):
-        await account.sign_in("wrong horse", mobile)
-    with pytest.raises(InvalidCode):
-        await account.sign_in_with_code("000000", mobile)
-    with pytest.raises(InvalidCode):
-        await account.reset(code="000000", mobile=mobile)
-    entries = account.records.entries
-    assert [(entry.action, entry.details["for"]) for entry in entries] == [
-        ("proof.refused", "login"), ("proof.refused", "login_code"), ("proof.refused", "reset"),
-    ]  # fmt: skip
-    assert {(entry.mobile, entry.user_id, entry.repeats) for entry in entries} == {(mobile, None, True)}
+    await change(auth, caller)
+    assert await has_password(auth, NEW_PASSWORD)
+    assert await ended_sessions(auth, caller.user.id) == {other.session_id: "password_changed"}
+    assert await auth.session_ids(caller.user.id) == {caller.session_id}
 
 
-async def test_a_change_does_not_undo_a_reset_that_came_in_between(account: Account) -> None:
-    account.users.rows[0] = replace(USER, password_hash="hash:by reset")
+@pytest.mark.parametrize("password", [PASSWORD, None], ids=["wrong", "none"])
+async def test_a_wrong_old_password_changes_nothing(auth: AuthHarness, password: str | None) -> None:
+    user = await auth.add_user(password=password)
+    caller = Caller(user, "0" * 32)
     with pytest.raises(WrongPassword):
-        await account.change_password()
-    assert account.users.rows[0].password_hash == "hash:by reset"
+        await change(auth, caller, old="wrong horse")
+    assert await auth.user(user.id) == user
+    assert [entry.action for entry in await auth.audited(mobile=auth.mobile)] == ["proof.refused"]
+
+
+async def test_guessing_the_old_password_is_throttled_like_signing_in(make_auth: MakeAuth) -> None:
+    auth = make_auth(settings={"sign_in_limit_account": "1/hour"})
+    caller = Caller(await auth.add_user(), "0" * 32)
+    for _ in range(2):
+        with pytest.raises(WrongPassword):
+            await change(auth, caller, old="wrong horse")
+    with pytest.raises(TooManyAttempts):
+        await change(auth, caller)
+    with pytest.raises(TooManyAttempts):
+        await auth.sign_in()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+async def test_a_wrong_proof_is_audited_whether_or_not_there_is_an_account(
+    auth: AuthHarness, *, known: bool
+) -> None:
+    if known:
+        await auth.add_user()
+    with pytest.raises(WrongCredentials):
+        await auth.sign_in("wrong horse")
+    with pytest.raises(InvalidCode):
+        await auth.services.sign_in.with_code(auth.mobile, WRONG_CODE, CLIENT)
+    for _ in range(2):
+        with pytest.raises(InvalidCode):
+            await reset(auth, WRONG_CODE)
+    entries = await auth.audited(mobile=auth.mobile)
+    seen = {entry.details["for"]: (entry.action, entry.user_id, entry.times) for entry in entries}
+    assert seen == {
+        "login": ("proof.refused", None, 1),
+        "login_code": ("proof.refused", None, 1),
+        "reset": ("proof.refused", None, 2),
+    }
+
+
+async def test_a_change_does_not_undo_a_reset_that_came_in_between(auth: AuthHarness, caller: Caller) -> None:
+    by_reset = await auth.hasher.hash("by reset")
+    await auth.change(caller.user, password_hash=by_reset)
+    with pytest.raises(WrongPassword):
+        await change(auth, caller)
+    assert (await auth.user(caller.user.id)).password_hash == by_reset

@@ -1,4 +1,4 @@
-"""The sessions on a real MariaDB."""
+"""The sessions in MySQL, and races for them."""
 
 import asyncio
 from dataclasses import replace
@@ -6,21 +6,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from services.auth.accounts.disabling import disable
-from services.auth.accounts.registration import Registration, register
-from services.auth.accounts.repository import MysqlUsers
-from services.auth.audit.repository import MysqlAudit
+from services.auth.accounts.repository import UserRepository
 from services.auth.db.database import Database
-from services.auth.errors import AlreadyRegistered, InvalidCode
-from services.auth.models import Client, NewUser, SignedIn, User
-from services.auth.outbox.events import MysqlEvents
-from services.auth.ports import Journal
-from services.auth.pseudonyms import Pseudonyms
-from services.auth.sessions.repository import MysqlSessions
-from services.auth.sign_in.code_sign_in import sign_in_with_code
+from services.auth.errors import AlreadyRegistered, WrongCredentials
+from services.auth.models import Client, SignedIn, User
+from services.auth.sessions.repository import SessionRepository
+from tests.auth.conftest import MakeAuth
+from tests.support.auth import CLIENT, PASSWORD, AuthHarness
 from tests.support.client import new_mobile
-from tests.support.desk import CLIENT, POLICY
-from tests.support.fakes import FakeCodes, FakePasswords, FakeTokens, clock
 from tests.support.session_rows import NOW, new_session
 
 
@@ -29,7 +22,7 @@ async def ended(database: Database, *ids: str) -> dict[str, datetime]:
     return {session_id: expires_at for session_id, expires_at in rows if session_id in ids}
 
 
-async def test_a_session_is_read_as_it_was_written(sessions: MysqlSessions, user_id: int) -> None:
+async def test_a_session_is_read_as_it_was_written(sessions: SessionRepository, user_id: int) -> None:
     session = new_session(user_id)
     await sessions.add(session)
     assert await sessions.lock(session.id) == session
@@ -43,16 +36,18 @@ async def test_a_session_is_read_as_it_was_written(sessions: MysqlSessions, user
     assert await sessions.lock(session.id) == used
 
 
-async def test_living_sessions_are_listed_the_last_used_first(sessions: MysqlSessions, user_id: int) -> None:
+async def test_valid_sessions_are_listed_most_recently_used_first(
+    sessions: SessionRepository, user_id: int
+) -> None:
     first, second = new_session(user_id), new_session(user_id)
     over = replace(new_session(user_id), expires_at=NOW)
     for session in (first, replace(second, last_used_at=NOW + timedelta(seconds=1)), over):
         await sessions.add(session)
-    assert [session.id for session in await sessions.of_user(user_id, NOW)] == [second.id, first.id]
+    assert [session.id for session in await sessions.list_of_user(user_id, NOW)] == [second.id, first.id]
 
 
-async def test_an_ended_session_is_gone_listed_as_ended_and_told_of(
-    database: Database, sessions: MysqlSessions, user_id: int
+async def test_an_ended_session_is_removed_listed_as_ended_and_published(
+    database: Database, sessions: SessionRepository, user_id: int
 ) -> None:
     session = new_session(user_id)
     await sessions.add(session)
@@ -66,7 +61,7 @@ async def test_an_ended_session_is_gone_listed_as_ended_and_told_of(
 
 
 async def test_another_users_session_is_not_ended(
-    database: Database, sessions: MysqlSessions, user_id: int
+    database: Database, sessions: SessionRepository, user_id: int
 ) -> None:
     session = new_session(user_id)
     await sessions.add(session)
@@ -77,7 +72,7 @@ async def test_another_users_session_is_not_ended(
 
 @pytest.mark.parametrize("keeps", [1, 0])
 async def test_all_sessions_of_a_user_end_but_the_one_to_keep(
-    database: Database, sessions: MysqlSessions, user_id: int, keeps: int
+    database: Database, sessions: SessionRepository, user_id: int, keeps: int
 ) -> None:
     own = [new_session(user_id) for _ in range(3)]
     for session in own:
@@ -90,7 +85,7 @@ async def test_all_sessions_of_a_user_end_but_the_one_to_keep(
 
 
 async def test_an_end_that_is_rolled_back_has_not_happened(
-    database: Database, sessions: MysqlSessions, user_id: int
+    database: Database, sessions: SessionRepository, user_id: int
 ) -> None:
     session = new_session(user_id)
     await sessions.add(session)
@@ -108,9 +103,9 @@ async def test_an_end_that_is_rolled_back_has_not_happened(
 
 
 async def test_a_users_session_names_the_user_until_it_ends(
-    database: Database, sessions: MysqlSessions, user_id: int
+    database: Database, sessions: SessionRepository, user_id: int
 ) -> None:
-    users, session = MysqlUsers(database), new_session(user_id)
+    users, session = UserRepository(database), new_session(user_id)
     await sessions.add(session)
     found = await users.find_by_session(user_id, session.id)
     assert found is not None
@@ -120,56 +115,35 @@ async def test_a_users_session_names_the_user_until_it_ends(
     assert await users.find_by_session(user_id, session.id) is None
 
 
-async def test_registering_and_signing_in_with_codes_at_once_make_one_account(
-    database: Database, sessions: MysqlSessions
+async def test_registering_and_signing_in_with_codes_at_once_create_one_account(
+    auth: AuthHarness, make_auth: MakeAuth
 ) -> None:
-    users, codes, mobile = MysqlUsers(database), FakeCodes(), new_mobile()
-    journal = Journal(database.transaction, MysqlEvents(database), MysqlAudit(database, Pseudonyms("x" * 32)))
-
-    async def sign_in() -> SignedIn:
-        return await sign_in_with_code(
-            mobile, "123456", CLIENT, creates_accounts=True, codes=codes, users=users, sessions=sessions,
-            tokens=FakeTokens(), journal=journal, policy=POLICY, clock=clock,
-        )  # fmt: skip
-
-    async def sign_up() -> int:
-        return await register(
-            Registration(mobile, "123456", "correct horse", None, None), CLIENT,
-            codes=codes, passwords=FakePasswords(), users=users, journal=journal, clock=clock,
-        )  # fmt: skip
-
-    results = await asyncio.gather(*(sign_in() for _ in range(8)), sign_up(), return_exceptions=True)
+    mobile = auth.mobile
+    # Each with a secret of its own and so with a valid code of its own, which is used once.
+    replicas = [make_auth() for _ in range(8)]
+    codes = [await replica.code("login", mobile) for replica in replicas]
+    sign_ins = (
+        replica.services.sign_in.with_code(mobile, code, CLIENT)
+        for replica, code in zip(replicas, codes, strict=True)
+    )
+    sign_up = auth.services.accounts.register(mobile, await auth.code("register"), PASSWORD, CLIENT)
+    results = await asyncio.gather(*sign_ins, sign_up, return_exceptions=True)
     opened = [result for result in results if isinstance(result, SignedIn)]
     assert len(opened) == 8
     assert len({one.user.id for one in opened}) == 1
     assert sum(one.created for one in opened) == isinstance(results[-1], AlreadyRegistered)
-    told = await database.fetch_all(
-        "SELECT type FROM outbox WHERE user_id = %s ORDER BY id", (opened[0].user.id,)
-    )
-    assert [row[0] for row in told] == ["user.registered.v1"] + ["session.started.v1"] * 8
+    events = [event.TYPE for event in await auth.events(opened[0].user.id)]
+    assert events == ["user.registered.v1"] + ["session.started.v1"] * 8
 
 
 async def test_nobody_is_signed_in_to_an_account_that_is_disabled_at_the_same_time(
-    database: Database, sessions: MysqlSessions
+    auth: AuthHarness,
 ) -> None:
-    users = MysqlUsers(database)
-    events = MysqlEvents(database)
-    journal = Journal(database.transaction, events, MysqlAudit(database, Pseudonyms("x" * 32)))
-
-    async def sign_in(mobile: str) -> SignedIn:
-        return await sign_in_with_code(
-            mobile, "123456", CLIENT, creates_accounts=False, codes=FakeCodes(), users=users,
-            sessions=sessions, tokens=FakeTokens(), journal=journal, policy=POLICY, clock=clock,
-        )  # fmt: skip
-
     for _ in range(5):
-        mobile = new_mobile()
-        user_id = await users.add(NewUser(mobile, None, None, None, NOW))
+        user = await auth.add_user(new_mobile())
+        sign_ins = [auth.sign_in(mobile=user.mobile) for _ in range(8)]
         results = await asyncio.gather(
-            *(sign_in(mobile) for _ in range(4)),
-            disable(user_id, CLIENT, users=users, sessions=sessions, journal=journal, clock=clock),
-            *(sign_in(mobile) for _ in range(4)),
-            return_exceptions=True,
+            *sign_ins[:4], auth.administration.disable(user.id, CLIENT), *sign_ins[4:], return_exceptions=True
         )
-        assert await sessions.of_user(user_id, NOW) == []
-        assert all(isinstance(result, SignedIn | InvalidCode | User) for result in results), results
+        assert await auth.session_ids(user.id) == set()
+        assert all(isinstance(result, SignedIn | WrongCredentials | User) for result in results), results

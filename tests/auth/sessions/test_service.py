@@ -1,187 +1,228 @@
-"""The use cases of refreshing and ending sessions, and what a refresh token is."""
+"""Authenticating requests; refreshing, listing and ending sessions."""
 
 from dataclasses import replace
 
 import pytest
 
-from services.auth.errors import SessionOver
-from services.auth.models import Caller
-from services.auth.sessions.refresh_tokens import Chain, new_chain_key, new_session_id, parse_refresh_token
+from services.auth.errors import SessionEnded
+from services.auth.models import Caller, SignedIn
+from services.auth.sessions.refresh_tokens import RefreshTokenFamily, parse_refresh_token
 from shared.errors import NotFound, Unauthorized
-from tests.support.desk import USER, Desk
-from tests.support.fakes import NOW, FakeUsers
+from tests.support.auth import CLIENT, AuthHarness
+from tests.support.client import new_mobile
 
 
-async def test_a_refresh_gives_the_next_token_and_extends_the_session() -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
-    desk.wait(days=6)
-    refreshed = await desk.refresh(opened.refresh_token)
-    assert refreshed.session_id == opened.session_id
-    assert refreshed.refresh_token != opened.refresh_token
+@pytest.fixture
+async def signed_in(auth: AuthHarness) -> SignedIn:
+    """A session of the harness's own account."""
+    await auth.add_user()
+    return await auth.sign_in()
+
+
+async def refresh(auth: AuthHarness, token: str) -> SignedIn:
+    return await auth.services.sessions.refresh(token, CLIENT)
+
+
+async def ended_sessions(auth: AuthHarness, user_id: int) -> dict[str, str]:
+    """Return the reasons of a user's ended sessions, by the events about them."""
+    events = [event for event in await auth.events(user_id) if event.TYPE == "session.ended.v1"]
+    return {event.session_id: event.reason for event in events}  # type: ignore[attr-defined]
+
+
+async def actions(auth: AuthHarness, user_id: int) -> list[str]:
+    return [entry.action for entry in await auth.audited(user_id)]
+
+
+async def test_a_token_names_its_account_and_session(auth: AuthHarness, signed_in: SignedIn) -> None:
+    caller = await auth.services.sessions.authenticate(signed_in.token)
+    assert (caller.user, caller.session_id) == (signed_in.user, signed_in.session_id)
+
+
+async def test_the_token_of_an_ended_session_is_refused(auth: AuthHarness, signed_in: SignedIn) -> None:
+    await auth.sessions.end(signed_in.user.id, signed_in.session_id, reason="signed_out", now=auth.now)
+    with pytest.raises(Unauthorized):
+        await auth.services.sessions.authenticate(signed_in.token)
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "disabled"])
+async def test_the_token_of_an_account_that_is_gone_or_disabled_is_refused(
+    auth: AuthHarness, signed_in: SignedIn, *, gone: bool
+) -> None:
+    await remove_or_disable(auth, signed_in, gone=gone)
+    with pytest.raises(Unauthorized) as refusal:
+        await auth.services.sessions.authenticate(signed_in.token)
+    assert refusal.value.headers == {"WWW-Authenticate": 'Bearer realm="dialpass", error="invalid_token"'}
+
+
+async def remove_or_disable(auth: AuthHarness, signed_in: SignedIn, *, gone: bool) -> None:
+    if gone:
+        await auth.users.remove(signed_in.user.id)
+    else:
+        await auth.change(signed_in.user, disabled_at=auth.now)
+
+
+async def test_a_request_without_a_token_is_told_so(auth: AuthHarness) -> None:
+    with pytest.raises(Unauthorized) as refusal:
+        await auth.services.sessions.authenticate(None)
+    assert refusal.value.headers == {"WWW-Authenticate": 'Bearer realm="dialpass"'}
+
+
+async def test_a_refresh_gives_the_next_token_and_extends_the_session(
+    auth: AuthHarness, signed_in: SignedIn
+) -> None:
+    auth.wait(days=6)
+    refreshed = await refresh(auth, signed_in.refresh_token)
+    assert refreshed.session_id == signed_in.session_id
+    assert refreshed.refresh_token != signed_in.refresh_token
     assert (refreshed.expires_in, refreshed.refresh_expires_in) == (900, 604800)
 
 
-async def test_a_session_ends_after_90_days_however_often_it_is_refreshed() -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
+async def test_a_session_ends_after_90_days_however_often_it_is_refreshed(
+    auth: AuthHarness, signed_in: SignedIn
+) -> None:
+    current = signed_in
     for _ in range(15):
-        desk.wait(days=5, hours=23)
-        opened = await desk.refresh(opened.refresh_token)
-    assert opened.refresh_expires_in == 15 * 3600
-    desk.wait(hours=14, minutes=59)
-    opened = await desk.refresh(opened.refresh_token)
-    assert (opened.expires_in, opened.refresh_expires_in) == (60, 60)
-    desk.wait(minutes=1)
-    with pytest.raises(SessionOver):
-        await desk.refresh(opened.refresh_token)
+        auth.wait(days=5, hours=23)
+        current = await refresh(auth, current.refresh_token)
+    assert current.refresh_expires_in == 15 * 3600
+    auth.wait(hours=14, minutes=59)
+    current = await refresh(auth, current.refresh_token)
+    assert (current.expires_in, current.refresh_expires_in) == (60, 60)
+    auth.wait(minutes=1)
+    with pytest.raises(SessionEnded):
+        await refresh(auth, current.refresh_token)
 
 
-async def test_a_session_that_is_not_used_for_7_days_has_ended() -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
-    desk.wait(days=7)
-    with pytest.raises(SessionOver):
-        await desk.refresh(opened.refresh_token)
+async def test_a_session_that_is_not_used_for_7_days_has_ended(
+    auth: AuthHarness, signed_in: SignedIn
+) -> None:
+    auth.wait(days=7)
+    with pytest.raises(SessionEnded):
+        await refresh(auth, signed_in.refresh_token)
 
 
-async def test_a_token_used_twice_within_the_grace_gets_the_same_next_token() -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
-    first = await desk.refresh(opened.refresh_token)
-    desk.wait(seconds=9.9)
-    second = await desk.refresh(opened.refresh_token)
+async def test_a_token_used_twice_within_the_reuse_interval_gets_the_same_next_token(
+    auth: AuthHarness, signed_in: SignedIn
+) -> None:
+    first = await refresh(auth, signed_in.refresh_token)
+    auth.wait(seconds=9.9)
+    second = await refresh(auth, signed_in.refresh_token)
     assert second.refresh_token == first.refresh_token
-    assert (await desk.refresh(second.refresh_token)).session_id == opened.session_id
+    assert (await refresh(auth, second.refresh_token)).session_id == signed_in.session_id
 
 
-async def test_within_the_grace_an_old_token_leads_to_the_current_one() -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
-    current = opened
+async def test_within_the_reuse_interval_an_old_token_leads_to_the_current_one(
+    auth: AuthHarness, signed_in: SignedIn
+) -> None:
+    current = signed_in
     for _ in range(3):
-        desk.wait(seconds=3)
-        current = await desk.refresh(current.refresh_token)
-    late = await desk.refresh(opened.refresh_token)
+        auth.wait(seconds=3)
+        current = await refresh(auth, current.refresh_token)
+    late = await refresh(auth, signed_in.refresh_token)
     assert late.refresh_token == current.refresh_token
 
 
-async def test_each_token_has_a_grace_of_its_own() -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
-    second = await desk.refresh(opened.refresh_token)
-    desk.wait(seconds=9)
-    third = await desk.refresh(second.refresh_token)
-    desk.wait(seconds=2)
-    assert (await desk.refresh(second.refresh_token)).refresh_token == third.refresh_token
-    with pytest.raises(SessionOver):
-        await desk.refresh(opened.refresh_token)
+async def test_each_token_has_a_reuse_interval_of_its_own(auth: AuthHarness, signed_in: SignedIn) -> None:
+    second = await refresh(auth, signed_in.refresh_token)
+    auth.wait(seconds=9)
+    third = await refresh(auth, second.refresh_token)
+    auth.wait(seconds=2)
+    assert (await refresh(auth, second.refresh_token)).refresh_token == third.refresh_token
+    with pytest.raises(SessionEnded):
+        await refresh(auth, signed_in.refresh_token)
 
 
 @pytest.mark.parametrize("uses", [1, 2, 40])
-async def test_a_token_used_after_the_grace_ends_the_session(uses: int) -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
-    current = opened
+async def test_a_token_used_after_the_reuse_interval_ends_the_session(
+    auth: AuthHarness, signed_in: SignedIn, uses: int
+) -> None:
+    current = signed_in
     for _ in range(uses):
-        current = await desk.refresh(current.refresh_token)
-        desk.wait(minutes=15)
-    with pytest.raises(SessionOver):
-        await desk.refresh(opened.refresh_token)
-    with pytest.raises(SessionOver):
-        await desk.refresh(current.refresh_token)
-    assert desk.sessions.ended == {opened.session_id: "token_reused"}
-    assert desk.acts == ["session.started", "session.token_reused"]
+        current = await refresh(auth, current.refresh_token)
+        auth.wait(minutes=15)
+    with pytest.raises(SessionEnded):
+        await refresh(auth, signed_in.refresh_token)
+    with pytest.raises(SessionEnded):
+        await refresh(auth, current.refresh_token)
+    user_id = signed_in.user.id
+    assert await ended_sessions(auth, user_id) == {signed_in.session_id: "token_reused"}
+    assert await actions(auth, user_id) == ["session.started", "session.token_reused"]
 
 
-async def test_a_session_that_is_refreshed_without_pause_keeps_its_token_meanwhile() -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
-    current = opened
+async def test_a_session_that_is_refreshed_without_pause_keeps_its_token_meanwhile(
+    auth: AuthHarness, signed_in: SignedIn
+) -> None:
+    current = signed_in
     for _ in range(50):
-        current = await desk.refresh(current.refresh_token)
-    assert (await desk.refresh(opened.refresh_token)).refresh_token == current.refresh_token
-    desk.wait(seconds=10)
-    assert (await desk.refresh(current.refresh_token)).refresh_token != current.refresh_token
+        current = await refresh(auth, current.refresh_token)
+    assert (await refresh(auth, signed_in.refresh_token)).refresh_token == current.refresh_token
+    auth.wait(seconds=10)
+    assert (await refresh(auth, current.refresh_token)).refresh_token != current.refresh_token
 
 
-async def test_a_token_of_another_sessions_chain_changes_nothing() -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
-    forged = Chain(opened.session_id, new_chain_key()).first()
+async def test_a_token_of_another_family_changes_nothing(auth: AuthHarness, signed_in: SignedIn) -> None:
+    forged = RefreshTokenFamily(signed_in.session_id, "0" * 64).first()
     for token in (forged, replace(forged, generation=7)):
         with pytest.raises(Unauthorized) as refusal:
-            await desk.refresh(str(token))
+            await refresh(auth, str(token))
         assert refusal.value.slug == "invalid-token"
-    await desk.refresh(opened.refresh_token)
+    await refresh(auth, signed_in.refresh_token)
 
 
-async def test_a_changed_generation_is_no_token() -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
-    current = await desk.refresh((await desk.refresh(opened.refresh_token)).refresh_token)
+async def test_a_changed_generation_is_no_token(auth: AuthHarness, signed_in: SignedIn) -> None:
+    current = await refresh(auth, (await refresh(auth, signed_in.refresh_token)).refresh_token)
     token = parse_refresh_token(current.refresh_token)
     assert token is not None
-    desk.wait(minutes=1)
+    auth.wait(minutes=1)
     for generation in (0, 1, 3, 2**32 - 1):
         with pytest.raises(Unauthorized):
-            await desk.refresh(str(replace(token, generation=generation)))
-    assert desk.sessions.ended == {}
+            await refresh(auth, str(replace(token, generation=generation)))
+    assert await ended_sessions(auth, signed_in.user.id) == {}
 
 
-@pytest.mark.parametrize("token", ["", "x", "é" * 91, "A" * 90, "A" * 92, "=" * 91, "A" * 10_000])
-async def test_what_never_was_a_token_is_refused(token: str) -> None:
+@pytest.mark.parametrize("token", ["", "x", "é" * 91, "A" * 90, "A" * 10_000])
+async def test_text_that_is_no_token_is_refused(auth: AuthHarness, token: str) -> None:
     with pytest.raises(Unauthorized) as refusal:
-        await Desk().refresh(token)
+        await refresh(auth, token)
     assert refusal.value.slug == "invalid-token"
 
 
-async def test_an_unknown_session_has_ended() -> None:
-    with pytest.raises(SessionOver):
-        await Desk().refresh(str(Chain(new_session_id(), new_chain_key()).first()))
+async def test_an_unknown_session_has_ended(auth: AuthHarness) -> None:
+    with pytest.raises(SessionEnded):
+        await refresh(auth, str(RefreshTokenFamily("0" * 32, "0" * 64).first()))
 
 
-@pytest.mark.parametrize("rows", [[], [replace(USER, disabled_at=NOW)]], ids=["gone", "disabled"])
-async def test_an_account_that_is_gone_or_disabled_refreshes_nothing(rows: list[object]) -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
-    desk.users.rows[:] = rows  # type: ignore[assignment]
-    with pytest.raises(SessionOver):
-        await desk.refresh(opened.refresh_token)
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "disabled"])
+async def test_an_account_that_is_gone_or_disabled_refreshes_nothing(
+    auth: AuthHarness, signed_in: SignedIn, *, gone: bool
+) -> None:
+    await remove_or_disable(auth, signed_in, gone=gone)
+    with pytest.raises(SessionEnded):
+        await refresh(auth, signed_in.refresh_token)
 
 
-def test_a_token_survives_its_text() -> None:
-    chain = Chain(new_session_id(), new_chain_key())
-    token = chain.next(chain.first())
-    assert parse_refresh_token(str(token)) == token
-    assert chain.is_genuine(token)
-    assert token.secret.hex() not in repr(token)
+async def test_a_caller_ends_a_session_of_their_own(auth: AuthHarness, signed_in: SignedIn) -> None:
+    caller = Caller(signed_in.user, "current")
+    await auth.services.sessions.end(caller, signed_in.session_id, CLIENT, "ended_by_user")
+    assert await ended_sessions(auth, signed_in.user.id) == {signed_in.session_id: "ended_by_user"}
+    assert await actions(auth, signed_in.user.id) == ["session.started", "session.ended"]
+    with pytest.raises(SessionEnded):
+        await refresh(auth, signed_in.refresh_token)
 
 
-async def test_a_caller_ends_a_session_of_their_own() -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
-    await desk.end(Caller(USER, "current"), opened.session_id)
-    assert desk.sessions.ended == {opened.session_id: "ended_by_user"}
-    assert desk.acts == ["session.started", "session.ended"]
-    with pytest.raises(SessionOver):
-        await desk.refresh(opened.refresh_token)
-
-
-async def test_another_users_session_is_not_found() -> None:
-    desk = Desk()
-    opened = await desk.sign_in()
+async def test_another_users_session_is_not_found(auth: AuthHarness, signed_in: SignedIn) -> None:
+    stranger = Caller(await auth.add_user(new_mobile()), "current")
     with pytest.raises(NotFound):
-        await desk.end(Caller(replace(USER, id=2), "current"), opened.session_id)
-    assert desk.sessions.ended == {}
-    assert desk.acts == ["session.started"]
+        await auth.services.sessions.end(stranger, signed_in.session_id, CLIENT, "ended_by_user")
+    assert await ended_sessions(auth, signed_in.user.id) == {}
+    assert await actions(auth, signed_in.user.id) == ["session.started"]
 
 
-async def test_a_caller_ends_all_sessions_but_the_current_one() -> None:
-    desk = Desk()
-    desk.users = FakeUsers([USER, replace(USER, id=2, mobile="13800000001")])
-    first, current = await desk.sign_in(), await desk.sign_in()
-    stranger = await desk.sign_in(mobile="13800000001")
-    await desk.end_others(Caller(USER, current.session_id))
-    assert set(desk.sessions.rows) == {current.session_id, stranger.session_id}
-    assert list(desk.sessions.ended) == [first.session_id]
+async def test_a_caller_ends_all_sessions_but_the_current_one(auth: AuthHarness, signed_in: SignedIn) -> None:
+    current = await auth.sign_in()
+    stranger = await auth.add_user(new_mobile())
+    theirs = await auth.sign_in(mobile=stranger.mobile)
+    await auth.services.sessions.end_others(Caller(current.user, current.session_id), CLIENT)
+    assert await auth.session_ids(current.user.id) == {current.session_id}
+    assert await auth.session_ids(stranger.id) == {theirs.session_id}
+    assert list(await ended_sessions(auth, current.user.id)) == [signed_in.session_id]

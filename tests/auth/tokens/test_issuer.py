@@ -7,14 +7,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from services.auth.models import User
-from services.auth.tokens.issuer import JwtTokens
+from services.auth.tokens.issuer import AccessTokenIssuer
 from services.auth.tokens.key_ring import KeyPolicy, KeyRing
 from services.auth.tokens.signing_keys import Algorithm, create_key
 from shared.clock import now
 from shared.errors import Unauthorized
 from shared.observability.metrics import AuthMetrics, new_registry
 from shared.security.access_tokens import UnknownKey
-from tests.support.fakes import NOW
+from tests.support.clock import NOW
 
 USER = User(42, "13800000000", "hash", "小明", None, None, NOW)
 
@@ -29,11 +29,11 @@ def keys(tmp_path: Path) -> KeyRing:
     return ring(tmp_path)
 
 
-def make(keys: KeyRing, audience: str = "dialpass", issuer: str = "dialpass") -> JwtTokens:
-    return JwtTokens(keys, issuer=issuer, audience=audience)
+def make(keys: KeyRing, audience: str = "dialpass", issuer: str = "dialpass") -> AccessTokenIssuer:
+    return AccessTokenIssuer(keys, issuer=issuer, audience=audience)
 
 
-def issue(tokens: JwtTokens, at: datetime | None = None, seconds: int = 900) -> str:
+def issue(tokens: AccessTokenIssuer, at: datetime | None = None, seconds: int = 900) -> str:
     at = at or now()
     return tokens.issue(USER, "session", at, at + timedelta(seconds=seconds))
 

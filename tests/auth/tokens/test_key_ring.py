@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from services.auth.tokens.key_ring import KeyPolicy, KeyRing, NoSigningKey
 from services.auth.tokens.signing_keys import Algorithm, SigningKey, create_key
 from shared.observability.metrics import AuthMetrics, new_registry
-from tests.support.fakes import NOW
+from tests.support.clock import NOW
 
 DELAY = timedelta(minutes=10)
 

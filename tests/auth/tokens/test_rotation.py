@@ -8,7 +8,7 @@ import pytest
 from services.auth.tokens.key_ring import KeyPolicy
 from services.auth.tokens.rotation import NotRetirable, describe, folder_states, retire
 from services.auth.tokens.signing_keys import SigningKey, create_key
-from tests.support.fakes import NOW
+from tests.support.clock import NOW
 
 POLICY = KeyPolicy("ES256", timedelta(minutes=10))
 TTL = timedelta(minutes=15)

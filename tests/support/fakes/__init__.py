@@ -1,36 +1,6 @@
-"""In-memory stand-ins for the ports, one class each; no mock library."""
+"""In-memory stand-ins for the SMS worker's tests."""
 
-from tests.support.fakes.accounts import (
-    FakeAudit,
-    FakeEvents,
-    FakePasswords,
-    FakeRecords,
-    FakeSessions,
-    FakeSignInGuard,
-    FakeTokens,
-    FakeUsers,
-)
-from tests.support.fakes.codes import FakeChallenges, FakeCodes, FakeSmsQueue, FakeStatuses
+from tests.support.clock import NOW, clock
 from tests.support.fakes.sms import FakeLedger, FakeProvider, FakeRecord, FakeReportBook
-from tests.support.fakes.time import NOW, clock
 
-__all__ = [
-    "NOW",
-    "FakeAudit",
-    "FakeChallenges",
-    "FakeCodes",
-    "FakeEvents",
-    "FakeLedger",
-    "FakePasswords",
-    "FakeProvider",
-    "FakeRecord",
-    "FakeRecords",
-    "FakeReportBook",
-    "FakeSessions",
-    "FakeSignInGuard",
-    "FakeSmsQueue",
-    "FakeStatuses",
-    "FakeTokens",
-    "FakeUsers",
-    "clock",
-]
+__all__ = ["NOW", "FakeLedger", "FakeProvider", "FakeRecord", "FakeReportBook", "clock"]

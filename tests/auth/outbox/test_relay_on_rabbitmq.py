@@ -12,15 +12,14 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
 from deploy.local.servers import Servers
 from services.auth.db.database import LOCK_NAME, Database
-from services.auth.outbox.events import MysqlEvents
-from services.auth.outbox.publisher import RabbitEvents
+from services.auth.outbox.publisher import EventPublisher
 from services.auth.outbox.relay import Relay
-from services.auth.outbox.repository import MysqlOutbox
+from services.auth.outbox.repository import OutboxRepository
 from shared.clock import now
 from shared.contracts.events import EVENTS_EXCHANGE, MobileChanged, UserDeleted, decode_event
 from shared.observability.metrics import AuthMetrics
 from shared.tasks import cancel
-from tests.support.fakes import NOW
+from tests.support.clock import NOW
 
 _users = count(10**9)
 
@@ -42,10 +41,10 @@ async def relaying(servers: Servers, mysql_url: str, metrics: AuthMetrics) -> As
     async with AsyncExitStack() as stack:
         database = Database(mysql_url, pool_size=1)
         stack.push_async_callback(database.close)
-        exchange = RabbitEvents([servers.rabbitmq.url], metrics)
+        exchange = EventPublisher([servers.rabbitmq.url], metrics)
         stack.push_async_callback(exchange.link.close)
         exchange.link.start()
-        outbox = MysqlOutbox(database)
+        outbox = OutboxRepository(database)
         relay = Relay(outbox, outbox, exchange, now, metrics)
         stack.push_async_callback(cancel, asyncio.create_task(relay.run()))
         yield relay
@@ -53,7 +52,7 @@ async def relaying(servers: Servers, mysql_url: str, metrics: AuthMetrics) -> As
 
 async def record(database: Database, user_id: int, number: int) -> None:
     async with database.transaction():
-        await MysqlEvents(database).record(
+        await OutboxRepository(database).add(
             MobileChanged(user_id=user_id, occurred_at=NOW, mobile=f"139****{number:04d}")
         )
 
@@ -75,7 +74,7 @@ async def test_an_event_arrives_as_it_was_recorded(
 ) -> None:
     event = UserDeleted(user_id=next(_users), occurred_at=NOW)
     async with relaying(servers, mysql_url, auth_metrics):
-        await MysqlEvents(database).record(event)
+        await OutboxRepository(database).add(event)
         [message] = await receive(queue, {event.user_id}, 1)
     assert decode_event(message.type, message.body) == event
     assert (message.message_id, message.routing_key) == (event.event_id, "user.deleted")
@@ -143,7 +142,7 @@ async def test_what_is_rolled_back_is_not_published(
 
     async def fail() -> None:
         async with database.transaction():
-            await MysqlEvents(database).record(
+            await OutboxRepository(database).add(
                 MobileChanged(user_id=user_id, occurred_at=NOW, mobile="139****9999")
             )
             raise ZeroDivisionError
@@ -157,7 +156,7 @@ async def test_what_is_rolled_back_is_not_published(
 
 
 async def test_what_waits_is_counted_with_its_age(database: Database) -> None:
-    outbox = MysqlOutbox(database)
+    outbox = OutboxRepository(database)
     before = await outbox.backlog()
     await record(database, next(_users), 1)
     after = await outbox.backlog()

@@ -1,4 +1,4 @@
-"""The moment at which tests that name no other take place."""
+"""The time at which tests take place that need no other."""
 
 from datetime import UTC, datetime
 

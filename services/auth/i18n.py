@@ -1,4 +1,4 @@
-"""What the auth service says to end users about their input."""
+"""The auth service's messages to end users, in English and Chinese."""
 
 from shared.i18n import Text
 

@@ -1,0 +1,188 @@
+"""Accounts in their owners' hands: registration, profile, change of number, deletion."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from services.auth.accounts.administration import AccountAdministration
+from services.auth.accounts.repository import UserRepository
+from services.auth.audit.repository import AuditRepository
+from services.auth.codes.service import CodeService
+from services.auth.db.database import Database
+from services.auth.errors import AlreadyRegistered
+from services.auth.models import AuditEntry, Caller, Client, NewUser, ProfileMember, User
+from services.auth.outbox.repository import OutboxRepository
+from services.auth.passwords.hasher import PasswordHasher
+from services.auth.sessions.service import SessionService
+from shared.clock import Clock
+from shared.contracts.events import (
+    MobileChanged,
+    ProfileChanged,
+    SignInMethod,
+    UserRegistered,
+)
+from shared.observability.metrics import AuthMetrics
+from shared.observability.outcomes import count_outcome
+from shared.phone import mask_mobile
+
+
+class AccountService:
+    """What the owners of accounts do.
+
+    Args:
+        database: runs transactions.
+        users: the accounts.
+        administration: erases accounts.
+        sessions: locks the caller's account.
+        codes: redeems codes.
+        hasher: hashes passwords.
+        outbox: takes domain events.
+        audit: takes audit entries.
+        clock: returns the current time.
+        metrics: counts registrations and changes by outcome.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        users: UserRepository,
+        administration: AccountAdministration,
+        sessions: SessionService,
+        codes: CodeService,
+        hasher: PasswordHasher,
+        outbox: OutboxRepository,
+        audit: AuditRepository,
+        clock: Clock,
+        metrics: AuthMetrics,
+    ) -> None:
+        self._database = database
+        self._users = users
+        self._administration = administration
+        self._sessions = sessions
+        self._codes = codes
+        self._hasher = hasher
+        self._outbox = outbox
+        self._audit = audit
+        self._clock = clock
+        self._metrics = metrics
+
+    async def register(
+        self,
+        mobile: str,
+        code: str,
+        password: str,
+        client: Client,
+        *,
+        nickname: str | None = None,
+        avatar: str | None = None,
+    ) -> int:
+        """Create the account of a number whose code is right, and return its id.
+
+        Raises:
+            InvalidCode: checked first, so that only the owner of a number learns whether it is registered.
+            TooManyAttempts: after too many wrong codes from the address.
+            AlreadyRegistered: the number has an account.
+            Unavailable: a dependency is down; the code stays valid.
+        """
+        with count_outcome(self._metrics.registrations):
+            async with (
+                self._audit.audit_failures("register", mobile, client),
+                self._codes.redeem(mobile, "register", code, client.ip),
+            ):
+                password_hash = await self._hasher.hash(password)
+                user = NewUser(mobile, password_hash, nickname, avatar, self._clock())
+                return await self._database.with_deadlock_retry(lambda: self.create(user, client, "password"))
+
+    async def create(self, user: NewUser, client: Client, method: SignInMethod) -> int:
+        """Store an account with its records in the current transaction, and return its id.
+
+        Raises:
+            AlreadyRegistered: the number has an account.
+        """
+        user_id = await self._users.add(user)
+        await self._outbox.add(
+            UserRegistered(
+                user_id=user_id, occurred_at=user.created_at, mobile=mask_mobile(user.mobile), method=method
+            )
+        )
+        details = {"method": method}
+        await self._audit.add(
+            AuditEntry("user.registered", user.created_at, client, user_id, user.mobile, details)
+        )
+        return user_id
+
+    async def change_profile(
+        self, caller: Caller, changes: Mapping[ProfileMember, str | None], client: Client
+    ) -> User:
+        """Change the given members of the profile, where None removes one, and return the account.
+
+        Raises:
+            Unauthorized: the session has ended, or the account was deleted or disabled meanwhile.
+            Unavailable: the database is down; nothing was changed.
+        """
+
+        async def change() -> User:
+            now, user = self._clock(), await self._sessions.lock_user(caller)
+            new = replace(
+                user,
+                nickname=changes.get("nickname", user.nickname),
+                avatar=changes.get("avatar", user.avatar),
+            )
+            members = [member for member in changes if getattr(new, member) != getattr(user, member)]
+            if not members:
+                return user
+            await self._users.save(new)
+            await self._outbox.add(ProfileChanged(user_id=user.id, occurred_at=now, members=members))
+            details = {"members": ", ".join(members)}
+            await self._audit.add(AuditEntry("profile.changed", now, client, user.id, user.mobile, details))
+            return new
+
+        with count_outcome(self._metrics.account_changes, "profile"):
+            return await self._database.with_deadlock_retry(change)
+
+    async def change_mobile(self, caller: Caller, mobile: str, code: str, client: Client) -> None:
+        """Move the caller's account to a number whose code is right.
+
+        Raises:
+            InvalidCode: checked first, so that only the owner of the new number learns whether it is taken.
+            TooManyAttempts: after too many wrong codes from the address.
+            AlreadyRegistered: an account has the number, possibly the caller's own.
+            Unauthorized: the session has ended, or the account was deleted or disabled meanwhile.
+            Unavailable: a dependency is down; the code stays valid.
+        """
+
+        async def change() -> None:
+            now, user = self._clock(), await self._sessions.lock_user(caller)
+            if user.mobile == mobile:
+                raise AlreadyRegistered
+            await self._users.save(replace(user, mobile=mobile))
+            event = MobileChanged(user_id=user.id, occurred_at=now, mobile=mask_mobile(mobile))
+            await self._outbox.add(event)
+            await self._audit.add(AuditEntry("mobile.changed", now, client, user.id, mobile))
+
+        with count_outcome(self._metrics.account_changes, "mobile"):
+            async with (
+                self._audit.audit_failures("change_mobile", mobile, client),
+                self._codes.redeem(mobile, "change_mobile", code, client.ip),
+            ):
+                await self._database.with_deadlock_retry(change)
+
+    async def delete(self, caller: Caller, code: str, client: Client) -> None:
+        """Delete the caller's account, given a code that was sent to its number.
+
+        Raises:
+            InvalidCode: the code is wrong.
+            TooManyAttempts: after too many wrong codes from the address.
+            Unauthorized: the session has ended, or the account was deleted or disabled meanwhile.
+            Unavailable: a dependency is down; nothing was changed and the code stays valid.
+        """
+
+        async def delete() -> None:
+            await self._administration.erase(await self._sessions.lock_user(caller), client)
+
+        mobile = caller.user.mobile
+        with count_outcome(self._metrics.account_changes, "deletion"):
+            async with (
+                self._audit.audit_failures("delete", mobile, client),
+                self._codes.redeem(mobile, "delete", code, client.ip),
+            ):
+                await self._database.with_deadlock_retry(delete)

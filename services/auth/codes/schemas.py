@@ -1,0 +1,55 @@
+"""Bodies of the requests and answers about codes."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, Field
+
+from services.auth.http.fields import Mobile, RequestBody, String, Timestamp
+from services.auth.models import CodeRequested
+from shared.contracts.message_status import MessageStatus
+from shared.contracts.messages import Channel, Purpose
+
+_PAYLOAD_LENGTH = 4096
+
+
+class CodeRequest(RequestBody):
+    """`POST /code/`."""
+
+    mobile: Mobile
+    purpose: Purpose = "register"
+    channel: Channel = "sms"
+    challenge: String | None = Field(
+        None,
+        max_length=_PAYLOAD_LENGTH,
+        description="what ALTCHA's widget makes of the challenge that an earlier answer carried",
+    )
+
+
+class CodeResponse(BaseModel):
+    """The answer to `POST /code/`; times in seconds."""
+
+    message_id: str
+    expires_in: int
+    resend_after: int
+
+    @classmethod
+    def of(cls, requested: CodeRequested) -> Self:
+        """Return the answer for a code that was requested."""
+        return cls(
+            message_id=requested.message_id,
+            expires_in=requested.expires_in,
+            resend_after=requested.resend_after,
+        )
+
+
+class CodeStatusResponse(BaseModel):
+    """The answer to `GET /code/{message_id}/`."""
+
+    message_id: str
+    status: Literal["queued", "sent", "delivered", "failed", "expired", "limited"]
+    updated_at: Timestamp
+
+    @classmethod
+    def of(cls, message_id: str, status: MessageStatus) -> Self:
+        """Return the answer for the state of a message."""
+        return cls(message_id=message_id, status=status.state, updated_at=status.updated_at)

@@ -1,0 +1,49 @@
+"""`/password/reset/` and `/password/change/`."""
+
+from services.auth import errors
+from services.auth.http.handler import JsonHandler, Routes
+from services.auth.http.operation import operation
+from services.auth.passwords.schemas import EmptyResponse, PasswordChangeRequest, PasswordResetRequest
+from services.auth.passwords.service import PasswordService
+
+_TAG = "Account"
+
+
+class PasswordResetHandler(JsonHandler[PasswordService]):
+    """`POST /password/reset/`."""
+
+    @operation(
+        _TAG,
+        request=PasswordResetRequest,
+        problems=(errors.InvalidCode, errors.TooManyAttempts, errors.Overloaded),
+        note="With a code of purpose `reset`. Ends every session.",
+    )
+    async def handle_post(self) -> EmptyResponse:
+        """Set a new password by a code."""
+        body = self.body(PasswordResetRequest)
+        await self.service.reset(body.mobile, body.code, body.password, self.client)
+        return EmptyResponse()
+
+
+class PasswordChangeHandler(JsonHandler[PasswordService]):
+    """`POST /password/change/`."""
+
+    @operation(
+        _TAG,
+        request=PasswordChangeRequest,
+        problems=(errors.WrongPassword, errors.TooManyAttempts, errors.Overloaded),
+        signed_in=True,
+        note="Ends the other sessions.",
+    )
+    async def handle_post(self) -> EmptyResponse:
+        """Set a new password by the old one."""
+        caller = await self.caller()
+        body = self.body(PasswordChangeRequest)
+        await self.service.change(caller, body.old_password, body.password, self.client)
+        return EmptyResponse()
+
+
+ROUTES: Routes = [
+    (r"/password/reset/?", "/password/reset/", PasswordResetHandler),
+    (r"/password/change/?", "/password/change/", PasswordChangeHandler),
+]

@@ -1,0 +1,171 @@
+"""Passwords: changing one, resetting one, and renewing outdated hashes."""
+
+import asyncio
+from dataclasses import replace
+from typing import Literal
+
+import structlog
+
+from services.auth.accounts.repository import UserRepository
+from services.auth.audit.repository import AuditRepository
+from services.auth.codes.service import CodeService
+from services.auth.db.database import Database
+from services.auth.errors import InvalidCode, PersonalPassword, WrongPassword
+from services.auth.models import AuditEntry, Caller, Client, User
+from services.auth.outbox.repository import OutboxRepository
+from services.auth.passwords.hasher import PasswordHasher
+from services.auth.sessions.repository import SessionRepository
+from services.auth.sessions.service import SessionService
+from services.auth.sign_in.throttle import SignInThrottle
+from shared.clock import Clock
+from shared.contracts.events import EndReason, PasswordChanged
+from shared.errors import Unavailable
+from shared.observability.metrics import AuthMetrics
+from shared.observability.outcomes import count_outcome
+
+_RENEWAL_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+
+class PasswordService:
+    """The passwords of accounts.
+
+    Args:
+        database: runs transactions.
+        users: the accounts.
+        sessions: the sessions that a new password ends.
+        session_service: locks the caller's account.
+        codes: redeems codes.
+        hasher: hashes and verifies passwords.
+        throttle: limits failed attempts.
+        outbox: takes domain events.
+        audit: takes audit entries.
+        clock: returns the current time.
+        metrics: counts changes by outcome.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        users: UserRepository,
+        sessions: SessionRepository,
+        session_service: SessionService,
+        codes: CodeService,
+        hasher: PasswordHasher,
+        throttle: SignInThrottle,
+        outbox: OutboxRepository,
+        audit: AuditRepository,
+        clock: Clock,
+        metrics: AuthMetrics,
+    ) -> None:
+        self._database = database
+        self._users = users
+        self._sessions = sessions
+        self._session_service = session_service
+        self._codes = codes
+        self._hasher = hasher
+        self._throttle = throttle
+        self._outbox = outbox
+        self._audit = audit
+        self._clock = clock
+        self._metrics = metrics
+
+    async def change(self, caller: Caller, old_password: str, password: str, client: Client) -> None:
+        """Set the caller's password and end the caller's other sessions.
+
+        Raises:
+            WrongPassword: the old password is wrong, or the account has none.
+            TooManyAttempts: after too many wrong passwords, here or at sign-in.
+            PersonalPassword: the new password is the account's number or nickname.
+            Unauthorized: the session has ended, or the account was deleted or disabled meanwhile.
+            Unavailable: a dependency is down, or too many checks are queued; nothing was changed.
+        """
+
+        async def change(password_hash: str) -> None:
+            user = await self._session_service.lock_user(caller)
+            # The check took a while: a reset that came in between is not undone.
+            if user.password_hash != caller.user.password_hash:
+                raise WrongPassword
+            await self._save(
+                user, password_hash, client, "change", keep=caller.session_id, reason="password_changed"
+            )
+
+        mobile = caller.user.mobile
+        with count_outcome(self._metrics.account_changes, "password_change"):
+            _refuse_personal(password, caller.user)
+            async with (
+                self._throttle.attempt(mobile, client.ip),
+                self._audit.audit_failures("change_password", mobile, client),
+            ):
+                if not await self._hasher.verify(old_password, caller.user.password_hash):
+                    raise WrongPassword
+                password_hash = await self._hasher.hash(password)
+                await self._database.with_deadlock_retry(lambda: change(password_hash))
+
+    async def reset(self, mobile: str, code: str, password: str, client: Client) -> None:
+        """Set the password of the account whose number's code is right, and end all its sessions.
+
+        The account is read before the code is checked, and nothing is hashed before both are there: a
+        refusal takes the same steps whether or not there is an account.
+
+        Raises:
+            InvalidCode: wrong code, unknown number or disabled account.
+            TooManyAttempts: after too many wrong codes from the address.
+            PersonalPassword: the new password is the account's nickname; the code stays valid.
+            Unavailable: a dependency is down; the code stays valid.
+        """
+
+        async def reset(user_id: int, password_hash: str) -> None:
+            user = await self._users.lock(user_id)
+            if user is None or user.mobile != mobile or not user.enabled:
+                raise InvalidCode
+            await self._save(user, password_hash, client, "reset", keep=None, reason="password_reset")
+
+        with count_outcome(self._metrics.account_changes, "password_reset"):
+            async with self._audit.audit_failures("reset", mobile, client):
+                known = await self._users.find_by_mobile(mobile)
+                async with self._codes.redeem(mobile, "reset", code, client.ip):
+                    if known is None or not known.enabled:
+                        raise InvalidCode
+                    _refuse_personal(password, known)
+                    password_hash = await self._hasher.hash(password)
+                    await self._database.with_deadlock_retry(lambda: reset(known.id, password_hash))
+
+    async def renew_hash(self, user: User, password: str) -> None:
+        """Hash a right password again if its hash has outdated parameters.
+
+        Never raises: the sign-in succeeds without it, and the next one tries again.
+        """
+        if user.password_hash is None or not self._hasher.outdated(user.password_hash):
+            return
+        try:
+            async with asyncio.timeout(_RENEWAL_SECONDS):
+                renewed = await self._hasher.hash(password)
+                await self._users.replace_password_hash(user.id, user.password_hash, renewed)
+        except (Unavailable, TimeoutError) as error:
+            log.warning("hash_not_renewed", error=type(error).__name__)
+
+    async def _save(
+        self,
+        user: User,
+        password_hash: str,
+        client: Client,
+        method: Literal["change", "reset"],
+        *,
+        keep: str | None,
+        reason: EndReason,
+    ) -> None:
+        """Save a locked account's new password with its records and end all sessions except `keep`."""
+        now = self._clock()
+        await self._users.save(replace(user, password_hash=password_hash))
+        ended = await self._sessions.end_all(user.id, keep=keep, reason=reason, now=now)
+        await self._outbox.add(PasswordChanged(user_id=user.id, occurred_at=now, method=method))
+        details = {"method": method, "sessions": ended}
+        await self._audit.add(AuditEntry("password.changed", now, client, user.id, user.mobile, details))
+
+
+def _refuse_personal(password: str, user: User) -> None:
+    """Refuse a password that anybody who knows the user would try first."""
+    if password.casefold() in {user.mobile, (user.nickname or user.mobile).casefold()}:
+        raise PersonalPassword

@@ -1,0 +1,206 @@
+"""Sessions: authenticating a request, opening, refreshing, listing and ending them."""
+
+from datetime import datetime, timedelta
+
+from services.auth.accounts.repository import UserRepository
+from services.auth.audit.repository import AuditRepository
+from services.auth.db.database import Database
+from services.auth.errors import SessionEnded
+from services.auth.models import AuditEntry, Caller, Client, Session, SignedIn, User
+from services.auth.outbox.repository import OutboxRepository
+from services.auth.sessions.refresh_tokens import (
+    RefreshToken,
+    SessionPolicy,
+    exchange,
+    new_session,
+    parse_refresh_token,
+)
+from services.auth.sessions.repository import SessionRepository
+from services.auth.tokens.issuer import AccessTokenIssuer
+from shared.clock import Clock
+from shared.contracts.events import EndReason, SessionStarted, SignInMethod
+from shared.errors import NotFound, Unauthorized
+from shared.observability.metrics import AuthMetrics
+from shared.observability.outcomes import count_outcome
+
+
+class SessionService:
+    """The sessions of all users.
+
+    Every method raises `Unavailable` if the database is down, and then has changed nothing.
+
+    Args:
+        database: runs transactions.
+        sessions: the sessions that have not ended.
+        users: the accounts.
+        tokens: issues and verifies access tokens.
+        outbox: takes domain events.
+        audit: takes audit entries.
+        policy: lifetimes.
+        clock: returns the current time.
+        metrics: counts refreshes by outcome.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        sessions: SessionRepository,
+        users: UserRepository,
+        tokens: AccessTokenIssuer,
+        outbox: OutboxRepository,
+        audit: AuditRepository,
+        policy: SessionPolicy,
+        clock: Clock,
+        metrics: AuthMetrics,
+    ) -> None:
+        self._database = database
+        self._sessions = sessions
+        self._users = users
+        self._tokens = tokens
+        self._outbox = outbox
+        self._audit = audit
+        self._policy = policy
+        self._clock = clock
+        self._metrics = metrics
+
+    async def authenticate(self, token: str | None) -> Caller:
+        """Return the user and session of an access token.
+
+        Gateways have verified the token; here one read also finds whether its session has ended.
+
+        Raises:
+            Unauthorized: no token, a bad one, or its session or account has ended or is disabled.
+        """
+        if not token:
+            raise Unauthorized(token_given=False)
+        verified = self._tokens.verify(token)
+        user = await self._users.find_by_session(verified.user_id, verified.session_id)
+        if user is None or not user.enabled:
+            raise Unauthorized(token_given=True)
+        return Caller(user, verified.session_id)
+
+    async def lock_user(self, caller: Caller) -> User:
+        """Return the caller's account, locked until the current transaction ends.
+
+        Raises:
+            Unauthorized: since the caller was authenticated, the session has ended, or the account was
+                deleted or disabled.
+        """
+        user = await self._users.lock(caller.user.id)
+        # Read again under the lock, which everything that ends sessions holds, such as a new password.
+        ended = user is None or await self._users.find_by_session(user.id, caller.session_id) is None
+        if user is None or ended or not user.enabled:
+            raise Unauthorized(token_given=True)
+        return user
+
+    async def open(self, user: User, client: Client, now: datetime, method: SignInMethod) -> SignedIn:
+        """Open a session in the current transaction, which holds the lock of the user's row.
+
+        The lock prevents that a session is opened while the user is disabled or deleted, or while all
+        sessions are ended because of a new password.
+        """
+        session, refresh_token = new_session(user.id, client, now, self._policy)
+        await self._sessions.add(session)
+        await self._outbox.add(
+            SessionStarted(user_id=user.id, occurred_at=now, session_id=session.id, method=method)
+        )
+        details = {"session_id": session.id, "method": method}
+        await self._audit.add(AuditEntry("session.started", now, client, user.id, user.mobile, details))
+        return self._signed_in(user, session, refresh_token, now)
+
+    async def refresh(self, token: str, client: Client) -> SignedIn:
+        """Exchange a refresh token for the next one and a new access token.
+
+        Concurrent requests with one token wait for the lock of the session's row, and all get the same
+        next token. If the process is killed, the token was exchanged or not; a client without an answer
+        asks again within the reuse interval and gets what it missed.
+
+        Raises:
+            SessionEnded: the session has ended or expired, or ends now, because a token that was replaced
+                before the reuse interval was presented: somebody has a copy.
+            Unauthorized: not a refresh token of any session.
+        """
+        with count_outcome(self._metrics.refreshes):
+            presented = parse_refresh_token(token)
+            if presented is None:
+                raise Unauthorized(token_given=True)
+            answer = await self._database.with_deadlock_retry(lambda: self._exchange(presented, client))
+            if answer is None:
+                raise SessionEnded
+            return answer
+
+    async def list_own(self, caller: Caller) -> list[Session]:
+        """Return the caller's sessions, most recently used first."""
+        return await self._sessions.list_of_user(caller.user.id, self._clock())
+
+    async def end(self, caller: Caller, session_id: str, client: Client, reason: EndReason) -> None:
+        """End one of the caller's sessions.
+
+        Raises:
+            NotFound: the caller has no session with this id.
+        """
+
+        async def end() -> None:
+            now, user = self._clock(), caller.user
+            await self._users.lock(user.id)  # keeps the user's events in order
+            if not await self._sessions.end(user.id, session_id, reason=reason, now=now):
+                raise NotFound
+            details = {"session_id": session_id, "reason": reason}
+            await self._audit.add(AuditEntry("session.ended", now, client, user.id, user.mobile, details))
+
+        await self._database.with_deadlock_retry(end)
+
+    async def end_others(self, caller: Caller, client: Client) -> None:
+        """End all of the caller's sessions except the current one."""
+
+        async def end() -> None:
+            now, user = self._clock(), caller.user
+            await self._users.lock(user.id)
+            ended = await self._sessions.end_all(
+                user.id, keep=caller.session_id, reason="ended_by_user", now=now
+            )
+            details = {"sessions": ended, "kept": caller.session_id, "reason": "ended_by_user"}
+            await self._audit.add(AuditEntry("session.ended", now, client, user.id, user.mobile, details))
+
+        await self._database.with_deadlock_retry(end)
+
+    async def _exchange(self, presented: RefreshToken, client: Client) -> SignedIn | None:
+        """Return the answer, or None if the session has ended or ends now."""
+        now = self._clock()
+        session = await self._sessions.lock(presented.session_id)
+        user = await self._users.find_by_id(session.user_id) if session else None
+        if session is None or user is None or not user.enabled or session.expires_at <= now:
+            return None
+        exchanged = exchange(session, presented, client, now, self._policy)
+        match exchanged.outcome:
+            case "unknown":
+                raise Unauthorized(token_given=True)
+            case "reused":
+                await self._end_reused(session, client, now)
+                return None
+            case "rotated":
+                await self._sessions.save(exchanged.session)
+        return self._signed_in(user, exchanged.session, exchanged.token, now)
+
+    async def _end_reused(self, session: Session, client: Client, now: datetime) -> None:
+        await self._sessions.end(session.user_id, session.id, reason="token_reused", now=now)
+        details = {"session_id": session.id}
+        await self._audit.add(
+            AuditEntry("session.token_reused", now, client, session.user_id, details=details)
+        )
+
+    def _signed_in(
+        self, user: User, session: Session, refresh_token: RefreshToken, now: datetime
+    ) -> SignedIn:
+        return SignedIn(
+            user=user,
+            session_id=session.id,
+            token=self._tokens.issue(user, session.id, now, session.access_expires_at),
+            expires_in=_seconds(session.access_expires_at - now),
+            refresh_token=str(refresh_token),
+            refresh_expires_in=_seconds(session.expires_at - now),
+        )
+
+
+def _seconds(duration: timedelta) -> int:
+    return max(0, int(duration.total_seconds()))

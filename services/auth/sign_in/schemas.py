@@ -1,0 +1,34 @@
+"""Bodies of the requests and answers about signing in."""
+
+from typing import Self
+
+from pydantic import Field
+
+from services.auth.http.fields import Mobile, RequestBody, String
+from services.auth.models import SignedIn
+from services.auth.sessions.schemas import LoginResponse
+
+
+class LoginRequest(RequestBody):
+    """`POST /login/`; the rules for new passwords do not apply here."""
+
+    mobile: Mobile
+    password: String = Field(repr=False)
+
+
+class LoginCodeRequest(RequestBody):
+    """`POST /login/code/`."""
+
+    mobile: Mobile
+    code: String = Field(repr=False)
+
+
+class LoginCodeResponse(LoginResponse):
+    """The answer to `POST /login/code/`; `created` tells whether the account is new."""
+
+    created: bool
+
+    @classmethod
+    def of(cls, signed_in: SignedIn) -> Self:
+        """Return the answer for an opened session."""
+        return cls(created=signed_in.created, **LoginResponse.of(signed_in).model_dump())
