@@ -1,6 +1,7 @@
 """The gateway, put together: upstreams, routes, authentication, the public and the operators' port."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.static import StaticPages
 from services.gateway.upstream.client import UpstreamClient
 from services.gateway.upstream.pool import ConnectionPool
-from shared.health import Check, Health
+from shared.health import Health
 from shared.http import ops
 from shared.http.server import DrainableServer
 from shared.lifecycle import Service
@@ -28,7 +29,7 @@ from shared.observability.metrics import HttpMetrics, TokenMetrics, UpstreamMetr
 from shared.tasks import cancel
 
 _MAX_HEADER_BYTES = 16 * 1024
-# Bodies of this much more than a route's limit are received and dropped, so that the client reads a 413.
+# Bodies up to this much over a route's limit are received and dropped, so that the client can read a 413.
 _MAX_DROPPED_BYTES = 1024 * 1024
 
 
@@ -40,17 +41,16 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
     """
     registry = new_registry()
     http_metrics, upstream_metrics = HttpMetrics(registry), UpstreamMetrics(registry)
-    pools = _Pools(upstream_metrics, stack)
-    # Connections of its own, on which it does not wait for forwarded requests.
-    auth_client = UpstreamClient(pools.open("auth", settings.auth_url))
     token_metrics = TokenMetrics(registry)
+    pools = _open_pools(settings, upstream_metrics, stack)
+    # A pool of its own: its requests must not queue behind forwarded ones.
+    auth_client = UpstreamClient(_open_pool("auth", settings.auth_url, upstream_metrics, stack))
     revocations = Revocations(auth_client, settings.ended_sessions_max_age, token_metrics)
     authenticator = _authenticator(settings, auth_client, revocations, token_metrics, stack)
-    routes = _routes(settings, pools)
     access_log = AccessLog("gateway", settings.log_format, settings.log_level)
     stack.callback(access_log.flush)
     context = GatewayContext(
-        routes=routes,
+        routes=_route_table(settings, pools),
         authenticator=authenticator,
         cors=CorsPolicy(settings.cors_origins),
         client_addresses=ClientAddresses(settings.trusted_proxies),
@@ -62,10 +62,10 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
     )
     http_metrics.watch_in_flight(context.in_flight)
     health = Health(
-        # Until tokens can be checked for the first time, the other replicas serve.
+        # A replica that cannot check tokens yet leaves the requests to the others.
         required={"token_checks": authenticator.check},
         # Only reported: a gateway out of service could not answer with a problem document.
-        observed={"ended_sessions": revocations.check, **pools.checks},
+        observed={"ended_sessions": revocations.check, **{name: pool.check for name, pool in pools.items()}},
     )
     operators = DrainableServer(Application(list(ops.routes(health, registry))), settings.gateway_ops_port)
     stack.push_async_callback(operators.close)
@@ -73,30 +73,19 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
     return Service(health, public.begin_drain, public.stop_listening, context.in_flight)
 
 
-class _Pools:
-    """The connection pools of the services behind the gateway, one per service, closed with the stack."""
+def _open_pools(
+    settings: GatewaySettings, metrics: UpstreamMetrics, stack: AsyncExitStack
+) -> dict[str, ConnectionPool]:
+    """Return the connection pools of forwarded requests by the services' names."""
+    urls = {urlsplit(route.url).netloc: route.url for route in settings.gateway_routes}
+    urls |= {"auth": settings.auth_url, "sms": settings.sms_url}
+    return {name: _open_pool(name, url, metrics, stack) for name, url in urls.items()}
 
-    def __init__(self, metrics: UpstreamMetrics, stack: AsyncExitStack) -> None:
-        self._metrics = metrics
-        self._stack = stack
-        self._by_name: dict[str, ConnectionPool] = {}
 
-    def get(self, name: str, url: str) -> ConnectionPool:
-        """Return the service's pool."""
-        if name not in self._by_name:
-            self._by_name[name] = self.open(name, url)
-        return self._by_name[name]
-
-    def open(self, name: str, url: str) -> ConnectionPool:
-        """Return a new pool, which `get` does not return."""
-        pool = ConnectionPool(name, url, self._metrics)
-        self._stack.push_async_callback(pool.close)
-        return pool
-
-    @property
-    def checks(self) -> dict[str, Check]:
-        """The services' health checks by name."""
-        return {name: pool.check for name, pool in self._by_name.items()}
+def _open_pool(name: str, url: str, metrics: UpstreamMetrics, stack: AsyncExitStack) -> ConnectionPool:
+    pool = ConnectionPool(name, url, metrics)
+    stack.push_async_callback(pool.close)
+    return pool
 
 
 def _authenticator(
@@ -107,7 +96,9 @@ def _authenticator(
     stack: AsyncExitStack,
 ) -> Authenticator:
     jwks = Jwks(auth_client, metrics)
-    authenticator = Authenticator(
+    for updates in (jwks.refresh_forever(), revocations.update_forever()):
+        stack.push_async_callback(cancel, asyncio.create_task(updates))
+    return Authenticator(
         auth_client,
         jwks,
         revocations,
@@ -115,17 +106,14 @@ def _authenticator(
         audience=settings.token_audience,
         metrics=metrics,
     )
-    for update in (jwks.refresh_forever(), revocations.update_forever()):
-        stack.push_async_callback(cancel, asyncio.create_task(update))
-    return authenticator
 
 
-def _routes(settings: GatewaySettings, pools: _Pools) -> RouteTable:
+def _route_table(settings: GatewaySettings, pools: Mapping[str, ConnectionPool]) -> RouteTable:
     timeout, max_body = settings.upstream_timeout, settings.max_body_bytes
     platform = [
         Route(
             route.prefix,
-            pools.get(urlsplit(route.url).netloc, route.url),
+            pools[urlsplit(route.url).netloc],
             route.timeout or timeout,
             max_body if route.max_body is None else route.max_body,
             route.token,
@@ -134,8 +122,8 @@ def _routes(settings: GatewaySettings, pools: _Pools) -> RouteTable:
     ]
     return RouteTable(
         [
-            *auth_routes(pools.get("auth", settings.auth_url), timeout, max_body),
-            *callback_routes(pools.get("sms", settings.sms_url), timeout),
+            *auth_routes(pools["auth"], timeout, max_body),
+            *callback_routes(pools["sms"], timeout),
             *page_routes(StaticPages(), timeout, max_body),
             *platform,
         ]
@@ -143,10 +131,10 @@ def _routes(settings: GatewaySettings, pools: _Pools) -> RouteTable:
 
 
 def _public_server(port: int, context: GatewayContext, stack: AsyncExitStack) -> DrainableServer:
-    delegate = GatewayServer(context)
-    stack.callback(delegate.close)
+    gateway = GatewayServer(context)
+    stack.callback(gateway.close)
     server = DrainableServer(
-        delegate,
+        gateway,
         port,
         max_header_size=_MAX_HEADER_BYTES,
         max_body_size=context.routes.max_body + _MAX_DROPPED_BYTES,

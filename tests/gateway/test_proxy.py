@@ -46,8 +46,8 @@ async def test_a_path_outside_the_route_table_is_not_forwarded(
     gateway: Gateway, upstream: StubUpstream, path: str
 ) -> None:
     request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    answer = await gateway.send_raw(request.encode())
-    assert answer.startswith(b"HTTP/1.1 404")
+    response = await gateway.send_raw(request.encode())
+    assert response.startswith(b"HTTP/1.1 404")
     assert not upstream.requests
 
 
@@ -59,9 +59,9 @@ async def test_a_body_over_the_limit_is_413_before_it_is_read(
     gateway: Gateway, upstream: StubUpstream, path: str, length: int
 ) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
-    answer = await gateway.send_raw(head.encode())
-    assert answer.startswith(b"HTTP/1.1 413")
-    assert b"/problems/payload-too-large" in answer
+    response = await gateway.send_raw(head.encode())
+    assert response.startswith(b"HTTP/1.1 413")
+    assert b"/problems/payload-too-large" in response
     assert not upstream.requests
 
 
@@ -90,25 +90,25 @@ async def test_a_problem_document_is_in_the_accepted_language(client: Api) -> No
 async def test_an_http_1_0_connection_is_closed_after_the_response(
     gateway: Gateway, upstream: StubUpstream
 ) -> None:
-    answer = await gateway.send_raw(b"GET /code/ HTTP/1.0\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert answer.endswith(b'{"ok":true}')
+    response = await gateway.send_raw(b"GET /code/ HTTP/1.0\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 200")
+    assert response.endswith(b'{"ok":true}')
     assert len(upstream.requests) == 1
 
 
 async def test_pipelined_requests_are_answered_in_order(gateway: Gateway, upstream: StubUpstream) -> None:
     one = b"GET /code/ HTTP/1.1\r\nHost: x\r\nX-Request-ID: %s\r\n\r\n"
     last = b"GET /code/ HTTP/1.1\r\nHost: x\r\nX-Request-ID: c\r\nConnection: close\r\n\r\n"
-    answer = await gateway.send_raw(one % b"a" + one % b"b" + last)
-    assert re.findall(rb"x-request-id: (\w)", answer.lower()) == [b"a", b"b", b"c"]
+    response = await gateway.send_raw(one % b"a" + one % b"b" + last)
+    assert re.findall(rb"x-request-id: (\w)", response.lower()) == [b"a", b"b", b"c"]
     assert len(upstream.requests) == 3
 
 
 async def test_a_head_request_gets_no_body(gateway: Gateway, upstream: StubUpstream) -> None:
     upstream.response = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n"
-    answer = await gateway.send_raw(b"HEAD /code/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert answer.endswith(b"\r\n\r\n")
+    response = await gateway.send_raw(b"HEAD /code/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 200")
+    assert response.endswith(b"\r\n\r\n")
 
 
 async def test_a_client_that_disconnects_cancels_the_upstream_request(

@@ -147,8 +147,8 @@ async def test_a_route_without_tokens_forwards_no_identity(
 async def test_an_encoded_path_has_the_token_rule_of_the_decoded_one(
     gateway: Gateway, orders: StubUpstream, path: str
 ) -> None:
-    answer = await gateway.send_raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    assert answer.startswith(b"HTTP/1.1 401")
+    response = await gateway.send_raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert response.startswith(b"HTTP/1.1 401")
     assert not orders.requests
 
 
@@ -162,8 +162,8 @@ async def test_an_encoded_path_has_the_token_rule_of_the_decoded_one(
 async def test_an_ambiguous_or_unknown_path_is_not_forwarded(
     gateway: Gateway, orders: StubUpstream, path: str
 ) -> None:
-    answer = await gateway.send_raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    assert answer.startswith(b"HTTP/1.1 404")
+    response = await gateway.send_raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert response.startswith(b"HTTP/1.1 404")
     assert not orders.requests
 
 

@@ -45,9 +45,9 @@ async def test_a_truncated_response_is_not_forwarded_as_complete(
         writer.transport.abort()
 
     upstream.handler = begin
-    answer = await gateway.send_raw(b"GET /code/ HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert b"Content-Length: 100" in answer
-    assert answer.endswith(b"half")
+    response = await gateway.send_raw(b"GET /code/ HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"Content-Length: 100" in response
+    assert response.endswith(b"half")
 
 
 async def test_an_idempotent_request_is_retried_when_its_kept_connection_is_dead(
