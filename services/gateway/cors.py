@@ -7,7 +7,7 @@ to OPTIONS, which the gateway gives itself.
 import re
 from collections.abc import Iterable
 
-Headers = tuple[tuple[str, str], ...]
+CorsHeaders = tuple[tuple[str, str], ...]
 
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<wild>\*\.)?(?P<host>[a-z0-9](?:[a-z0-9.\-]*[a-z0-9])?|\[[0-9a-f:]+\])"
@@ -20,7 +20,7 @@ _EXPOSE_HEADERS = "X-Request-ID, Retry-After"
 _MAX_AGE_SECONDS = 7200
 _MAX_CACHED = 1024
 
-_VARY: Headers = (("Vary", "Origin"),)
+_VARY: CorsHeaders = (("Vary", "Origin"),)
 
 
 def parse_origin_pattern(pattern: str) -> re.Pattern[str]:
@@ -50,9 +50,9 @@ class CorsPolicy:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._allowed = [parse_origin_pattern(pattern) for pattern in patterns]
-        self._cache: dict[str, Headers] = {}
+        self._cache: dict[str, CorsHeaders] = {}
 
-    def headers(self, origin: str | None) -> Headers:
+    def headers(self, origin: str | None) -> CorsHeaders:
         """Return the headers of a response; only `Vary` for an origin that is not allowed."""
         if origin is None:
             return _VARY
@@ -63,7 +63,7 @@ class CorsPolicy:
                 self._cache[origin] = headers
         return headers
 
-    def preflight_headers(self, origin: str | None) -> Headers:
+    def preflight_headers(self, origin: str | None) -> CorsHeaders:
         """Return the headers of the response to a preflight; only `Vary` if the origin is not allowed."""
         headers = self.headers(origin)
         if headers is _VARY:
@@ -75,7 +75,7 @@ class CorsPolicy:
             ("Access-Control-Max-Age", str(_MAX_AGE_SECONDS)),
         )
 
-    def _headers_for(self, origin: str) -> Headers:
+    def _headers_for(self, origin: str) -> CorsHeaders:
         # Browsers send origins in lower case and without a path.
         if not any(pattern.fullmatch(origin) for pattern in self._allowed):
             return _VARY

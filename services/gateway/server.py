@@ -1,7 +1,12 @@
-"""The public server: makes a `ProxyRequest` of each request and ends those that take too long.
+"""The public server: makes a `ProxyRequest` for each request and aborts those that take too long.
 
-A request's way: `server` (here) → `proxy` (checks, forwards, answers) → `upstream/pool` →
-`upstream/connection` → back to `proxy`.
+The path of a request:
+
+1. `server` makes a `proxy.ProxyRequest`; what all of them share is a `context.GatewayContext`.
+2. `proxy` finds its route (`routes`), answers CORS preflights (`cors`), and checks its token (`auth`).
+3. `proxy` encodes it (`headers`) and sends it to the route's upstream (`upstream.pool`).
+4. `upstream.connection` writes it, parses the response, and calls the `ProxyRequest`, which writes the
+   response to the client.
 """
 
 import asyncio
@@ -20,8 +25,7 @@ _SWEEP_INTERVAL = 1.0
 class GatewayServer(HTTPServerConnectionDelegate):
     """Tornado's delegate for the public port.
 
-    Clients' time limits are checked for all requests by one timer, since Tornado's own cost a timer each
-    per request.
+    One timer checks the time limits of all clients; Tornado would start two timers for each request.
 
     Args:
         context: what all requests share.

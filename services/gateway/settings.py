@@ -51,12 +51,12 @@ class GatewaySettings(ServiceSettings):
 
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_commas(cls, value: object) -> object:
         return split_commas(value)
 
     @field_validator("gateway_routes", mode="before")
     @classmethod
-    def _routes(cls, value: object) -> object:
+    def _parse_routes(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         try:
@@ -66,14 +66,14 @@ class GatewaySettings(ServiceSettings):
 
     @field_validator("cors_origins")
     @classmethod
-    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in value:
             parse_origin_pattern(pattern)
         return value
 
     @field_validator("trusted_proxies")
     @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ipaddress.ip_network(network, strict=False)
         return value

@@ -54,7 +54,7 @@ class StaticPages:
         try:
             status, response_headers, body = _respond(request.method, target.partition("?")[0], headers)
         except AppError as error:
-            status, response_headers, body = _problem(error, headers)
+            status, response_headers, body = _respond_problem(error, headers)
         request.finish()
         if status != HTTPStatus.NOT_MODIFIED:
             response_headers = [*response_headers, ("Content-Length", str(len(body)))]
@@ -89,7 +89,7 @@ def _read(file: Path) -> tuple[bytes, str]:
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-def _problem(error: AppError, headers: HTTPHeaders) -> tuple[int, Headers, bytes]:
+def _respond_problem(error: AppError, headers: HTTPHeaders) -> tuple[int, Headers, bytes]:
     language = negotiate(headers.get("Accept-Language", ""))
     problem_headers, body = problems.render(error, headers[request_ids.HEADER], language)
     return error.status, list(problem_headers.items()), body
