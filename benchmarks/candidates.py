@@ -1,4 +1,4 @@
-"""The gateway and what it is compared with."""
+"""The gateway and the proxies and servers that it is compared with."""
 
 import json
 import time
@@ -24,7 +24,7 @@ from shared.observability.metrics import AuthMetrics, new_registry
 
 ORIGIN = "https://app.example.com"
 BODY = '{"mobile": "13800138000", "password": "correct!!"}'
-ENDED = '{"ended": {}}'
+NO_ENDED_SESSIONS = '{"ended": {}}'
 ANSWER = '{"id": 12, "nick": "13800138000"}'
 
 NGINX = "nginx, keep-alive upstream"
@@ -46,7 +46,7 @@ PEERS = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A server that is up; `headers` go with every request."""
+    """A running server; `headers` are sent with every request."""
 
     name: str
     version: str
@@ -56,22 +56,22 @@ class Candidate:
 
     @property
     def url(self) -> str:
-        """Where the load goes."""
+        """The URL that is measured."""
         return f"http://{LOOPBACK}:{self.port}{self.path}"
 
 
 @contextmanager
 def all_running(folder: Path) -> Iterator[list[Candidate]]:
-    """Run the upstream and every candidate for the block's time."""
+    """Run the upstream and every candidate while the block runs."""
     with ExitStack() as stack:
         upstream = free_port()
         keys = _key_ring(folder)
-        told = {
+        documents = {
             "/.well-known/jwks.json": json.dumps(keys.jwks()),
-            "/internal/ended-sessions/": ENDED,
-            "/internal/ended-sessions/recent/": ENDED,
+            "/internal/ended-sessions/": NO_ENDED_SESSIONS,
+            "/internal/ended-sessions/recent/": NO_ENDED_SESSIONS,
         }
-        stack.enter_context(nginx.answering(ANSWER, upstream, folder, LOAD_CORE, told))
+        stack.enter_context(nginx.answering(ANSWER, upstream, folder, LOAD_CORE, documents))
         proxy = free_port()
         stack.enter_context(nginx.forwarding(upstream, proxy, folder, SERVER_CORE))
         gateway = stack.enter_context(_gateway(upstream, folder))
@@ -117,7 +117,7 @@ def _gateway(upstream: int, folder: Path) -> Iterator[int]:
 
 
 def _await_ready(ops_port: int) -> None:
-    """Return once the gateway knows the keys and what has ended."""
+    """Wait until the gateway has the keys and the ended sessions."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         connection = HTTPConnection(LOOPBACK, ops_port, timeout=5)

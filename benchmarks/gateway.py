@@ -1,4 +1,4 @@
-"""The gateway's requests per second and latency, side by side with its peers'."""
+"""Requests per second and latency of the gateway and of its peers."""
 
 import statistics
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ WARM_UP_SECONDS = 1
 
 
 def measure(folder: Path, rounds: int, seconds: int, report: Report) -> Section:
-    """Put every candidate under the same load, in turns."""
+    """Measure every candidate under the same load, in alternating rounds."""
     ensure_programs("nginx", "wrk")
     with all_running(folder) as candidates:
         for candidate in candidates:
@@ -40,7 +40,7 @@ def measure(folder: Path, rounds: int, seconds: int, report: Report) -> Section:
             report(f"gateway: round {number + 1} of {rounds}")
             for candidate in candidates:
                 loads[candidate.name].append(wrk.post(candidate.url, BODY, candidate.headers, seconds))
-    medians = {name: _median(of) for name, of in loads.items()}
+    medians = {name: _median(of_candidate) for name, of_candidate in loads.items()}
     return _section(candidates, medians, rounds, seconds)
 
 
@@ -55,7 +55,7 @@ def _check_answer(candidate: Candidate) -> None:
     if response.status != 200 or body != ANSWER:
         raise LocalError(f"{candidate.name} answers {response.status}: {body[:200]}")
     if candidate.name == GATEWAY_ORIGIN and allowed != ORIGIN:
-        raise LocalError("the gateway does not allow the origin that it was told to")
+        raise LocalError("the gateway does not allow the configured origin")
 
 
 def _median(loads: Sequence[wrk.Load]) -> wrk.Load:
@@ -104,5 +104,5 @@ def _targets(medians: dict[str, wrk.Load]) -> list[Target]:
     ]
 
 
-def _ratio(name: str, asked: float, ours: wrk.Load, other: wrk.Load) -> Target:
-    return at_least(f"{name}, requests/s", asked, ours.requests_per_second / other.requests_per_second)
+def _ratio(name: str, minimum: float, ours: wrk.Load, other: wrk.Load) -> Target:
+    return at_least(f"{name}, requests/s", minimum, ours.requests_per_second / other.requests_per_second)

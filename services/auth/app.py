@@ -146,14 +146,9 @@ def build_services(
         audit, code_creates_accounts=settings.login_code_creates_accounts, clock=now, metrics=metrics,
     )  # fmt: skip
     return Services(
-        codes=code_service,
-        accounts=account_service,
-        passwords=password_service,
-        sign_in=sign_in_service,
-        sessions=session_service,
-        revocations=Revocations(database),
-        tokens=tokens,
-    )
+        code_service, account_service, password_service, sign_in_service, session_service,
+        Revocations(database), tokens,
+    )  # fmt: skip
 
 
 def _connect(

@@ -1,1 +1,0 @@
-"""The public door: routing, CORS, edge limits, proxying."""

@@ -1,4 +1,4 @@
-"""Commands of the gateway: `python -m services.gateway --help`."""
+"""The gateway's command line: `python -m services.gateway --help`."""
 
 import sys
 from functools import partial
@@ -9,7 +9,7 @@ from services.gateway import app
 from services.gateway.settings import GatewaySettings
 from shared import lifecycle
 
-# Without typer's own tracebacks, which show local variables and so secrets.
+# No tracebacks by typer: they show local variables, secrets among them.
 cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -20,7 +20,7 @@ cli = typer.Typer(
 
 @cli.callback()
 def main() -> None:
-    """Keep `serve` a command of its own, as in the other services."""
+    """Keep `serve` a subcommand, as in the other services."""
 
 
 @cli.command()

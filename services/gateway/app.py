@@ -1,27 +1,35 @@
-"""The gateway, put together: settings, upstreams, routes, ports."""
+"""The gateway, put together: upstreams, routes, authentication, the public and the operators' port."""
 
+import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
 from tornado.web import Application
 
-from services.gateway.auth.authenticator import Access
+from services.gateway.auth.authenticator import Authenticator
+from services.gateway.auth.jwks import Jwks
+from services.gateway.auth.revocations import Revocations
 from services.gateway.client_address import ClientAddresses
+from services.gateway.context import GatewayContext
 from services.gateway.cors import CorsPolicy
 from services.gateway.routes import Route, RouteTable, auth_routes, callback_routes, page_routes
-from services.gateway.server import Edge
+from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings
-from services.gateway.static import PublicPages
-from services.gateway.upstream.pool import Upstream
-from shared.health import Check, Health
+from services.gateway.static import StaticPages
+from services.gateway.upstream.client import UpstreamClient
+from services.gateway.upstream.pool import ConnectionPool
+from shared.health import Health
 from shared.http import ops
 from shared.http.server import DrainableServer
 from shared.lifecycle import Service
 from shared.observability import tracing
 from shared.observability.access_log import AccessLog
-from shared.observability.metrics import AccessMetrics, HttpMetrics, UpstreamMetrics, new_registry
+from shared.observability.metrics import HttpMetrics, TokenMetrics, UpstreamMetrics, new_registry
+from shared.tasks import cancel
 
 _MAX_HEADER_BYTES = 16 * 1024
+# Bodies up to this much over a route's limit are received and dropped, so that the client can read a 413.
 _MAX_DROPPED_BYTES = 1024 * 1024
 
 
@@ -32,92 +40,80 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
         CannotListen: a port is taken.
     """
     registry = new_registry()
-    upstream_metrics = UpstreamMetrics(registry)
-    upstreams = _Upstreams(upstream_metrics, stack)
-    access = _access(settings, upstreams, AccessMetrics(registry), stack)
-    routes = _routes(settings, upstreams)
-
+    http_metrics, upstream_metrics = HttpMetrics(registry), UpstreamMetrics(registry)
+    token_metrics = TokenMetrics(registry)
+    pools = _open_pools(settings, upstream_metrics, stack)
+    # A pool of its own: its requests must not queue behind forwarded ones.
+    auth_client = UpstreamClient(_open_pool("auth", settings.auth_url, upstream_metrics, stack))
+    revocations = Revocations(auth_client, settings.ended_sessions_max_age, token_metrics)
+    authenticator = _authenticator(settings, auth_client, revocations, token_metrics, stack)
     access_log = AccessLog("gateway", settings.log_format, settings.log_level)
     stack.callback(access_log.flush)
-    edge = Edge(
-        routes,
-        access,
-        CorsPolicy(settings.cors_origins),
-        ClientAddresses(settings.trusted_proxies),
-        access_log,
+    context = GatewayContext(
+        routes=_route_table(settings, pools),
+        authenticator=authenticator,
+        cors=CorsPolicy(settings.cors_origins),
+        client_addresses=ClientAddresses(settings.trusted_proxies),
+        access_log=access_log,
         max_body=settings.max_body_bytes,
-        http_metrics=HttpMetrics(registry),
+        http_metrics=http_metrics,
         upstream_metrics=upstream_metrics,
         tracer=tracing.open_tracer(settings, "gateway", stack),
     )
-    stack.callback(edge.close)
+    http_metrics.watch_in_flight(context.in_flight)
     health = Health(
-        # Until tokens can be checked for the first time, those that are running already do it.
-        required={"token_checks": access.check},
-        # Reported only: a gateway out of service could not even tell clients what is wrong.
-        observed={"ended_sessions": access.ended.check, **upstreams.checks},
+        # A replica that cannot check tokens yet leaves the requests to the others.
+        required={"token_checks": authenticator.check},
+        # Only reported: a gateway out of service could not answer with a problem document.
+        observed={"ended_sessions": revocations.check, **{name: pool.check for name, pool in pools.items()}},
     )
     operators = DrainableServer(Application(list(ops.routes(health, registry))), settings.gateway_ops_port)
     stack.push_async_callback(operators.close)
-    public = DrainableServer(
-        edge,
-        settings.gateway_port,
-        max_header_size=_MAX_HEADER_BYTES,
-        # Above the routes' own limits, so that these can be answered in words.
-        max_body_size=routes.max_body + _MAX_DROPPED_BYTES,
-    )
-    public.disable_timers()
-    stack.push_async_callback(public.close)
-    return Service(health, public.begin_drain, public.stop_listening, edge.in_flight)
+    public = _public_server(settings.gateway_port, context, stack)
+    return Service(health, public.begin_drain, public.stop_listening, context.in_flight)
 
 
-class _Upstreams:
-    """The services behind the gateway, each once, closed with the stack."""
-
-    def __init__(self, metrics: UpstreamMetrics, stack: AsyncExitStack) -> None:
-        self._metrics = metrics
-        self._stack = stack
-        self._by_name: dict[str, Upstream] = {}
-
-    def get(self, name: str, url: str) -> Upstream:
-        """Return the service with a name."""
-        if name not in self._by_name:
-            self._by_name[name] = self.open(name, url)
-        return self._by_name[name]
-
-    def open(self, name: str, url: str) -> Upstream:
-        """Return connections of their own to a service."""
-        upstream = Upstream(name, url, self._metrics)
-        self._stack.push_async_callback(upstream.close)
-        return upstream
-
-    @property
-    def checks(self) -> dict[str, Check]:
-        """The services' health checks by name."""
-        return {name: upstream.check for name, upstream in self._by_name.items()}
+def _open_pools(
+    settings: GatewaySettings, metrics: UpstreamMetrics, stack: AsyncExitStack
+) -> dict[str, ConnectionPool]:
+    """Return the connection pools of forwarded requests by the services' names."""
+    urls = {urlsplit(route.url).netloc: route.url for route in settings.gateway_routes}
+    urls |= {"auth": settings.auth_url, "sms": settings.sms_url}
+    return {name: _open_pool(name, url, metrics, stack) for name, url in urls.items()}
 
 
-def _access(
-    settings: GatewaySettings, upstreams: _Upstreams, metrics: AccessMetrics, stack: AsyncExitStack
-) -> Access:
-    access = Access(
-        # Not those for requests: many of these do not keep the list of ended sessions waiting.
-        upstreams.open("auth", settings.auth_url),
-        max_age=settings.ended_sessions_max_age,
+def _open_pool(name: str, url: str, metrics: UpstreamMetrics, stack: AsyncExitStack) -> ConnectionPool:
+    pool = ConnectionPool(name, url, metrics)
+    stack.push_async_callback(pool.close)
+    return pool
+
+
+def _authenticator(
+    settings: GatewaySettings,
+    auth_client: UpstreamClient,
+    revocations: Revocations,
+    metrics: TokenMetrics,
+    stack: AsyncExitStack,
+) -> Authenticator:
+    jwks = Jwks(auth_client, metrics)
+    for updates in (jwks.refresh_forever(), revocations.update_forever()):
+        stack.push_async_callback(cancel, asyncio.create_task(updates))
+    return Authenticator(
+        auth_client,
+        jwks,
+        revocations,
         issuer=settings.token_issuer,
         audience=settings.token_audience,
         metrics=metrics,
     )
-    stack.push_async_callback(access.close)
-    return access
 
 
-def _routes(settings: GatewaySettings, upstreams: _Upstreams) -> RouteTable:
+def _route_table(settings: GatewaySettings, pools: Mapping[str, ConnectionPool]) -> RouteTable:
     timeout, max_body = settings.upstream_timeout, settings.max_body_bytes
     platform = [
         Route(
             route.prefix,
-            upstreams.get(urlsplit(route.url).netloc, route.url),
+            pools[urlsplit(route.url).netloc],
             route.timeout or timeout,
             max_body if route.max_body is None else route.max_body,
             route.token,
@@ -126,9 +122,23 @@ def _routes(settings: GatewaySettings, upstreams: _Upstreams) -> RouteTable:
     ]
     return RouteTable(
         [
-            *auth_routes(upstreams.get("auth", settings.auth_url), timeout, max_body),
-            *callback_routes(upstreams.get("sms", settings.sms_url), timeout),
-            *page_routes(PublicPages(), timeout, max_body),
+            *auth_routes(pools["auth"], timeout, max_body),
+            *callback_routes(pools["sms"], timeout),
+            *page_routes(StaticPages(), timeout, max_body),
             *platform,
         ]
     )
+
+
+def _public_server(port: int, context: GatewayContext, stack: AsyncExitStack) -> DrainableServer:
+    gateway = GatewayServer(context)
+    stack.callback(gateway.close)
+    server = DrainableServer(
+        gateway,
+        port,
+        max_header_size=_MAX_HEADER_BYTES,
+        max_body_size=context.routes.max_body + _MAX_DROPPED_BYTES,
+    )
+    server.disable_timers()
+    stack.push_async_callback(server.close)
+    return server

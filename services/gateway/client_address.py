@@ -1,13 +1,13 @@
-"""The client's address, which only trusted proxies may tell us."""
+"""The client's address: the connection's, or what trusted proxies put into `X-Forwarded-For`."""
 
 import ipaddress
 from collections.abc import Iterable
 
-_CACHED_PEERS = 4096
+_MAX_CACHED = 4096
 
 
 class ClientAddresses:
-    """Finds the address that a request came from.
+    """Finds the address of the client that sent a request.
 
     Args:
         trusted: addresses or networks of the proxies in front of the gateway.
@@ -18,12 +18,12 @@ class ClientAddresses:
         self._cache: dict[str, bool] = {}
 
     def find(self, peer: str, forwarded_for: str | None) -> str:
-        """Return the nearest address that is no trusted proxy of ours.
+        """Return the nearest address that is not a trusted proxy.
 
         Args:
-            peer: the connection's other end.
-            forwarded_for: the request's `X-Forwarded-For`; anyone can write anything into it, so it
-                is read from the right, and only as far as trusted proxies wrote it.
+            peer: the address at the other end of the connection.
+            forwarded_for: the request's `X-Forwarded-For`. Clients can send anything in it, so it is
+                read from the right, and only as far as trusted proxies wrote it.
         """
         if not forwarded_for or not self._is_trusted(peer):
             return peer
@@ -38,14 +38,14 @@ class ClientAddresses:
         return nearest
 
     def _is_trusted(self, address: str) -> bool:
-        known = self._cache.get(address)
-        if known is None:
-            known = self._look_up(address)
-            if len(self._cache) < _CACHED_PEERS:
-                self._cache[address] = known
-        return known
+        trusted = self._cache.get(address)
+        if trusted is None:
+            trusted = self._in_trusted_network(address)
+            if len(self._cache) < _MAX_CACHED:
+                self._cache[address] = trusted
+        return trusted
 
-    def _look_up(self, address: str) -> bool:
+    def _in_trusted_network(self, address: str) -> bool:
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:

@@ -1,32 +1,36 @@
-"""Cross-origin resource sharing (WHATWG Fetch §3.3) for every response of the gateway."""
+"""Cross-origin resource sharing (WHATWG Fetch §3.3): the headers of responses and preflights.
+
+`proxy.ProxyRequest` adds them: `CorsPolicy.headers` to every response, and `preflight_headers` to the answer
+to OPTIONS, which the gateway gives itself.
+"""
 
 import re
 from collections.abc import Iterable
 
-Headers = tuple[tuple[str, str], ...]
+CorsHeaders = tuple[tuple[str, str], ...]
 
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<wild>\*\.)?(?P<host>[a-z0-9](?:[a-z0-9.\-]*[a-z0-9])?|\[[0-9a-f:]+\])"
     r"(?P<port>:[0-9]{1,5})?",
     re.ASCII | re.IGNORECASE,
 )
-_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-_REQUEST_HEADERS = "Authorization, Content-Type, Accept-Language, X-Request-ID"
-_EXPOSED = "X-Request-ID, Retry-After"
-_PREFLIGHT_SECONDS = 7200
-_CACHED_ORIGINS = 1024
+_ALLOW_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
+_ALLOW_HEADERS = "Authorization, Content-Type, Accept-Language, X-Request-ID"
+_EXPOSE_HEADERS = "X-Request-ID, Retry-After"
+_MAX_AGE_SECONDS = 7200
+_MAX_CACHED = 1024
 
-_VARY: Headers = (("Vary", "Origin"),)
+_VARY: CorsHeaders = (("Vary", "Origin"),)
 
 
 def parse_origin_pattern(pattern: str) -> re.Pattern[str]:
-    """Return what matches the origins that a pattern allows.
+    """Return a regular expression that matches the allowed origins.
 
     Args:
         pattern: an exact origin, or one with `*.` before its host for every subdomain.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the pattern is neither.
     """
     parts = _ORIGIN.fullmatch(pattern)
     if parts is None:
@@ -38,45 +42,45 @@ def parse_origin_pattern(pattern: str) -> re.Pattern[str]:
 
 
 class CorsPolicy:
-    """Decides from the Origin header which headers a response carries.
+    """Returns the CORS headers for a request's `Origin`.
 
     Args:
-        patterns: the allowed origins, as `parse_origin_pattern` takes them.
+        patterns: the allowed origins; see `parse_origin_pattern`.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._allowed = [parse_origin_pattern(pattern) for pattern in patterns]
-        self._cache: dict[str, Headers] = {}
+        self._cache: dict[str, CorsHeaders] = {}
 
-    def headers(self, origin: str | None) -> Headers:
-        """Return the headers of an actual response; none but `Vary` for an unlisted origin."""
+    def headers(self, origin: str | None) -> CorsHeaders:
+        """Return the headers of a response; only `Vary` for an origin that is not allowed."""
         if origin is None:
             return _VARY
         headers = self._cache.get(origin)
         if headers is None:
-            headers = self._decide(origin)
-            if len(self._cache) < _CACHED_ORIGINS:
+            headers = self._headers_for(origin)
+            if len(self._cache) < _MAX_CACHED:
                 self._cache[origin] = headers
         return headers
 
-    def preflight_headers(self, origin: str | None) -> Headers:
-        """Return the headers of the answer to a preflight request."""
+    def preflight_headers(self, origin: str | None) -> CorsHeaders:
+        """Return the headers of the response to a preflight; only `Vary` if the origin is not allowed."""
         headers = self.headers(origin)
         if headers is _VARY:
             return headers
         return (
             *headers,
-            ("Access-Control-Allow-Methods", _METHODS),
-            ("Access-Control-Allow-Headers", _REQUEST_HEADERS),
-            ("Access-Control-Max-Age", str(_PREFLIGHT_SECONDS)),
+            ("Access-Control-Allow-Methods", _ALLOW_METHODS),
+            ("Access-Control-Allow-Headers", _ALLOW_HEADERS),
+            ("Access-Control-Max-Age", str(_MAX_AGE_SECONDS)),
         )
 
-    def _decide(self, origin: str) -> Headers:
-        # Browsers send origins in lower case and without a path; anything else matches nothing.
+    def _headers_for(self, origin: str) -> CorsHeaders:
+        # Browsers send origins in lower case and without a path.
         if not any(pattern.fullmatch(origin) for pattern in self._allowed):
             return _VARY
         return (
             *_VARY,
             ("Access-Control-Allow-Origin", origin),
-            ("Access-Control-Expose-Headers", _EXPOSED),
+            ("Access-Control-Expose-Headers", _EXPOSE_HEADERS),
         )

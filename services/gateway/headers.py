@@ -1,4 +1,4 @@
-"""The request as it goes to an upstream, and the head of the response as it goes to the client."""
+"""Which headers are forwarded in each direction, and the bytes of forwarded requests and responses."""
 
 from collections.abc import Iterable
 
@@ -6,8 +6,8 @@ from tornado.httputil import HTTPHeaders
 
 from shared.http import request_ids
 
-# Hop-by-hop (RFC 9110 §7.6.1), and what the gateway itself says to upstreams.
-_NOT_FORWARDED = frozenset(
+# Hop-by-hop headers (RFC 9110 §7.6.1), and those that the gateway sets itself.
+_REQUEST_HEADERS_DROPPED = frozenset(
     {
         "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Te", "Trailer",
         "Transfer-Encoding", "Upgrade", "Expect", "Host", "Content-Length", "Forwarded",
@@ -15,9 +15,16 @@ _NOT_FORWARDED = frozenset(
         request_ids.HEADER.title(),
     }
 )  # fmt: skip
+RESPONSE_HEADERS_DROPPED = frozenset(
+    {
+        b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding",
+        b"upgrade", b"server", b"x-request-id",
+    }
+)  # fmt: skip
+CORS_PREFIX = b"access-control-"  # of responses; dropped, too
 
 
-def forwarded_request(
+def encode_request(
     method: str,
     target: str,
     headers: HTTPHeaders,
@@ -28,20 +35,21 @@ def forwarded_request(
     identity: str,
     request_id: str,
 ) -> bytes:
-    """Return the bytes of a request for an upstream.
+    """Return the bytes of a request to an upstream.
 
     Args:
         method: the client's method.
         target: the client's path and query.
-        headers: the client's headers; those for this hop only, any claim about the client's address or
-            identity, and names with an underscore, which some servers take for a dash, are left out.
+        headers: the client's headers. Left out are hop-by-hop headers, headers about the client's
+            address or identity, and names with an underscore, which some servers read as a dash.
         body: the whole body.
-        host: the upstream's own name.
-        client: the client's address, which the upstream may rely on.
-        identity: lines that say whose token the request came with, which the upstream may rely on.
+        host: the `Host` of the upstream.
+        client: the client's address, which the upstream may trust.
+        identity: header lines with the user and the session of the access token, which the upstream
+            may trust; empty without a token.
         request_id: the request's id.
     """
-    dropped = _NOT_FORWARDED
+    dropped = _REQUEST_HEADERS_DROPPED
     if connection := headers.get("Connection"):
         dropped = dropped | {token.strip().title() for token in connection.split(",")}
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
@@ -57,7 +65,7 @@ def forwarded_request(
     return "\r\n".join(lines).encode("latin1") + body
 
 
-def encode_head(
+def encode_response_head(
     status: int,
     reason: str,
     headers: Iterable[tuple[str, str]],
@@ -65,10 +73,10 @@ def encode_head(
     request_id: str,
     length: int,
 ) -> bytes:
-    """Return the bytes of a response's head, which Tornado takes five times as long to make.
+    """Return the bytes of a response's head, for HTTP/1.1 on a connection that is kept open.
 
-    For HTTP/1.1 on a connection that is kept. The values come from a parser that refuses line
-    breaks in them, or are our own.
+    Five times as fast as Tornado's `write_headers`. Nothing is escaped: the values come from a parser
+    that refuses line breaks in them, or are our own.
     """
     lines = [f"HTTP/1.1 {status} {reason}"]
     lines += [f"{name}: {value}" for name, value in headers]

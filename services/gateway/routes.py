@@ -1,17 +1,31 @@
-"""The route table: which path prefix goes to which service, with its limits and its token rule."""
+"""The route table: which path prefix goes to which service, with its limits and its token rule.
+
+The routes of the auth service, the SMS worker and the gateway's own pages are fixed; those of a
+platform's other services come from the setting GATEWAY_ROUTES.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
-from urllib.parse import unquote
+from enum import Enum
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from services.gateway.auth.authenticator import TokenRule
-from services.gateway.upstream.request import UpstreamCall
+from services.gateway.upstream.request import Upstream
 
-# A hundred status reports, url-encoded twice, with room to spare.
-_MAX_CALLBACK_BYTES = 512 * 1024
-# Of the auth service; its operators' and its internal endpoints are not among them.
+
+class TokenRule(Enum):
+    """What a route requires of a request's access token.
+
+    `REQUIRED`: a valid one. `OPTIONAL`: none, or a valid one. `NONE`: the token is not checked.
+    """
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    NONE = "none"
+
+
+# Of the auth service; its operators' and its internal endpoints are not public.
 AUTH_PREFIXES = {
     "/code": TokenRule.NONE,
     "/register": TokenRule.NONE,
@@ -24,20 +38,24 @@ AUTH_PREFIXES = {
     "/password/change": TokenRule.REQUIRED,
     "/.well-known": TokenRule.NONE,
 }
-CALLBACK_PREFIX = "/callbacks"
-PAGE_PREFIXES = ("/", "/docs", "/openapi.json")
-_UNUSUAL = re.compile(r"[%;\\]|//|\.\.")
+_CALLBACK_PREFIX = "/callbacks"
+# A hundred status reports, url-encoded twice, with room to spare.
+_MAX_CALLBACK_BYTES = 512 * 1024
+_PAGE_PREFIXES = ("/", "/docs", "/openapi.json")
+# Paths that are matched only after `_normalize`.
+_NOT_PLAIN = re.compile(r"[%;\\]|//|\.\.")
 _PARAMETERS = re.compile(r";[^/]*")
 
-
-class Target(Protocol):
-    """What answers a route's requests: another service, or a part of this one."""
-
-    name: str
-    host_header: str
-
-    def send(self, call: UpstreamCall) -> None:
-        """Take a request; its receiver is told the answer."""
+# Of GATEWAY_ROUTES.
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~\-]+)+", re.ASCII)
+_SEPARATORS = re.compile(r"[,\s]+")
+_MAX_TIMEOUT = 300.0
+_MAX_BODY_BYTES = 16 * 1024 * 1024
+# First segments that are taken.
+_RESERVED = frozenset(
+    {"/" + prefix.split("/")[1] for prefix in [*AUTH_PREFIXES, _CALLBACK_PREFIX, *_PAGE_PREFIXES]}
+    | {"/internal", "/problems", "/healthz", "/readyz", "/metrics"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,56 +63,57 @@ class Route:
     """One entry of the table.
 
     Attributes:
-        prefix: the path itself and everything below it.
-        upstream: where matching requests go.
-        timeout: seconds that the upstream gets to begin its answer.
-        max_body: bytes that a request's body may have.
-        token: what a request's access token has to be.
+        prefix: matches the path itself and everything below it.
+        upstream: answers matching requests.
+        timeout: seconds until the upstream must begin its response.
+        max_body: limit of a request's body in bytes.
+        token: what is required of a request's access token.
     """
 
     prefix: str
-    upstream: Target
+    upstream: Upstream
     timeout: float
     max_body: int
     token: TokenRule
 
 
 class RouteTable:
-    """Finds the route of a path: the one with the longest prefix."""
+    """Finds the route with the longest prefix of a path."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        self._by_head: dict[str, list[tuple[str, Route]]] = {}
+        self._by_first_segment: dict[str, list[tuple[str, Route]]] = {}
         for route in sorted(routes, key=lambda route: len(route.prefix), reverse=True):
-            self._by_head.setdefault(_head(route.prefix), []).append((route.prefix + "/", route))
+            entry = (route.prefix + "/", route)
+            self._by_first_segment.setdefault(_first_segment(route.prefix), []).append(entry)
         self.max_body = max((route.max_body for route in routes), default=0)
 
     def match(self, target: str) -> Route | None:
         """Return the route of a request target, or None."""
         path = target.partition("?")[0]
-        if _UNUSUAL.search(path):
-            plain = _plain(path)
-            if plain is None:
+        if _NOT_PLAIN.search(path):
+            normalized = _normalize(path)
+            if normalized is None:
                 return None
-            path = plain
-        candidates = self._by_head.get(_head(path))
+            path = normalized
+        candidates = self._by_first_segment.get(_first_segment(path))
         if candidates is None:
             return None
         path += "/"
-        for below, route in candidates:
-            if path.startswith(below):
+        for prefix, route in candidates:
+            if path.startswith(prefix):
                 return route
         return None
 
 
-def _head(path: str) -> str:
+def _first_segment(path: str) -> str:
     end = path.find("/", 1)
     return path if end < 0 else path[:end]
 
 
-def _plain(path: str) -> str | None:
-    """Return what an upstream may take a path for: decoded, without parameters; None where it is tricky.
+def _normalize(path: str) -> str | None:
+    """Return a path decoded and without parameters, or None if upstreams could resolve it differently.
 
-    Dot segments, doubled slashes and backslashes match nothing: an upstream that resolved them would
+    Dot segments, double slashes and backslashes match no route: an upstream that resolved them would
     answer for another path, with another token rule, than the one that was matched here.
     """
     decoded = _PARAMETERS.sub("", unquote(path))
@@ -103,16 +122,108 @@ def _plain(path: str) -> str | None:
     return decoded
 
 
-def auth_routes(upstream: Target, timeout: float, max_body: int) -> list[Route]:
-    """Return the public paths of the auth service."""
+def auth_routes(upstream: Upstream, timeout: float, max_body: int) -> list[Route]:
+    """Return the public routes of the auth service."""
     return [Route(prefix, upstream, timeout, max_body, rule) for prefix, rule in AUTH_PREFIXES.items()]
 
 
-def callback_routes(upstream: Target, timeout: float) -> list[Route]:
-    """Return the public paths of the SMS worker; its operators' endpoints are not among them."""
-    return [Route(CALLBACK_PREFIX, upstream, timeout, _MAX_CALLBACK_BYTES, TokenRule.NONE)]
+def callback_routes(upstream: Upstream, timeout: float) -> list[Route]:
+    """Return the public routes of the SMS worker: the provider's status reports."""
+    return [Route(_CALLBACK_PREFIX, upstream, timeout, _MAX_CALLBACK_BYTES, TokenRule.NONE)]
 
 
-def page_routes(pages: Target, timeout: float, max_body: int) -> list[Route]:
-    """Return the paths of the gateway's own pages."""
-    return [Route(prefix, pages, timeout, max_body, TokenRule.NONE) for prefix in PAGE_PREFIXES]
+def page_routes(pages: Upstream, timeout: float, max_body: int) -> list[Route]:
+    """Return the routes of the gateway's own pages."""
+    return [Route(prefix, pages, timeout, max_body, TokenRule.NONE) for prefix in _PAGE_PREFIXES]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSetting:
+    """One entry of the setting GATEWAY_ROUTES.
+
+    Attributes:
+        prefix: matches the path itself and everything below it; forwarded unchanged.
+        url: the service, `http://host:port`.
+        token: what is required of a request's access token.
+        timeout: seconds until the service must begin its response; None for UPSTREAM_TIMEOUT.
+        max_body: limit of a request's body in bytes; None for MAX_BODY_BYTES.
+    """
+
+    prefix: str
+    url: str
+    token: TokenRule = TokenRule.REQUIRED
+    timeout: float | None = None
+    max_body: int | None = None
+
+
+def parse_route_settings(text: str) -> tuple[RouteSetting, ...]:
+    """Return the entries of GATEWAY_ROUTES.
+
+    Args:
+        text: `/prefix=http://host:port;token=…;timeout=…;max_body=…`, separated by commas or white
+            space; the options may be left out.
+
+    Raises:
+        ValueError: an entry is malformed; the message says which and why.
+    """
+    routes: dict[str, RouteSetting] = {}
+    for entry in filter(None, _SEPARATORS.split(text)):
+        route = _parse_route(entry)
+        if route.prefix in routes:
+            raise ValueError(f"{route.prefix} appears twice")
+        routes[route.prefix] = route
+    return tuple(routes.values())
+
+
+def _parse_route(entry: str) -> RouteSetting:
+    target, *options = entry.split(";")
+    prefix, _, url = target.partition("=")
+    if not _PREFIX.fullmatch(prefix) or ".." in prefix:
+        raise ValueError(f"{prefix} is no path such as /orders or /api/orders")
+    if "/" + prefix.split("/")[1] in _RESERVED:
+        raise ValueError(f"{prefix} belongs to the gateway")
+    if not _is_base_url(url):
+        raise ValueError(f"{prefix} needs a URL without a path, such as http://orders:9000")
+    return RouteSetting(prefix, url.rstrip("/"), **dict(_parse_option(prefix, option) for option in options))
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises ValueError if it is not a number
+    except ValueError:
+        return False
+    bare = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and bare
+
+
+def _parse_option(prefix: str, option: str) -> tuple[str, Any]:
+    name, _, value = option.partition("=")
+    if name not in _OPTIONS:
+        raise ValueError(f"{prefix}: {name or 'an empty option'} is none of {', '.join(_OPTIONS)}")
+    parse, takes = _OPTIONS[name]
+    try:
+        return name, parse(value)
+    except ValueError:
+        raise ValueError(f"{prefix}: {name} takes {takes}") from None
+
+
+def _parse_timeout(value: str) -> float:
+    seconds = float(value)
+    if not 0 < seconds <= _MAX_TIMEOUT:
+        raise ValueError
+    return seconds
+
+
+def _parse_max_body(value: str) -> int:
+    size = int(value)
+    if not 0 <= size <= _MAX_BODY_BYTES:
+        raise ValueError
+    return size
+
+
+_OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "token": (TokenRule, "required, optional or none"),
+    "timeout": (_parse_timeout, f"seconds above 0, at most {_MAX_TIMEOUT:.0f}"),
+    "max_body": (_parse_max_body, f"bytes, at most {_MAX_BODY_BYTES}"),
+}

@@ -7,12 +7,12 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from services.gateway.cors import parse_origin_pattern
-from services.gateway.platform_routes import PlatformRoute, parse_routes
+from services.gateway.routes import RouteSetting, parse_route_settings
 from shared.settings import BaseUrl, CommaSeparated, Port, Seconds, ServiceSettings, split_commas, unusable
 
 
 class GatewaySettings(ServiceSettings):
-    """Everything the gateway takes."""
+    """The gateway's environment variables."""
 
     gateway_port: Port = Field(8888, description="the public TCP port, 1 to 65535")
     gateway_ops_port: Port = Field(
@@ -36,7 +36,7 @@ class GatewaySettings(ServiceSettings):
         64 * 1024, description="bytes that a request's body may have, 1024 to 1048576"
     )
 
-    gateway_routes: Annotated[tuple[PlatformRoute, ...], NoDecode] = Field(
+    gateway_routes: Annotated[tuple[RouteSetting, ...], NoDecode] = Field(
         (),
         description="routes to further services, separated by commas: /orders=http://orders:9000, each with "
         ";token=required, optional or none (required), ;timeout=seconds and ;max_body=bytes where wanted",
@@ -51,29 +51,29 @@ class GatewaySettings(ServiceSettings):
 
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_commas(cls, value: object) -> object:
         return split_commas(value)
 
     @field_validator("gateway_routes", mode="before")
     @classmethod
-    def _routes(cls, value: object) -> object:
+    def _parse_routes(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         try:
-            return parse_routes(value)
+            return parse_route_settings(value)
         except ValueError as error:
             raise unusable(str(error)) from error
 
     @field_validator("cors_origins")
     @classmethod
-    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in value:
             parse_origin_pattern(pattern)
         return value
 
     @field_validator("trusted_proxies")
     @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ipaddress.ip_network(network, strict=False)
         return value

@@ -1,7 +1,6 @@
-"""The gateway's own pages: the API's description, its reader, and a page to try it all.
+"""The gateway's static pages: a start page, the OpenAPI document, and Swagger UI.
 
-They stand behind the route table as an upstream does, so that the way of a forwarded request is not
-made longer by them.
+They are an `Upstream` in the route table, so that they add nothing to the path of forwarded requests.
 """
 
 import hashlib
@@ -13,84 +12,84 @@ from pathlib import Path
 from swagger_ui_bundle import swagger_ui_path
 from tornado.httputil import HTTPHeaders, parse_request_start_line
 
-from services.gateway.upstream.request import Headers, UpstreamCall
+from services.gateway.upstream.request import Headers, UpstreamRequest
 from shared.errors import AppError, MethodNotAllowed, NotFound
 from shared.http import problems, request_ids
 from shared.i18n import negotiate
 
-_OWN = Path(__file__).with_name("pages")
+_PAGES = Path(__file__).with_name("pages")
 _SWAGGER = Path(str(swagger_ui_path))
 _FILES = {
-    "/": _OWN / "index.html",
-    "/openapi.json": _OWN / "openapi.json",
-    "/docs": _OWN / "docs.html",
-    "/docs/docs.js": _OWN / "docs.js",
-    "/docs/try.js": _OWN / "try.js",
-    "/docs/style.css": _OWN / "style.css",
+    "/": _PAGES / "index.html",
+    "/openapi.json": _PAGES / "openapi.json",
+    "/docs": _PAGES / "docs.html",
+    "/docs/docs.js": _PAGES / "docs.js",
+    "/docs/try.js": _PAGES / "try.js",
+    "/docs/style.css": _PAGES / "style.css",
     "/docs/swagger-ui.css": _SWAGGER / "swagger-ui.css",
     "/docs/swagger-ui-bundle.js": _SWAGGER / "swagger-ui-bundle.js",
     "/docs/favicon-32x32.png": _SWAGGER / "favicon-32x32.png",
 }
 _METHODS = ("GET", "HEAD")
-# Nothing from elsewhere, so that the pages work without the internet; Swagger UI sets styles and
-# shows its own images as data.
-_POLICY = (
+# Nothing is loaded from other hosts, so the pages work without the internet. Swagger UI needs inline
+# styles and data: images.
+_CONTENT_SECURITY_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_CACHED = "no-cache"  # asked for again each time, and then mostly answered by 304
+_CACHE_CONTROL = "no-cache"  # revalidated each time, mostly with a 304
 
 
-class PublicPages:
-    """Answers requests for the pages."""
+class StaticPages:
+    """Answers requests for the pages. It is an `Upstream`."""
 
     name = "pages"
     host_header = "pages"
 
-    def send(self, call: UpstreamCall) -> None:
-        """Answer a request that the route table has brought here."""
-        head, _, _ = call.request.partition(b"\r\n\r\n")
-        first, _, lines = head.decode("latin1").partition("\r\n")
-        target, headers = parse_request_start_line(first).path, HTTPHeaders.parse(lines)
+    def send(self, request: UpstreamRequest) -> None:
+        """Answer a request at once."""
+        head, _, _ = request.data.partition(b"\r\n\r\n")
+        start_line, _, lines = head.decode("latin1").partition("\r\n")
+        target, headers = parse_request_start_line(start_line).path, HTTPHeaders.parse(lines)
         try:
-            status, answer, body = _answer(call.method, target.partition("?")[0], headers)
+            status, response_headers, body = _respond(request.method, target.partition("?")[0], headers)
         except AppError as error:
-            status, answer, body = _problem(error, headers)
-        call.finish()
+            status, response_headers, body = _respond_problem(error, headers)
+        request.finish()
         if status != HTTPStatus.NOT_MODIFIED:
-            answer = [*answer, ("Content-Length", str(len(body)))]
-        sent = b"" if call.method == "HEAD" else body
-        call.receiver.answered(status, HTTPStatus(status).phrase, answer, sent)
+            response_headers = [*response_headers, ("Content-Length", str(len(body)))]
+        sent = b"" if request.method == "HEAD" else body
+        request.receiver.on_response(status, HTTPStatus(status).phrase, response_headers, sent)
 
 
-def _answer(method: str, path: str, headers: HTTPHeaders) -> tuple[int, Headers, bytes]:
+def _respond(method: str, path: str, headers: HTTPHeaders) -> tuple[int, Headers, bytes]:
     file = _FILES.get(path.rstrip("/") or "/")
     if file is None:
         raise NotFound
     if method not in _METHODS:
         raise MethodNotAllowed(_METHODS)
-    body, tag = _read(file)
-    validity = [("ETag", tag), ("Cache-Control", _CACHED)]
-    if headers.get("If-None-Match") == tag:
-        return HTTPStatus.NOT_MODIFIED, validity, b""
-    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    body, etag = _read(file)
+    caching = [("ETag", etag), ("Cache-Control", _CACHE_CONTROL)]
+    if headers.get("If-None-Match") == etag:
+        return HTTPStatus.NOT_MODIFIED, caching, b""
+    media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     return HTTPStatus.OK, [
-        ("Content-Type", f"{kind}; charset=utf-8" if kind.startswith("text/") else kind),
+        ("Content-Type", f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type),
         ("X-Content-Type-Options", "nosniff"),
-        ("Content-Security-Policy", _POLICY),
+        ("Content-Security-Policy", _CONTENT_SECURITY_POLICY),
         ("Referrer-Policy", "no-referrer"),
-        *validity,
+        *caching,
     ], body  # fmt: skip
 
 
 @cache
 def _read(file: Path) -> tuple[bytes, str]:
-    """Return a file's content and its tag; kept, and read no sooner than somebody wants it."""
+    """Return a file's content and its ETag; read on the first request, then cached."""
     content = file.read_bytes()
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-def _problem(error: AppError, headers: HTTPHeaders) -> tuple[int, Headers, bytes]:
+def _respond_problem(error: AppError, headers: HTTPHeaders) -> tuple[int, Headers, bytes]:
     language = negotiate(headers.get("Accept-Language", ""))
-    answer, body = problems.render(error, headers[request_ids.HEADER], language)
-    return error.status, list(answer.items()), body
+    problem_headers, body = problems.render(error, headers[request_ids.HEADER], language)
+    return error.status, list(problem_headers.items()), body

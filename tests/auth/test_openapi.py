@@ -8,8 +8,7 @@ from openapi_spec_validator import validate
 
 from services.auth.openapi import build
 from services.auth.routes import PUBLIC_ROUTES
-from services.gateway.auth.authenticator import TokenRule
-from services.gateway.routes import AUTH_PREFIXES
+from services.gateway.routes import AUTH_PREFIXES, TokenRule
 
 CHECKED_IN = Path(__file__).parents[2] / "services" / "gateway" / "pages" / "openapi.json"
 DOCUMENT = build(PUBLIC_ROUTES)

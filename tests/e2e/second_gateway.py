@@ -1,4 +1,4 @@
-"""A second gateway beside the one of a system."""
+"""A second replica of a system's gateway."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from tests.support.system import Process, System
 
 @contextmanager
 def second_gateway(system: System) -> Iterator[tuple[Process, str]]:
-    """Run another replica of the gateway; gives its process and its URL."""
+    """Run another gateway with the same upstreams, and yield its process and its URL."""
     ports = free_ports(["gateway", "ops"])
     env = system.env | {"GATEWAY_PORT": str(ports["gateway"]), "GATEWAY_OPS_PORT": str(ports["ops"])}
     log = system.gateway.log.with_suffix(".second.log")

@@ -1,31 +1,39 @@
-"""A gateway in the test's own process, and what stands behind it."""
+"""A gateway in the test's own process, and its upstream."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.support.client import Api
-from tests.support.gateway import ORIGIN, Gateway, Upstream, running_gateway
+from tests.support.gateway import ORIGIN, Gateway, StubUpstream, running_gateway
+from tests.support.signer import Signer
 
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    """A gateway in this process, impatient with its upstream."""
+    """A gateway with a short upstream timeout."""
     origins = (ORIGIN, "https://*.example.org")
     async with running_gateway(cors_origins=origins, upstream_timeout=0.5) as gateway:
         yield gateway
 
 
 @pytest.fixture
-async def upstream(gateway: Gateway) -> AsyncIterator[Upstream]:
-    """What stands behind that gateway in place of every service."""
-    upstream = Upstream()
+async def upstream(gateway: Gateway) -> AsyncIterator[StubUpstream]:
+    """The upstream of all routes of that gateway."""
+    upstream = StubUpstream()
     async with upstream.listening(gateway.upstream_port):
         yield upstream
 
 
 @pytest.fixture
-def edge(session: aiohttp.ClientSession, gateway: Gateway) -> Api:
+def client(session: aiohttp.ClientSession, gateway: Gateway) -> Api:
     """A client of that gateway."""
     return Api(session, gateway.url)
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Signer:
+    """The signing key of the auth service."""
+    return Signer(tmp_path / "keys")

@@ -1,4 +1,4 @@
-"""The client's address: nobody but a trusted proxy may say it."""
+"""The client's address is taken from trusted proxies only."""
 
 import pytest
 
@@ -26,9 +26,9 @@ PROXY = "10.0.0.1"
         "garbage", "only-proxies", "ipv6", "untrusted-ipv6",
     ],
 )  # fmt: skip
-def test_the_nearest_untrusted_address_counts(peer: str, forwarded_for: str | None, found: str) -> None:
+def test_the_nearest_untrusted_address_is_found(peer: str, forwarded_for: str | None, found: str) -> None:
     assert ClientAddresses(["10.0.0.0/8"]).find(peer, forwarded_for) == found
 
 
-def test_without_trusted_proxies_the_peer_counts() -> None:
+def test_without_trusted_proxies_the_peer_is_found() -> None:
     assert ClientAddresses([]).find(PROXY, "6.6.6.6") == PROXY

@@ -1,48 +1,55 @@
-"""The gateway inside the test's own process, in front of an upstream that does what a test wants."""
+"""The gateway inside the test's own process, in front of an upstream that the test controls."""
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
+
 from deploy.local.ports import free_ports
 from services.gateway import app
 from services.gateway.settings import GatewaySettings
+from tests.support.client import Reply
 
 ORIGIN = "https://app.example.com"
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
 OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"ok":true}'
+JWKS_PATH = "/.well-known/jwks.json"
+ENDED_PATH, RECENTLY_ENDED_PATH = "/internal/ended-sessions/", "/internal/ended-sessions/recent/"
+VERIFY_PATH = "/internal/tokens/"
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
-class Upstream:
-    """A server that answers with the bytes it is given, or as its script says.
+class StubUpstream:
+    """A server that gives the same response to every request, or calls a handler.
 
     Attributes:
-        answer: the bytes of every response.
-        script: replaces answering, once a whole request has come.
-        requests: head and body of every request, but for the gateway's own questions.
-        connections: how many of these requests' have been opened.
-        told: what the gateway's own questions are answered with, by path.
-        questions: the paths of these questions.
+        response: the bytes of every response to a forwarded request.
+        handler: called instead, once a whole request has come.
+        requests: head and body of every forwarded request.
+        connections: number of connections with forwarded requests.
+        documents: the JSON of responses to the gateway's own requests, by path; None for 401.
+        own_requests: the paths of the gateway's own requests.
         port: where it listens.
     """
 
-    answer: bytes = OK
-    script: Script | None = None
+    response: bytes = OK
+    handler: Handler | None = None
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
-    told: dict[str, Any] = field(
+    documents: dict[str, Any] = field(
         default_factory=lambda: {
-            "/internal/ended-sessions/": {"ended": {}},
-            "/internal/ended-sessions/recent/": {"ended": {}},
-            "/.well-known/jwks.json": {"keys": []},
+            ENDED_PATH: {"ended": {}},
+            RECENTLY_ENDED_PATH: {"ended": {}},
+            JWKS_PATH: {"keys": []},
         }
     )
-    questions: list[str] = field(default_factory=list)
+    own_requests: list[str] = field(default_factory=list)
     port: int = 0
     _open: list[asyncio.StreamWriter] = field(default_factory=list)
 
@@ -63,30 +70,30 @@ class Upstream:
         counted = False
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
-                request = await _request(reader)
-                if self._tell(request, writer):
+                request = await _read_request(reader)
+                if self._answer_own_request(request, writer):
                     continue
                 self.connections += not counted
                 counted = True
                 self.requests.append(request)
-                if self.script is None:
-                    writer.write(self.answer)
+                if self.handler is None:
+                    writer.write(self.response)
                 else:
-                    await self.script(reader, writer)
+                    await self.handler(reader, writer)
         writer.close()
 
-    def _tell(self, request: bytes, writer: asyncio.StreamWriter) -> bool:
+    def _answer_own_request(self, request: bytes, writer: asyncio.StreamWriter) -> bool:
         path = request.split(b" ", 2)[1].decode()
-        if path not in self.told:
+        if path not in self.documents:
             return False
-        self.questions.append(path)
-        body = json.dumps(self.told[path]).encode()
-        status = b"200 OK" if self.told[path] is not None else b"401 Unauthorized"
+        self.own_requests.append(path)
+        body = json.dumps(self.documents[path]).encode()
+        status = b"200 OK" if self.documents[path] is not None else b"401 Unauthorized"
         writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
         return True
 
 
-async def _request(reader: asyncio.StreamReader) -> bytes:
+async def _read_request(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
@@ -94,9 +101,14 @@ async def _request(reader: asyncio.StreamReader) -> bytes:
     return head
 
 
+async def never_answer(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Handle a request by waiting until the gateway closes the connection."""
+    await reader.read()
+
+
 @dataclass(frozen=True)
 class Gateway:
-    """A gateway that listens, and where."""
+    """The ports of a running gateway and of its upstream."""
 
     port: int
     ops_port: int
@@ -106,8 +118,12 @@ class Gateway:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def raw(self, request: bytes) -> bytes:
-        """Send bytes and return everything that comes until the gateway closes the connection."""
+    @property
+    def ops_url(self) -> str:
+        return f"http://127.0.0.1:{self.ops_port}"
+
+    async def send_raw(self, request: bytes) -> bytes:
+        """Send bytes and return what is received until the gateway closes the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request)
         try:
@@ -116,10 +132,14 @@ class Gateway:
         finally:
             writer.close()
 
+    async def is_ready(self) -> bool:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.ops_url}/readyz") as response:
+            return response.status == 200
+
 
 @asynccontextmanager
 async def running_gateway(upstream_port: int | None = None, **settings: Any) -> AsyncIterator[Gateway]:
-    """Run a gateway whose upstream is at `upstream_port`, or at a port where nothing listens yet."""
+    """Run a gateway with one upstream, at a port where nothing listens yet unless one is given."""
     ports = free_ports(["gateway", "ops", "upstream"])
     if upstream_port is not None:
         ports["upstream"] = upstream_port
@@ -133,3 +153,17 @@ async def running_gateway(upstream_port: int | None = None, **settings: Any) -> 
     async with AsyncExitStack() as stack:
         await app.build(complete, stack)
         yield Gateway(ports["gateway"], ports["ops"], ports["upstream"])
+
+
+async def wait_until(holds: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not await holds():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        await asyncio.sleep(0.05)
+
+
+def assert_problem(reply: Reply, status: int, slug: str) -> None:
+    assert (reply.status, reply["status"]) == (status, status)
+    assert reply["type"] == f"/problems/{slug}"
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    assert reply["request_id"] == reply.headers["X-Request-ID"]

@@ -1,104 +1,101 @@
-"""The keys that access tokens are verified with, as the auth service publishes them (RFC 7517)."""
+"""The keys that verify access tokens, as the auth service publishes them (JWKS, RFC 7517)."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import jwt
 import structlog
 
-from services.gateway.upstream.client import ask
-from services.gateway.upstream.pool import Upstream
+from services.gateway.upstream.client import UpstreamClient
 from shared.errors import AppError, BadGateway, Unavailable
-from shared.observability.metrics import AccessMetrics
+from shared.observability.metrics import TokenMetrics
 from shared.security.access_tokens import VerifyingKey
 
 _PATH = "/.well-known/jwks.json"
-# New keys are published long before they sign. Keys that are taken away are gone here after this.
-_RENEW_SECONDS = 10.0
-_RETRY_SECONDS = 0.5
-# Unknown key ids are free to invent: whatever comes, the auth service is asked once a second at most.
-_BETWEEN_SECONDS = 1.0
+# New keys are published long before they sign; removed ones are forgotten within this time.
+_REFRESH_INTERVAL = 10.0
+_RETRY_INTERVAL = 0.5
+# Anybody can send tokens with unknown key ids: the auth service is asked once a second at most.
+_MIN_INTERVAL = 1.0
 _ALGORITHMS = frozenset({"ES256", "RS256", "EdDSA"})
-_FOUND = 200
+_OK = 200
 
 log = structlog.get_logger()
 
 
-class KeySet:
-    """The published keys by id.
+class Jwks:
+    """A cache of the published keys by id.
 
     Args:
-        upstream: the auth service.
-        metrics: counts what was fetched.
-        on_removed: called when a key is published no more.
+        client: of the auth service.
+        metrics: counts fetches.
+
+    Attributes:
+        loaded: whether the keys have been fetched since the start.
+        on_removed: called after a key has been removed.
     """
 
-    def __init__(self, upstream: Upstream, metrics: AccessMetrics, on_removed: Callable[[], None]) -> None:
-        self._upstream = upstream
+    def __init__(self, client: UpstreamClient, metrics: TokenMetrics) -> None:
+        self._client = client
         self._metrics = metrics
-        self._on_removed = on_removed
         self._keys: dict[str, VerifyingKey] = {}
         self._now = asyncio.get_running_loop().time
-        self._began = float("-inf")
-        self._next: asyncio.Task[None] | None = None
+        self._last_fetch = float("-inf")
+        self._next_fetch: asyncio.Task[None] | None = None
         self.loaded = False
+        self.on_removed: Callable[[], None] = lambda: None
 
     def find(self, kid: str) -> VerifyingKey | None:
-        """Return the key with an id."""
+        """Return the key with an id, or None."""
         return self._keys.get(kid)
 
-    async def keep_up(self) -> None:
-        """Fetch the keys now and then, for ever."""
+    async def refresh_forever(self) -> None:
+        """Fetch the keys at regular intervals until cancelled."""
         while True:
             try:
-                await self.renew()
+                await self.refresh()
             except AppError as error:
                 log.warning("key_set_unknown", problem=error.slug)
-                await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(_RETRY_INTERVAL)
             else:
-                await asyncio.sleep(_RENEW_SECONDS)
+                await asyncio.sleep(_REFRESH_INTERVAL)
 
-    async def renew(self) -> None:
-        """Return once the keys have been fetched anew; everybody who waits shares a fetch.
+    async def refresh(self) -> None:
+        """Fetch the keys; concurrent callers share one fetch.
 
         Raises:
-            AppError: they could not be had; the known ones stay in force.
+            AppError: the fetch failed; the cached keys stay valid.
         """
-        if self._next is None:
-            self._next = asyncio.create_task(self._fetch_when_due())
-        await asyncio.shield(self._next)
+        if self._next_fetch is None:
+            self._next_fetch = asyncio.create_task(self._fetch_when_allowed())
+        await asyncio.shield(self._next_fetch)
 
-    async def _fetch_when_due(self) -> None:
-        await asyncio.sleep(max(0.0, self._began + _BETWEEN_SECONDS - self._now()))
-        self._began = self._now()
-        self._next = None  # whoever comes from now on may know of a newer key
+    async def _fetch_when_allowed(self) -> None:
+        await asyncio.sleep(max(0.0, self._last_fetch + _MIN_INTERVAL - self._now()))
+        self._last_fetch = self._now()
+        self._next_fetch = None  # callers from now on may need a key that is newer than this fetch
         try:
             keys = await self._fetch()
         except AppError:
-            self._metrics.key_set_fetches.labels("failed").inc()
+            self._metrics.jwks_fetches.labels("failed").inc()
             raise
-        self._metrics.key_set_fetches.labels("done").inc()
+        self._metrics.jwks_fetches.labels("done").inc()
         removed = self._keys.keys() - keys.keys()
         self._keys = keys
         self.loaded = True
         if removed:
-            self._on_removed()
+            self.on_removed()
 
     async def _fetch(self) -> dict[str, VerifyingKey]:
-        status, document = await ask(self._upstream, "GET", _PATH)
-        if status != _FOUND:
+        status, document = await self._client.request("GET", _PATH)
+        if status != _OK:
             raise Unavailable
         try:
-            return {str(jwk["kid"]): _verifying(jwk) for jwk in document["keys"] if _usable(jwk)}
+            # Algorithms that a later version may publish are skipped; secrets are never published.
+            return {
+                str(jwk["kid"]): VerifyingKey(str(jwk["alg"]), jwt.PyJWK(jwk).key)
+                for jwk in document["keys"]
+                if jwk.get("alg") in _ALGORITHMS
+            }
         except (KeyError, TypeError, AttributeError, ValueError, jwt.PyJWTError) as error:
             raise BadGateway from error
-
-
-def _usable(jwk: dict[str, Any]) -> bool:
-    # Keys of a kind that a later version may publish are none of this one's business; secrets never are.
-    return jwk.get("alg") in _ALGORITHMS
-
-
-def _verifying(jwk: dict[str, Any]) -> VerifyingKey:
-    return VerifyingKey(str(jwk["alg"]), jwt.PyJWK(jwk).key)

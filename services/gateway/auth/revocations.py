@@ -1,8 +1,9 @@
-"""The sessions whose access tokens are refused although they are valid, kept up with twice a second.
+"""The ended sessions, whose access tokens are refused although they have not expired.
 
-The auth service reads them from MySQL; Redis has no part in it. Each look takes what has ended within the
-last half minute, so that an entry that became visible late is seen by one of the next looks; at the
-start, after a gap, and every ten minutes it takes everything.
+The list is in memory and updated from the auth service, which reads it from MySQL, twice a second.
+Each update fetches the sessions that ended within the last half minute, so that an entry that became
+visible late is part of a later update. At the start, after a gap, and every ten minutes the whole list
+is fetched.
 """
 
 import asyncio
@@ -11,72 +12,79 @@ import time
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from services.gateway.upstream.client import ask
-from services.gateway.upstream.pool import Upstream
+from services.gateway.upstream.client import UpstreamClient
 from shared.errors import AppError, BadGateway, Unavailable
-from shared.observability.metrics import AccessMetrics
+from shared.observability.metrics import TokenMetrics
 
-_ALL, _RECENT = "/internal/ended-sessions/", "/internal/ended-sessions/recent/"
-_LOOK_SECONDS = 0.5
-_ASK_SECONDS = 1.0
-# Half of what a regular look reaches back.
-_GAP_SECONDS = 15.0
-_EVERYTHING_SECONDS = 600.0
-# A token is accepted for a moment after its end.
-_MARGIN_SECONDS = 60
-_FOUND = 200
+_ALL_PATH, _RECENT_PATH = "/internal/ended-sessions/", "/internal/ended-sessions/recent/"
+_UPDATE_INTERVAL = 0.5
+# Short: another attempt, on another connection, is better than a long wait.
+_REQUEST_TIMEOUT = 1.0
+# Half of the time that _RECENT_PATH covers.
+_MAX_GAP = 15.0
+_FULL_UPDATE_INTERVAL = 600.0
+# Tokens are accepted for some seconds after they expire.
+_EXPIRY_MARGIN = 60
+_OK = 200
 
 log = structlog.get_logger()
 
 
-class _Answer(BaseModel):
+class _Document(BaseModel):
+    """The auth service's answer: when the last token of each ended session expires, by session id."""
+
     ended: dict[str, int]
 
 
-class EndedSessions:
-    """The list, and whether it may be relied on.
+class Revocations:
+    """The list of ended sessions, and until when it can be trusted.
 
     Args:
-        upstream: the auth service.
-        max_age: seconds that the list is relied on while the auth service cannot be reached. After
-            that, and before the first list has come, nobody knows what has ended: closed.
+        client: of the auth service.
+        max_age: seconds that the list is trusted while the auth service cannot be reached. After
+            that, and before the first update, no token can be accepted.
         metrics: shows the list's age and size.
+
+    Attributes:
+        sessions: when the last token of each ended session expires, in seconds since 1970, by
+            session id.
+        trusted_until: end of the list's validity, by the event loop's clock.
     """
 
-    def __init__(self, upstream: Upstream, max_age: float, metrics: AccessMetrics) -> None:
-        self._upstream = upstream
+    def __init__(self, client: UpstreamClient, max_age: float, metrics: TokenMetrics) -> None:
+        self._client = client
         self._max_age = max_age
         self._metrics = metrics
         self._now = asyncio.get_running_loop().time
-        self._complete_at = float("-inf")
-        self._confirmed_at = float("-inf")
+        self._full_update_at = float("-inf")
+        self._updated_at = float("-inf")
         self.sessions: dict[str, int] = {}
-        self.reliable_until = float("-inf")
-        metrics.ended_age.set_function(self.age)
+        self.trusted_until = float("-inf")
+        metrics.revocations_age.set_function(self.age)
 
     def age(self) -> float:
-        """Return the seconds since the list was right."""
-        return self._now() - self._confirmed_at
+        """Return the seconds since the last successful update."""
+        return self._now() - self._updated_at
 
     @property
     def loaded(self) -> bool:
-        """Whether a list has come since the start."""
-        return self._complete_at > float("-inf")
+        """Whether the whole list has been fetched since the start."""
+        return self._full_update_at > float("-inf")
 
     async def check(self) -> None:
-        """Health check: raises `Unavailable` where the list may not be relied on."""
-        if self._now() > self.reliable_until:
+        """Health check: raises `Unavailable` while the list is too old to be trusted."""
+        if self._now() > self.trusted_until:
             raise Unavailable
 
-    async def keep_up(self) -> None:
-        """Look for ever."""
+    async def update_forever(self) -> None:
+        """Update the list at regular intervals until cancelled."""
         due = self._now()
         failing = False
         while True:
             try:
-                await self.look()
+                await self.update()
             except AppError as error:
-                self._metrics.ended_failures.inc()
+                self._metrics.revocations_failures.inc()
                 if not failing:
                     log.warning("ended_sessions_unknown", problem=error.slug)
                 failing = True
@@ -84,34 +92,33 @@ class EndedSessions:
                 if failing:
                     log.info("ended_sessions_known_again")
                 failing = False
-            due = max(due + _LOOK_SECONDS, self._now())
+            due = max(due + _UPDATE_INTERVAL, self._now())
             await asyncio.sleep(due - self._now())
 
-    async def look(self) -> None:
-        """Bring the list up to date.
+    async def update(self) -> None:
+        """Fetch what is new, or the whole list.
 
         Raises:
-            AppError: it could not be had; what is known stays in force.
+            AppError: the request failed; the list stays as it is.
         """
-        began = self._now()
-        everything = began - self._complete_at > _EVERYTHING_SECONDS or self.age() > _GAP_SECONDS
-        ended = await self._ask(_ALL if everything else _RECENT)
-        if everything:
-            # What is known stays: the answer may be a moment older than what another replica told before.
-            oldest = time.time() - _MARGIN_SECONDS
-            self.sessions = {one: until for one, until in self.sessions.items() if until > oldest}
-            self._complete_at = began
+        now = self._now()
+        full = now - self._full_update_at > _FULL_UPDATE_INTERVAL or self.age() > _MAX_GAP
+        ended = await self._fetch(_ALL_PATH if full else _RECENT_PATH)
+        if full:
+            # Entries are kept until they expire: this response may be from a replica that is behind.
+            oldest = time.time() - _EXPIRY_MARGIN
+            self.sessions = {one: expires for one, expires in self.sessions.items() if expires > oldest}
+            self._full_update_at = now
         self.sessions.update(ended)
-        self._confirmed_at = began
-        self.reliable_until = began + self._max_age
-        self._metrics.ended_sessions.set(len(self.sessions))
+        self._updated_at = now
+        self.trusted_until = now + self._max_age
+        self._metrics.revocations.set(len(self.sessions))
 
-    async def _ask(self, path: str) -> dict[str, int]:
-        # Rather another try, on another connection, than a long wait.
-        status, document = await ask(self._upstream, "GET", path, seconds=_ASK_SECONDS)
-        if status != _FOUND:
+    async def _fetch(self, path: str) -> dict[str, int]:
+        status, document = await self._client.request("GET", path, seconds=_REQUEST_TIMEOUT)
+        if status != _OK:
             raise Unavailable
         try:
-            return _Answer.model_validate(document).ended
+            return _Document.model_validate(document).ended
         except ValidationError as error:
             raise BadGateway from error

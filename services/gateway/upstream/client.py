@@ -1,67 +1,84 @@
-"""What the gateway itself asks of a service, over the connections that requests are forwarded on."""
+"""The gateway's own requests to a service: published keys, ended sessions, tokens to verify."""
 
 import asyncio
 import json
 from typing import Any
 
-from services.gateway.upstream.pool import Upstream
-from services.gateway.upstream.request import Headers, UpstreamCall
+from services.gateway.upstream.pool import ConnectionPool
+from services.gateway.upstream.request import Headers, UpstreamRequest
 from shared.errors import AppError, BadGateway
 
-_ASK_SECONDS = 2.0
+_DEFAULT_TIMEOUT = 2.0
 
 
-async def ask(
-    upstream: Upstream, method: str, path: str, document: object = None, *, seconds: float = _ASK_SECONDS
-) -> tuple[int, Any]:
-    """Return the status and the JSON of an answer.
+class UpstreamClient:
+    """A JSON client on a connection pool.
 
-    Raises:
-        AppError: there was none in time, or what came is no JSON.
+    Args:
+        pool: the service's connections.
     """
-    body = b"" if document is None else json.dumps(document).encode()
-    head = f"{method} {path} HTTP/1.1\r\nHost: {upstream.host_header}\r\nContent-Type: application/json\r\n"
-    if body:
-        head += f"Content-Length: {len(body)}\r\n"
-    answer = _Answer()
-    call = UpstreamCall(method, head.encode("latin1") + b"\r\n" + body, answer, seconds)
-    upstream.send(call)
-    try:
-        status, content = await answer.complete
-    finally:
-        if not call.done:
-            call.cancel()
-    try:
-        return status, json.loads(content)
-    except ValueError as error:
-        raise BadGateway from error
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+
+    async def request(
+        self, method: str, path: str, document: object = None, *, seconds: float = _DEFAULT_TIMEOUT
+    ) -> tuple[int, Any]:
+        """Send a request and return the status and the decoded JSON of the response.
+
+        Args:
+            method: the HTTP method.
+            path: the path, without a host.
+            document: sent as JSON, unless None.
+            seconds: timeout of the request.
+
+        Raises:
+            AppError: there was no response in time, or it is not JSON.
+        """
+        body = b"" if document is None else json.dumps(document).encode()
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self._pool.host_header}\r\n"
+        head += "Content-Type: application/json\r\n"
+        if body:
+            head += f"Content-Length: {len(body)}\r\n"
+        response = _BufferedResponse()
+        request = UpstreamRequest(method, head.encode("latin1") + b"\r\n" + body, response, seconds)
+        self._pool.send(request)
+        try:
+            status, content = await response.result
+        finally:
+            if not request.done:
+                request.cancel()
+        try:
+            return status, json.loads(content)
+        except ValueError as error:
+            raise BadGateway from error
 
 
-class _Answer:
-    """Collects an answer."""
+class _BufferedResponse:
+    """Collects a response. It is a `ResponseReceiver`."""
 
     def __init__(self) -> None:
-        self.complete: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        self.result: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
         self._status = 0
-        self._parts: list[bytes] = []
+        self._chunks: list[bytes] = []
 
-    def answered(self, status: int, _reason: str, _headers: Headers, body: bytes) -> None:
-        self._settle(status, body)
+    def on_response(self, status: int, _reason: str, _headers: Headers, body: bytes) -> None:
+        self._set_result(status, body)
 
-    def began(self, status: int, _reason: str, _headers: Headers, chunk: bytes) -> None:
+    def on_response_start(self, status: int, _reason: str, _headers: Headers, data: bytes) -> None:
         self._status = status
-        self._parts.append(chunk)
+        self._chunks.append(data)
 
-    def continued(self, chunk: bytes) -> None:
-        self._parts.append(chunk)
+    def on_response_data(self, data: bytes) -> None:
+        self._chunks.append(data)
 
-    def ended(self) -> None:
-        self._settle(self._status, b"".join(self._parts))
+    def on_response_end(self) -> None:
+        self._set_result(self._status, b"".join(self._chunks))
 
-    def failed(self, error: AppError) -> None:
-        if not self.complete.done():
-            self.complete.set_exception(error)
+    def on_error(self, error: AppError) -> None:
+        if not self.result.done():
+            self.result.set_exception(error)
 
-    def _settle(self, status: int, body: bytes) -> None:
-        if not self.complete.done():
-            self.complete.set_result((status, body))
+    def _set_result(self, status: int, body: bytes) -> None:
+        if not self.result.done():
+            self.result.set_result((status, body))

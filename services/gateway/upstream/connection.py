@@ -1,4 +1,4 @@
-"""One connection to an upstream: the request out, the response in."""
+"""One keep-alive connection to an upstream: writes a request, parses the response."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,92 +6,79 @@ from typing import cast
 
 import httptools
 
-from services.gateway.upstream.request import Headers, UpstreamCall
+from services.gateway.headers import CORS_PREFIX, RESPONSE_HEADERS_DROPPED
+from services.gateway.upstream.request import Headers, UpstreamRequest
 from shared.errors import BadGateway
-
-# Hop-by-hop (RFC 9110 §7.6.1), and what only the gateway says.
-_NOT_FORWARDED = frozenset(
-    {
-        b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding",
-        b"upgrade", b"server", b"x-request-id",
-    }
-)  # fmt: skip
-_CORS_PREFIX = b"access-control-"
 
 
 class _Response:
-    """What has come of the current response."""
+    """The response that is being parsed."""
 
     __slots__ = (
-        "began",
-        "complete",
-        "framed",
-        "headers",
-        "hop_headers",
-        "parts",
-        "reason",
-        "reusable",
-        "status",
-    )
+        "chunks", "complete", "connection_headers", "has_framing", "headers", "keep_alive", "reason",
+        "started", "status",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.status = 0
         self.reason = b""
         self.headers: Headers = []
-        self.hop_headers: set[str] = set()
-        self.parts: list[bytes] = []
-        self.framed = False
-        self.began = False
+        self.connection_headers: set[str] = set()
+        self.chunks: list[bytes] = []
+        self.has_framing = False
+        self.started = False
         self.complete = False
-        self.reusable = True
+        self.keep_alive = True
 
-    def take_body(self) -> bytes:
-        body = b"".join(self.parts)
-        self.parts.clear()
+    def pop_body(self) -> bytes:
+        """Return what has come of the body since the last call."""
+        body = b"".join(self.chunks)
+        self.chunks.clear()
         return body
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """A keep-alive connection that carries one request at a time.
+    """A connection that carries one request at a time.
 
     Args:
-        on_free: called with the connection when it can take another request.
-        on_lost: called with the connection and the call it was working on, if any, to be retried.
+        on_idle: called with the connection when it can take another request.
+        on_closed: called with the connection and, if a request has to be sent again on another
+            one, that request.
     """
 
     transport: asyncio.Transport
 
     def __init__(
         self,
-        on_free: Callable[["UpstreamConnection"], None],
-        on_lost: Callable[["UpstreamConnection", UpstreamCall | None], None],
+        on_idle: Callable[["UpstreamConnection"], None],
+        on_closed: Callable[["UpstreamConnection", UpstreamRequest | None], None],
     ) -> None:
-        self._on_free = on_free
-        self._on_lost = on_lost
+        self._on_idle = on_idle
+        self._on_closed = on_closed
         self._parser = httptools.HttpResponseParser(self)
-        self._call: UpstreamCall | None = None
-        self._served = 0
+        self._request: UpstreamRequest | None = None
+        self._responses = 0
         self._response = _Response()
 
-    def start(self, call: UpstreamCall) -> None:
-        """Send a request; the connection must be free."""
-        self._call = call
-        call.connection = self
-        self.transport.write(call.request)
+    def start(self, request: UpstreamRequest) -> None:
+        """Write a request; the connection must be idle."""
+        self._request = request
+        request.transport = self.transport
+        self.transport.write(request.data)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport."""
+        """Asyncio: the connection is open."""
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came and pass on what is ready."""
-        if self._call is None:  # nobody asked for anything
+        """Asyncio: parse data, and hand what is complete to the request's receiver."""
+        if self._request is None:  # data without a request
             self.transport.abort()
             return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self._call.fail(BadGateway())
+            self._request.fail(BadGateway())
             self.transport.abort()
             return
         if self._response.complete:
@@ -100,101 +87,106 @@ class UpstreamConnection(asyncio.Protocol):
             self._deliver_part()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Settle the request that was under way."""
-        call, self._call = self._call, None
+        """Asyncio: the connection is closed."""
+        request, self._request = self._request, None
         retry = None
-        if call is not None and not call.done:
-            retry = self._settle_lost(call)
-        self._on_lost(self, retry)
+        if request is not None and not request.done:
+            retry = self._end_unanswered(request)
+        self._on_closed(self, retry)
 
-    def _settle_lost(self, call: UpstreamCall) -> UpstreamCall | None:
-        if self._response.status and not self._response.framed:  # such a body ends with the connection
-            self._end(call)
+    def _end_unanswered(self, request: UpstreamRequest) -> UpstreamRequest | None:
+        """Return the request if it has to be sent again; else end it."""
+        if self._response.status and not self._response.has_framing:
+            self._end(request)  # such a body ends where the connection is closed
             return None
-        if self._served and not self._response.status and call.may_retry:
-            call.retried = True
-            return call
-        call.fail(BadGateway())
+        if self._responses and not self._response.status and request.may_retry:
+            request.retried = True
+            return request
+        request.fail(BadGateway())
         return None
 
-    # httptools' callbacks, while feed_data runs.
+    # Callbacks of httptools, called by `feed_data`.
 
     def on_status(self, status: bytes) -> None:
-        """Take the reason phrase."""
+        """Keep the reason phrase."""
         self._response.reason = status
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header, unless it is for this hop only."""
+        """Keep a header unless the gateway does not forward it."""
         lower = name.lower()
         if lower in {b"content-length", b"transfer-encoding"}:
-            self._response.framed = True
+            self._response.has_framing = True
         if lower == b"connection":
-            self._note_hop_headers(value)
-        if lower not in _NOT_FORWARDED and not lower.startswith(_CORS_PREFIX):
+            self._keep_connection_headers(value)
+        if lower not in RESPONSE_HEADERS_DROPPED and not lower.startswith(CORS_PREFIX):
             self._response.headers.append((name.decode("latin1"), value.decode("latin1")))
 
     def on_headers_complete(self) -> None:
-        """Note that the head is there; an interim response (1xx) is skipped."""
+        """End the head; interim responses (1xx) are skipped."""
         status = self._parser.get_status_code()
         if status < 200:  # noqa: PLR2004 - RFC 9110 §15.2
             self._response = _Response()
             return
         self._response.status = status
-        if self._response.hop_headers:
+        if self._response.connection_headers:
             self._response.headers = [
-                pair for pair in self._response.headers if pair[0].lower() not in self._response.hop_headers
+                pair
+                for pair in self._response.headers
+                if pair[0].lower() not in self._response.connection_headers
             ]
-        if self._call is not None and self._call.method == "HEAD":
-            # The parser cannot know that no body follows, so it is of no use after this.
+        if self._request is not None and self._request.method == "HEAD":
+            # The parser would wait for a body, so it cannot be used again.
             self._response.complete = True
-            self._response.reusable = False
+            self._response.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
-        self._response.parts.append(body)
+        """Keep a part of the body."""
+        self._response.chunks.append(body)
 
     def on_message_complete(self) -> None:
-        """Note that the response is complete."""
+        """End the response."""
         if self._response.status:
             self._response.complete = True
-            self._response.reusable = self._response.reusable and self._parser.should_keep_alive()
+            self._response.keep_alive = self._response.keep_alive and self._parser.should_keep_alive()
 
-    def _note_hop_headers(self, value: bytes) -> None:
-        tokens = {token.strip().lower() for token in value.decode("latin1").split(",")}
-        self._response.hop_headers = tokens - {"close", "keep-alive"}
+    def _keep_connection_headers(self, value: bytes) -> None:
+        names = {name.strip().lower() for name in value.decode("latin1").split(",")}
+        self._response.connection_headers = names - {"close", "keep-alive"}
 
     def _deliver_part(self) -> None:
-        call, response = self._call, self._response
-        if call is None or call.done:
+        request, response = self._request, self._response
+        if request is None or request.done:
             return
-        chunk = response.take_body()
-        call.restart_timer()
-        if not response.began:
-            response.began = True
-            call.receiver.began(response.status, response.reason.decode("latin1"), response.headers, chunk)
-        elif chunk:
-            call.receiver.continued(chunk)
+        data = response.pop_body()
+        request.restart_timer()
+        if not response.started:
+            response.started = True
+            reason = response.reason.decode("latin1")
+            request.receiver.on_response_start(response.status, reason, response.headers, data)
+        elif data:
+            request.receiver.on_response_data(data)
 
     def _deliver_end(self) -> None:
-        call, self._call = self._call, None
-        self._served += 1
-        if call is not None and not call.done:
-            self._end(call)
-        reusable = self._response.reusable
+        request, self._request = self._request, None
+        self._responses += 1
+        if request is not None and not request.done:
+            self._end(request)
+        keep_alive = self._response.keep_alive
         self._response = _Response()
-        if reusable:
-            self._on_free(self)
+        if keep_alive:
+            self._on_idle(self)
         else:
             self.transport.close()
 
-    def _end(self, call: UpstreamCall) -> None:
-        call.finish()
-        call.connection = None
+    def _end(self, request: UpstreamRequest) -> None:
+        request.finish()
+        request.transport = None
         response = self._response
-        body = response.take_body()
-        if not response.began:
-            call.receiver.answered(response.status, response.reason.decode("latin1"), response.headers, body)
+        body = response.pop_body()
+        if not response.started:
+            reason = response.reason.decode("latin1")
+            request.receiver.on_response(response.status, reason, response.headers, body)
             return
         if body:
-            call.receiver.continued(body)
-        call.receiver.ended()
+            request.receiver.on_response_data(body)
+        request.receiver.on_response_end()

@@ -1,4 +1,4 @@
-"""A forwarded request: its time limit, and who takes its answer."""
+"""A request to an upstream, and the interfaces of the two ends that it connects."""
 
 import asyncio
 from typing import Protocol
@@ -7,52 +7,55 @@ from shared.errors import AppError, GatewayTimeout
 
 Headers = list[tuple[str, str]]
 
-# Safe to repeat on another connection where the first one turned out to be dead (RFC 9110 §9.2.2).
+# Safe to repeat on another connection when the first one turns out to be dead (RFC 9110 §9.2.2).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 
-class Connection(Protocol):
-    """What a call needs of the connection that it is on."""
+class ResponseReceiver(Protocol):
+    """Receives the response: by `on_response` when it came in one piece, else in parts.
 
-    transport: asyncio.Transport
+    A response in parts is one `on_response_start`, any number of `on_response_data`, and one
+    `on_response_end`. `on_error` may come instead of any of these and is the last call.
+    """
 
+    def on_response(self, status: int, reason: str, headers: Headers, body: bytes) -> None:
+        """Receive a complete response."""
 
-class Receiver(Protocol):
-    """Takes an upstream's answer: whole by `answered`, or in parts, or `failed`."""
+    def on_response_start(self, status: int, reason: str, headers: Headers, data: bytes) -> None:
+        """Receive the head of a long response and the first part of its body."""
 
-    def answered(self, status: int, reason: str, headers: Headers, body: bytes) -> None:
-        """Take a whole response."""
+    def on_response_data(self, data: bytes) -> None:
+        """Receive the next part of the body."""
 
-    def began(self, status: int, reason: str, headers: Headers, chunk: bytes) -> None:
-        """Take the head and the first part of a response."""
+    def on_response_end(self) -> None:
+        """Receive the end of a response that came in parts."""
 
-    def continued(self, chunk: bytes) -> None:
-        """Take a further part."""
-
-    def ended(self) -> None:
-        """Note that a response in parts is complete."""
-
-    def failed(self, error: AppError) -> None:
-        """Note that there will be no (complete) response."""
+    def on_error(self, error: AppError) -> None:
+        """Receive the reason why there is no response, or no more of it."""
 
 
-class UpstreamCall:
-    """One forwarded request.
+class UpstreamRequest:
+    """One request, from `Upstream.send` until its receiver has the whole response or an error.
 
     Args:
         method: the HTTP method.
-        request: the whole request as it goes on the wire.
-        receiver: takes the answer.
-        timeout: seconds until the answer must begin, and between parts of a long one.
+        data: the whole request as it is written to the connection.
+        receiver: receives the response.
+        timeout: seconds until the response must begin, and between the parts of a long one.
+
+    Attributes:
+        transport: the connection that the request was written to, or None.
+        done: whether the receiver has had its last call.
+        retried: whether the request has been sent a second time.
     """
 
-    __slots__ = ("_timeout", "_timer", "connection", "done", "method", "receiver", "request", "retried")
+    __slots__ = ("_timeout", "_timer", "data", "done", "method", "receiver", "retried", "transport")
 
-    def __init__(self, method: str, request: bytes, receiver: Receiver, timeout: float) -> None:
+    def __init__(self, method: str, data: bytes, receiver: ResponseReceiver, timeout: float) -> None:
         self.method = method
-        self.request = request
+        self.data = data
         self.receiver = receiver
-        self.connection: Connection | None = None
+        self.transport: asyncio.Transport | None = None
         self.done = False
         self.retried = False
         self._timeout = timeout
@@ -61,47 +64,62 @@ class UpstreamCall:
 
     @property
     def may_retry(self) -> bool:
-        """Whether the request may be sent once more without being done twice."""
+        """Whether the request can be sent again without being executed twice."""
         return self.method in _IDEMPOTENT and not self.retried
 
     def restart_timer(self) -> None:
-        """Give the next part of the answer the full time again."""
+        """Allow the full timeout for the next part of the response."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(self._timeout, self._on_timeout)
 
     def finish(self) -> None:
-        """Note that the receiver has been told the end."""
+        """Mark the request as done and stop its timer."""
         self.done = True
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None  # it refers back to the call
+            self._timer = None  # it refers back to the request
 
     def fail(self, error: AppError) -> None:
-        """Tell the receiver that nothing (more) will come."""
+        """Report an error to the receiver, unless the request is done."""
         if not self.done:
             self.finish()
-            self.receiver.failed(error)
+            self.receiver.on_error(error)
 
     def cancel(self) -> None:
-        """Give up: the client has gone."""
+        """Drop the request and its connection without a call to the receiver."""
         self.finish()
-        self._drop_connection()
+        self._abort_connection()
 
-    def pause(self) -> None:
-        """Read no more of the answer until `resume`."""
-        if self.connection is not None:
-            self.connection.transport.pause_reading()
+    def pause_reading(self) -> None:
+        """Stop reading the response until `resume_reading`."""
+        if self.transport is not None:
+            self.transport.pause_reading()
 
-    def resume(self) -> None:
-        """Read on."""
-        if self.connection is not None:
-            self.connection.transport.resume_reading()
+    def resume_reading(self) -> None:
+        """Continue to read the response."""
+        if self.transport is not None:
+            self.transport.resume_reading()
 
     def _on_timeout(self) -> None:
         self.fail(GatewayTimeout())
-        self._drop_connection()
+        self._abort_connection()
 
-    def _drop_connection(self) -> None:
-        if self.connection is not None:
-            self.connection.transport.abort()
+    def _abort_connection(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class Upstream(Protocol):
+    """Answers requests: another service (`pool.ConnectionPool`) or the gateway's `static.StaticPages`.
+
+    Attributes:
+        name: label in logs and metrics.
+        host_header: value of the `Host` header.
+    """
+
+    name: str
+    host_header: str
+
+    def send(self, request: UpstreamRequest) -> None:
+        """Send a request; its receiver gets the response."""

@@ -4,20 +4,20 @@ Labels come from closed sets only (route templates, not paths; outcomes, not mes
 """
 
 from shared.observability.metrics.auth import AuthMetrics
-from shared.observability.metrics.gateway import AccessMetrics, UpstreamMetrics
+from shared.observability.metrics.gateway import TokenMetrics, UpstreamMetrics
 from shared.observability.metrics.http import METHODS, HttpMetrics, known_method
 from shared.observability.metrics.registry import new_registry
 from shared.observability.metrics.sms import BacklogMetrics, ProviderMetrics, ReportMetrics, SmsMetrics
 
 __all__ = [
     "METHODS",
-    "AccessMetrics",
     "AuthMetrics",
     "BacklogMetrics",
     "HttpMetrics",
     "ProviderMetrics",
     "ReportMetrics",
     "SmsMetrics",
+    "TokenMetrics",
     "UpstreamMetrics",
     "known_method",
     "new_registry",

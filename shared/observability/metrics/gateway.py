@@ -1,15 +1,15 @@
-"""What the gateway measures."""
+"""Metrics of the gateway."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class UpstreamMetrics:
-    """What the gateway sees of the services behind it."""
+    """Forwarded requests and the connections to the services behind the gateway."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.failures = Counter(
             "dialpass_upstream_failures_total",
-            "Forwarded requests without a usable answer.",
+            "Forwarded requests without a usable response.",
             ("upstream", "reason"),
             registry=registry,
         )
@@ -21,8 +21,8 @@ class UpstreamMetrics:
         )
 
 
-class AccessMetrics:
-    """What the gateway makes of access tokens."""
+class TokenMetrics:
+    """Checks of access tokens, and what they are based on: the ended sessions and the published keys."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.token_checks = Counter(
@@ -31,20 +31,20 @@ class AccessMetrics:
             ("outcome",),
             registry=registry,
         )
-        self.ended_age = Gauge(
+        self.revocations_age = Gauge(
             "dialpass_ended_sessions_age_seconds",
-            "Seconds since the list of ended sessions was right.",
+            "Seconds since the last update of the list of ended sessions.",
             registry=registry,
         )
-        self.ended_sessions = Gauge(
+        self.revocations = Gauge(
             "dialpass_ended_sessions", "Entries in the list of ended sessions.", registry=registry
         )
-        self.ended_failures = Counter(
+        self.revocations_failures = Counter(
             "dialpass_ended_sessions_failures_total",
-            "Looks at the list of ended sessions that failed; what is known stays in force.",
+            "Failed updates of the list of ended sessions.",
             registry=registry,
         )
-        self.key_set_fetches = Counter(
+        self.jwks_fetches = Counter(
             "dialpass_key_set_fetches_total",
             "Fetches of the keys that verify tokens: done or failed.",
             ("outcome",),

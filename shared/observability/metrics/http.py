@@ -1,20 +1,20 @@
-"""What every process that answers HTTP measures."""
+"""Metrics of every process that serves HTTP."""
 
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-_HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def known_method(method: str | None) -> str:
-    """Return the method as a label, which must come from a closed set: clients may send any word."""
+    """Return the method as a label value, "other" if it is not a known one: clients can send any word."""
     return method if method in METHODS else "other"
 
 
 class HttpMetrics:
-    """Rate, errors and duration of the HTTP requests that a process answers."""
+    """Rate, errors, duration and number of the HTTP requests that a process serves."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
@@ -27,17 +27,17 @@ class HttpMetrics:
             "dialpass_http_request_seconds",
             "Time from the request's head to its answer.",
             ("route",),
-            buckets=_HTTP_SECONDS,
+            buckets=_BUCKETS,
             registry=registry,
         )
         self._in_flight = Gauge(
             "dialpass_http_requests_in_flight", "Requests being answered.", registry=registry
         )
-        # labels() costs more than the increment itself; the label sets are few.
+        # labels() costs more than the increment itself, and there are few label sets.
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one answered request and its duration in seconds."""
+        """Record one answered request and its duration in seconds."""
         key = (method, route, status)
         children = self._children.get(key)
         if children is None:
@@ -50,5 +50,5 @@ class HttpMetrics:
         children[1].observe(seconds)
 
     def watch_in_flight(self, count: Callable[[], int]) -> None:
-        """Show the number of requests being answered, as `count` tells it when asked."""
+        """Export the number of requests being answered, which `count` returns."""
         self._in_flight.set_function(count)
