@@ -92,7 +92,7 @@ ROUTES: Routes = [
     (r"/sessions/?", "/sessions/", SessionsHandler),
     (r"/sessions/([0-9a-f]{32})/?", "/sessions/{id}/", SessionHandler),
 ]
-# The gateways' route tables do not contain `/internal`, so nobody else reaches these.
+# The gateways' route tables do not contain `/internal`, so that only they reach these.
 INTERNAL_ROUTES: Routes = [
     (r"/internal/ended-sessions/?", "/internal/ended-sessions/", AllEndedHandler),
     (r"/internal/ended-sessions/recent/?", "/internal/ended-sessions/recent/", RecentlyEndedHandler),

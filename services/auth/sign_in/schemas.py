@@ -24,7 +24,7 @@ class LoginCodeRequest(RequestBody):
 
 
 class LoginCodeResponse(LoginResponse):
-    """The answer to `POST /login/code/`; `created` tells whether the account is new."""
+    """The answer to `POST /login/code/`; `created`: whether the account is new."""
 
     created: bool
 

@@ -29,7 +29,7 @@ def create_key(
     """Make a key for TOKEN_ALGORITHM. It is published at once and signs after SIGNING_KEY_DELAY."""
     settings, folder = _settings(folder)
     algorithm = settings.token_algorithm
-    with _said_in_a_line():
+    with _errors_in_a_line():
         if if_none and any(key.algorithm == algorithm for key in signing_keys.load_keys(folder)):
             return
         typer.echo(signing_keys.create_key(folder, algorithm, now()).kid)
@@ -40,7 +40,7 @@ def list_keys(folder: Folder = None) -> None:
     """List the keys: which signs, which is next, and when the old ones can be retired."""
     settings, folder = _settings(folder)
     policy, ttl = _policy(settings)
-    with _said_in_a_line():
+    with _errors_in_a_line():
         for state in key_rotation.folder_states(folder, policy, ttl, now()):
             typer.echo(f"{state.key.kid}  {state.key.algorithm}  {key_rotation.describe(state, policy)}")
 
@@ -54,7 +54,7 @@ def retire_key(
     """Remove a key. Refused while tokens that it signed are valid."""
     settings, folder = _settings(folder)
     policy, ttl = _policy(settings)
-    with _said_in_a_line():
+    with _errors_in_a_line():
         key_rotation.retire(folder, kid, policy, ttl, now(), force=force)
 
 
@@ -71,8 +71,8 @@ def _policy(settings: TokenSettings) -> tuple[KeyPolicy, timedelta]:
 
 
 @contextmanager
-def _said_in_a_line() -> Iterator[None]:
-    """End the process with the message of whatever stands in the way."""
+def _errors_in_a_line() -> Iterator[None]:
+    """Print the message of an expected error and exit with status 1."""
     try:
         yield
     except (NoSigningKey, NotRetirable, UnusableKey) as error:

@@ -30,5 +30,5 @@ class TokensHandler(JsonHandler[AccessTokenIssuer]):
 
 
 ROUTES: Routes = [(r"/\.well-known/jwks\.json/?", "/.well-known/jwks.json", JwksHandler)]
-# The gateways' route tables do not contain `/internal`, so nobody else reaches it.
+# The gateways' route tables do not contain `/internal`, so that only they reach it.
 INTERNAL_ROUTES: Routes = [(r"/internal/tokens/?", "/internal/tokens/", TokensHandler)]

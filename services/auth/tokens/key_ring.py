@@ -1,4 +1,4 @@
-"""The keys of a folder, read again when it changes, and which of them signs."""
+"""The key ring: the signing keys of a folder, reloaded when it changes, and which of them signs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from shared.security.access_tokens import VerifyingKey
 
 _POLL_SECONDS = 1.0
 
-# What tells whether a folder has changed: name, file, time and size of each key.
+# Name, inode, modification time and size of each key; a difference means that the folder has changed.
 _Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 log = structlog.get_logger()
 
 
 class NoSigningKey(Exception):
-    """The folder holds no usable key; the message names the setting and the way out."""
+    """The folder holds no usable key; the message names the setting and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class KeyPolicy:
     """Which keys sign.
 
     Attributes:
-        algorithm: only keys of this one sign; all keys verify, each with its own.
-        delay: how old a key is when it begins to sign. Until then it is only published, so that
-            everybody knows it by the time they meet its signatures.
+        algorithm: only keys of this algorithm sign; all keys verify, each by its own.
+        delay: age at which a key begins to sign. Until then it is only published, so that all verifiers
+            have it before they see its signatures.
     """
 
     algorithm: Algorithm
@@ -45,15 +45,15 @@ class KeyPolicy:
 
 
 def signing_order(keys: Sequence[SigningKey], policy: KeyPolicy) -> list[SigningKey]:
-    """Return the keys that sign, have signed or will sign, oldest first."""
+    """Return the keys of the signing algorithm, oldest first."""
     chosen = [key for key in keys if key.algorithm == policy.algorithm]
     return sorted(chosen, key=lambda key: (key.created_at, key.kid))
 
 
 def signing_key(keys: Sequence[SigningKey], policy: KeyPolicy, now: datetime) -> SigningKey:
-    """Return the key that signs: the newest that is old enough, else the oldest.
+    """Return the key that signs: the newest one that is old enough, else the oldest.
 
-    All replicas choose alike, because they look at nothing but the keys' names and the time.
+    All replicas choose the same one, because only the keys' names and the time count.
     """
     order = signing_order(keys, policy)
     ripe = [key for key in order if key.created_at + policy.delay <= now]
@@ -64,7 +64,7 @@ def read_keys(folder: Path, algorithm: Algorithm) -> list[SigningKey]:
     """Return the keys of a folder.
 
     Raises:
-        NoSigningKey: the folder is missing, holds something else, or nothing to sign with.
+        NoSigningKey: the folder is missing, or holds an unusable file or no key to sign with.
     """
     try:
         keys = load_keys(folder)
@@ -81,17 +81,17 @@ def read_keys(folder: Path, algorithm: Algorithm) -> list[SigningKey]:
 
 
 class KeyRing:
-    """The keys of a folder, as they are there now.
+    """The current keys of a folder.
 
-    A folder that cannot be used any more is complained about, and the keys before stay in force.
+    If the folder becomes unusable, that is logged and counted, and the keys before stay in use.
 
     Args:
-        folder: where the keys are; a mounted Kubernetes Secret changes by swapping a symbolic link.
+        folder: holds the keys; a mounted Kubernetes Secret changes by swapping a symbolic link.
         policy: which keys sign.
-        metrics: counts what could not be read.
+        metrics: counts failed reloads.
 
     Raises:
-        NoSigningKey: there is no key to begin with.
+        NoSigningKey: the folder holds no usable key at the start.
     """
 
     def __init__(self, folder: Path, policy: KeyPolicy, metrics: AuthMetrics) -> None:
@@ -106,21 +106,21 @@ class KeyRing:
         return signing_key(self._keys, self._policy, now)
 
     def find(self, kid: str) -> VerifyingKey | None:
-        """Return the key that verifies what `kid` signed, or None for an unknown one."""
+        """Return the verifying key with the id `kid` or None."""
         return self._verifying.get(kid)
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """Return the public keys as a JSON Web Key Set (RFC 7517 §5), those to come included."""
+        """Return all public keys, including future ones, as a JSON Web Key Set (RFC 7517 §5)."""
         return {"keys": [jwk for key in self._keys if (jwk := key.jwk)]}
 
     async def watch(self) -> None:
-        """Read the folder again whenever it has changed."""
+        """Reload the folder whenever it has changed, until cancelled."""
         while True:
             await asyncio.sleep(_POLL_SECONDS)
             await asyncio.to_thread(self.refresh)
 
     def refresh(self) -> None:
-        """Read the folder again if it has changed."""
+        """Reload the folder if it has changed."""
         seen = _fingerprint(self._folder)
         if seen == self._seen:
             return
@@ -139,7 +139,7 @@ class KeyRing:
 
 
 def _fingerprint(folder: Path) -> _Fingerprint:
-    """Return what changes when a key does; a file that vanishes meanwhile is one more change."""
+    """Return a value that changes with the keys; a file that vanishes meanwhile is a change, too."""
     states = []
     for path in key_files(folder):
         try:

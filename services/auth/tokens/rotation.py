@@ -13,17 +13,18 @@ State = Literal["next", "signing", "verifying", "retirable"]
 
 
 class NotRetirable(Exception):
-    """The key is still needed; the message says for what."""
+    """The key is still needed; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """What a key is good for now.
+    """What a key is used for now.
 
     Attributes:
         key: the key.
-        state: it will sign, signs, verifies what it signed, or nothing needs it any more.
-        until: when its successor begins to sign, or when its last token ends; None where nobody knows.
+        state: `next`: it will sign; `signing`: it signs; `verifying`: tokens that it signed are valid;
+            `retirable`: it is no longer needed.
+        until: when its successor begins to sign, or when its last token expires; None if unknown.
     """
 
     key: SigningKey
@@ -45,7 +46,7 @@ def folder_states(folder: Path, policy: KeyPolicy, token_ttl: timedelta, now: da
         _state(key, signs, successor.created_at + policy.delay if successor else None, token_ttl, now)
         for key, successor in zip(order, successors, strict=True)
     ]
-    # Nothing tells when the algorithm was changed, so nobody but an operator knows the last token's end.
+    # The time at which the algorithm was changed is unknown, and so is the expiry of the last token.
     others = [KeyState(key, "verifying", None) for key in keys if key.algorithm != policy.algorithm]
     return states + others
 
@@ -64,11 +65,11 @@ def _state(
 def retire(
     folder: Path, kid: str, policy: KeyPolicy, token_ttl: timedelta, now: datetime, *, force: bool
 ) -> None:
-    """Remove a key that nothing needs any more; with `force`, one whose tokens shall be refused at once.
+    """Remove a key that is no longer needed, or with `force` one whose tokens are refused from then on.
 
     Raises:
         NoSigningKey: the folder cannot be used.
-        NotRetirable: there is no such key, it is the last one to sign, or its tokens are still valid.
+        NotRetirable: there is no such key, it is the only one to sign with, or its tokens are still valid.
     """
     states = folder_states(folder, policy, token_ttl, now)
     chosen = next((state for state in states if state.key.kid == kid), None)

@@ -1,4 +1,4 @@
-"""The signing keys: one file each in a folder; the file's name is the key's id and tells its age."""
+"""Signing keys: one file each in a folder, whose name is the key's id and contains its time of creation."""
 
 import re
 import secrets
@@ -27,17 +27,17 @@ _TO_JWK: dict[str, Callable[[Any], dict[str, Any]]] = {
     "RS256": partial(RSAAlgorithm.to_jwk, as_dict=True),
     "EdDSA": partial(OKPAlgorithm.to_jwk, as_dict=True),
 }
-# A key whose name tells no time was put there by hand: it counts as older than any other.
+# A key whose name contains no time was added by hand; it counts as the oldest.
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class UnusableKey(ValueError):
-    """A file holds no key that one of the algorithms takes; the message says why, never the content."""
+    """A file holds no key of any algorithm; the message says why and never shows the content."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """One key; `private` signs, and its algorithm is the only one that it is ever used with."""
+    """One key; `private` signs, and only by its algorithm."""
 
     kid: str
     algorithm: Algorithm
@@ -45,40 +45,40 @@ class SigningKey:
 
     @property
     def created_at(self) -> datetime:
-        """When the key was made, as its id tells."""
+        """The time of creation, from the id."""
         made = _KID.fullmatch(self.kid)
         return datetime.strptime(made[1], _KID_TIME).replace(tzinfo=UTC) if made else _LONG_AGO
 
     @property
     def file_name(self) -> str:
-        """The name of the key's file."""
+        """The name of the file."""
         return self.kid + (SECRET if self.algorithm == "HS256" else PEM)
 
     @property
     def verifying(self) -> VerifyingKey:
-        """What verifies this key's signatures; for HS256 it is the secret itself."""
+        """The key that verifies its signatures; for HS256 the secret itself."""
         key = self.private if self.algorithm == "HS256" else self.private.public_key()
         return VerifyingKey(self.algorithm, key)
 
     @property
     def jwk(self) -> dict[str, str] | None:
-        """The public key as a JSON Web Key (RFC 7517 §4); None for a secret, which is never shown."""
+        """The public key as a JSON Web Key (RFC 7517 §4); None for a secret, which is never published."""
         if self.algorithm == "HS256":
             return None
         public = _TO_JWK[self.algorithm](self.private.public_key())
-        # RSA's comes with key_ops, which says what use says.
+        # RSA keys come with key_ops, which repeats use.
         members = {name: value for name, value in public.items() if isinstance(value, str)}
         return {**members, "kid": self.kid, "use": "sig", "alg": self.algorithm}
 
 
 def create_key(folder: Path, algorithm: Algorithm, now: datetime) -> SigningKey:
-    """Write a new key into `folder`, readable by its owner alone, and return it."""
+    """Write a new key into `folder`, readable only by its owner, and return it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     kid = f"{now.astimezone(UTC):{_KID_TIME}}-{secrets.token_hex(4)}"
     content = _MAKERS[algorithm]()
     key = SigningKey(kid, algorithm, None)
     path = folder / key.file_name
-    # Under another name first: a service that watches the folder must not read half a key.
+    # Written under another name first, so that services that watch the folder never read half a key.
     draft = folder / f".{path.name}"
     draft.touch(mode=0o600, exist_ok=False)
     draft.write_bytes(content)
@@ -90,14 +90,14 @@ def load_keys(folder: Path) -> list[SigningKey]:
     """Return the keys of a folder, which need not exist.
 
     Raises:
-        UnusableKey: a file holds none that an algorithm takes.
+        UnusableKey: a file holds no key of any algorithm.
         OSError: a file cannot be read.
     """
     return [load_key(path) for path in key_files(folder)]
 
 
 def key_files(folder: Path) -> list[Path]:
-    """Return the files that hold keys; in a mounted Kubernetes Secret they are symbolic links."""
+    """Return the files with keys; in a mounted Kubernetes Secret they are symbolic links."""
     return sorted(
         path for path in folder.glob("*") if path.suffix in {PEM, SECRET} and not path.name.startswith(".")
     )
@@ -107,7 +107,7 @@ def load_key(path: Path) -> SigningKey:
     """Return the key of a file.
 
     Raises:
-        UnusableKey: it holds none that an algorithm takes.
+        UnusableKey: it holds no key of any algorithm.
         OSError: it cannot be read.
     """
     content = path.read_bytes()
@@ -149,6 +149,6 @@ _MAKERS: dict[Algorithm, Callable[[], bytes]] = {
     "ES256": lambda: _pem(ec.generate_private_key(ec.SECP256R1())),
     "RS256": lambda: _pem(rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)),
     "EdDSA": lambda: _pem(ed25519.Ed25519PrivateKey.generate()),
-    # As text, so that it survives editors and Secrets; 256 random bits.
+    # 256 random bits, as text that editors and Kubernetes Secrets keep unchanged.
     "HS256": lambda: secrets.token_hex(_SECRET_BYTES).encode(),
 }
