@@ -38,6 +38,7 @@ from services.auth.sign_in.service import SignInService
 from services.auth.sign_in.throttle import SignInLimits, SignInThrottle
 from services.auth.tokens.issuer import AccessTokenIssuer
 from services.auth.tokens.key_ring import KeyPolicy, KeyRing
+from services.auth.unit_of_work import UnitOfWork
 from shared import clock
 from shared.clock import Clock
 from shared.health import Health
@@ -124,26 +125,23 @@ def build_services(
     keyed_hash = KeyedHash(settings.code_secret.get_secret_value())
     users = UserRepository(database)
     sessions = SessionRepository(database, outbox)
-    audit = AuditRepository(database, keyed_hash, now)
-    administration = AccountAdministration(database, users, sessions, outbox, audit, now)
+    uow = UnitOfWork(database, outbox, AuditRepository(database, keyed_hash), now)
+    administration = AccountAdministration(uow, users, sessions)
     throttle = SignInThrottle(connections.redis, keyed_hash, _sign_in_limits(settings), metrics)
     tokens = AccessTokenIssuer(
         connections.keys, issuer=settings.token_issuer, audience=settings.token_audience
     )
     code_service = _code_service(settings, connections, keyed_hash, metrics, now)
-    session_service = SessionService(
-        database, sessions, users, tokens, outbox, audit, _session_policy(settings), now, metrics
-    )
+    session_service = SessionService(uow, sessions, users, tokens, _session_policy(settings), metrics)
     password_service = PasswordService(
-        database, users, sessions, session_service, code_service, hasher, throttle, outbox, audit, now,
-        metrics,
-    )  # fmt: skip
+        uow, users, sessions, session_service, code_service, hasher, throttle, metrics
+    )
     account_service = AccountService(
-        database, users, administration, session_service, code_service, hasher, outbox, audit, now, metrics
+        uow, users, administration, session_service, code_service, hasher, metrics
     )
     sign_in_service = SignInService(
-        database, users, account_service, password_service, hasher, throttle, session_service, code_service,
-        audit, code_creates_accounts=settings.login_code_creates_accounts, clock=now, metrics=metrics,
+        uow, users, account_service, password_service, session_service, code_service, hasher, throttle,
+        metrics, code_creates_accounts=settings.login_code_creates_accounts,
     )  # fmt: skip
     return Services(
         code_service, account_service, password_service, sign_in_service, session_service,

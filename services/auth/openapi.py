@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of the public API, made from the models that validate and answer.
 
 Paths, methods, summaries and answers come from the signatures of the endpoints; requests, errors and notes
-from their `operation` decorators. `python -m services.auth openapi` prints the document, which is checked
+from their `Operation` decorators. `python -m services.auth openapi` prints the document, which is checked
 in as `services/gateway/pages/openapi.json`.
 """
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from services.auth.http.handler import Routes
-from services.auth.http.operation import Operation, operation_of
+from services.auth.http.operation import Operation
 from shared.errors import (
     BadGateway,
     GatewayTimeout,
@@ -82,7 +82,7 @@ def build(routes: Routes) -> Document:
     """Return the document of the routes.
 
     Raises:
-        AttributeError: an endpoint is not decorated with `operation`.
+        AttributeError: an endpoint is not decorated with `Operation`.
     """
     endpoints = list(_endpoints(routes))
     modes: dict[tuple[type[BaseModel], Literal["validation", "serialization"]], None] = {}
@@ -121,7 +121,7 @@ def _endpoints(routes: Routes) -> Iterator[_Endpoint]:
                     path,
                     _first_line(method.__doc__),
                     None if answer is NoneType else answer,
-                    operation_of(method),
+                    Operation.of(method),
                 )
 
 

@@ -23,6 +23,7 @@ from services.auth.sessions.repository import SessionRepository
 from services.auth.settings import AuthSettings
 from services.auth.tokens.key_ring import KeyPolicy, KeyRing
 from services.auth.tokens.signing_keys import create_key
+from services.auth.unit_of_work import UnitOfWork
 from shared import clock
 from shared.contracts.events import DomainEvent, decode_event
 from shared.contracts.messages import Purpose
@@ -82,10 +83,9 @@ class AuthHarness:
         )
         self.users = UserRepository(self.database)
         self.sessions = SessionRepository(self.database, self.outbox)
-        self.audit = AuditRepository(self.database, self.keyed_hash, lambda: self.now)
-        self.administration = AccountAdministration(
-            self.database, self.users, self.sessions, self.outbox, self.audit, lambda: self.now
-        )
+        self.audit = AuditRepository(self.database, self.keyed_hash)
+        uow = UnitOfWork(self.database, self.outbox, self.audit, lambda: self.now)
+        self.administration = AccountAdministration(uow, self.users, self.sessions)
         self.codes = make_codes(self.redis, metrics, keyed_hash=self.keyed_hash, quotas=UNLIMITED)
 
     def _settings(self) -> AuthSettings:

@@ -15,6 +15,7 @@ from services.auth.models import Client, User
 from services.auth.outbox.repository import OutboxRepository
 from services.auth.sessions.repository import SessionRepository
 from services.auth.settings import MysqlSettings, OperatorSettings
+from services.auth.unit_of_work import UnitOfWork
 from shared.clock import now
 from shared.errors import NotFound, Unavailable
 from shared.http import request_ids
@@ -74,14 +75,9 @@ def _administer(
 
     async def administer(database: Database) -> User:
         outbox = OutboxRepository(database)
-        accounts = AccountAdministration(
-            database,
-            UserRepository(database),
-            SessionRepository(database, outbox),
-            outbox,
-            AuditRepository(database, KeyedHash(settings.code_secret.get_secret_value()), now),
-            now,
-        )
+        audit = AuditRepository(database, KeyedHash(settings.code_secret.get_secret_value()))
+        uow = UnitOfWork(database, outbox, audit, now)
+        accounts = AccountAdministration(uow, UserRepository(database), SessionRepository(database, outbox))
         return await work(accounts, await accounts.find(mobile))
 
     return _run(settings, administer)

@@ -12,7 +12,7 @@ from services.auth.accounts.schemas import (
 )
 from services.auth.accounts.service import AccountService
 from services.auth.http.handler import JsonHandler, Routes
-from services.auth.http.operation import operation
+from services.auth.http.operation import Operation
 
 _TAG = "Account"
 
@@ -20,7 +20,7 @@ _TAG = "Account"
 class RegisterHandler(JsonHandler[AccountService]):
     """`POST /register/`."""
 
-    @operation(
+    @Operation(
         _TAG,
         request=RegisterRequest,
         problems=(errors.InvalidCode, errors.AlreadyRegistered, errors.TooManyAttempts, errors.Overloaded),
@@ -38,19 +38,19 @@ class RegisterHandler(JsonHandler[AccountService]):
 class MeHandler(JsonHandler[AccountService]):
     """`/me/`."""
 
-    @operation(_TAG, signed_in=True)
+    @Operation(_TAG, signed_in=True)
     async def handle_get(self) -> ProfileResponse:
         """Show the caller's account."""
-        return ProfileResponse.of((await self.caller()).user)
+        return ProfileResponse.model_validate((await self.caller()).user)
 
-    @operation(_TAG, request=ProfileRequest, signed_in=True, note="What is missing stays, null takes away.")
+    @Operation(_TAG, request=ProfileRequest, signed_in=True, note="What is missing stays, null takes away.")
     async def handle_patch(self) -> ProfileResponse:
         """Change nickname and avatar."""
         caller = await self.caller()
         changes = self.body(ProfileRequest).changes
-        return ProfileResponse.of(await self.service.change_profile(caller, changes, self.client))
+        return ProfileResponse.model_validate(await self.service.change_profile(caller, changes, self.client))
 
-    @operation(
+    @Operation(
         _TAG,
         request=DeletionRequest,
         problems=(errors.InvalidCode, errors.TooManyAttempts),
@@ -66,7 +66,7 @@ class MeHandler(JsonHandler[AccountService]):
 class MobileHandler(JsonHandler[AccountService]):
     """`POST /me/mobile/`."""
 
-    @operation(
+    @Operation(
         _TAG,
         request=MobileRequest,
         problems=(errors.InvalidCode, errors.AlreadyRegistered, errors.TooManyAttempts),

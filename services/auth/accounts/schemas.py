@@ -1,11 +1,9 @@
 """Bodies of the requests and answers about accounts."""
 
-from typing import Self
-
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.auth.http.fields import Avatar, Mobile, NewPassword, Nickname, RequestBody, String, Timestamp
-from services.auth.models import ProfileMember, User
+from services.auth.models import ProfileMember
 
 
 class ProfileRequest(RequestBody):
@@ -54,24 +52,14 @@ class RegisterResponse(BaseModel):
 class ProfileResponse(BaseModel):
     """The answer to `GET /me/`."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     id: int
     mobile: str
     nick: str
     nickname: str | None
     avatar: str | None
     created_at: Timestamp
-
-    @classmethod
-    def of(cls, user: User) -> Self:
-        """Return the answer for an account."""
-        return cls(
-            id=user.id,
-            mobile=user.mobile,
-            nick=user.nick,
-            nickname=user.nickname,
-            avatar=user.avatar,
-            created_at=user.created_at,
-        )
 
 
 class MobileResponse(BaseModel):

@@ -5,15 +5,12 @@ from dataclasses import replace
 
 from services.auth.accounts.administration import AccountAdministration
 from services.auth.accounts.repository import UserRepository
-from services.auth.audit.repository import AuditRepository
 from services.auth.codes.service import CodeService
-from services.auth.db.database import Database
 from services.auth.errors import AlreadyRegistered
 from services.auth.models import AuditEntry, Caller, Client, NewUser, ProfileMember, User
-from services.auth.outbox.repository import OutboxRepository
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.sessions.service import SessionService
-from shared.clock import Clock
+from services.auth.unit_of_work import UnitOfWork
 from shared.contracts.events import (
     MobileChanged,
     ProfileChanged,
@@ -26,43 +23,24 @@ from shared.phone import mask_mobile
 
 
 class AccountService:
-    """What the owners of accounts do.
-
-    Args:
-        database: runs transactions.
-        users: the accounts.
-        administration: erases accounts.
-        sessions: locks the caller's account.
-        codes: redeems codes.
-        hasher: hashes passwords.
-        outbox: takes domain events.
-        audit: takes audit entries.
-        clock: returns the current time.
-        metrics: counts registrations and changes by outcome.
-    """
+    """What the owners of accounts do."""
 
     def __init__(
         self,
-        database: Database,
+        uow: UnitOfWork,
         users: UserRepository,
         administration: AccountAdministration,
         sessions: SessionService,
         codes: CodeService,
         hasher: PasswordHasher,
-        outbox: OutboxRepository,
-        audit: AuditRepository,
-        clock: Clock,
         metrics: AuthMetrics,
     ) -> None:
-        self._database = database
+        self._uow = uow
         self._users = users
         self._administration = administration
         self._sessions = sessions
         self._codes = codes
         self._hasher = hasher
-        self._outbox = outbox
-        self._audit = audit
-        self._clock = clock
         self._metrics = metrics
 
     async def register(
@@ -85,12 +63,12 @@ class AccountService:
         """
         with count_outcome(self._metrics.registrations):
             async with (
-                self._audit.audit_failures("register", mobile, client),
+                self._uow.audit_failures("register", mobile, client),
                 self._codes.redeem(mobile, "register", code, client.ip),
             ):
                 password_hash = await self._hasher.hash(password)
-                user = NewUser(mobile, password_hash, nickname, avatar, self._clock())
-                return await self._database.with_deadlock_retry(lambda: self.create(user, client, "password"))
+                user = NewUser(mobile, password_hash, nickname, avatar, self._uow.now())
+                return await self._uow.run(lambda: self.create(user, client, "password"))
 
     async def create(self, user: NewUser, client: Client, method: SignInMethod) -> int:
         """Store an account with its records in the current transaction, and return its id.
@@ -99,14 +77,12 @@ class AccountService:
             AlreadyRegistered: the number has an account.
         """
         user_id = await self._users.add(user)
-        await self._outbox.add(
+        details = {"method": method}
+        await self._uow.record(
+            AuditEntry("user.registered", user.created_at, client, user_id, user.mobile, details),
             UserRegistered(
                 user_id=user_id, occurred_at=user.created_at, mobile=mask_mobile(user.mobile), method=method
-            )
-        )
-        details = {"method": method}
-        await self._audit.add(
-            AuditEntry("user.registered", user.created_at, client, user_id, user.mobile, details)
+            ),
         )
         return user_id
 
@@ -121,7 +97,7 @@ class AccountService:
         """
 
         async def change() -> User:
-            now, user = self._clock(), await self._sessions.lock_user(caller)
+            now, user = self._uow.now(), await self._sessions.lock_user(caller)
             new = replace(
                 user,
                 nickname=changes.get("nickname", user.nickname),
@@ -131,13 +107,15 @@ class AccountService:
             if not members:
                 return user
             await self._users.save(new)
-            await self._outbox.add(ProfileChanged(user_id=user.id, occurred_at=now, members=members))
             details = {"members": ", ".join(members)}
-            await self._audit.add(AuditEntry("profile.changed", now, client, user.id, user.mobile, details))
+            await self._uow.record(
+                AuditEntry("profile.changed", now, client, user.id, user.mobile, details),
+                ProfileChanged(user_id=user.id, occurred_at=now, members=members),
+            )
             return new
 
         with count_outcome(self._metrics.account_changes, "profile"):
-            return await self._database.with_deadlock_retry(change)
+            return await self._uow.run(change)
 
     async def change_mobile(self, caller: Caller, mobile: str, code: str, client: Client) -> None:
         """Move the caller's account to a number whose code is right.
@@ -151,20 +129,19 @@ class AccountService:
         """
 
         async def change() -> None:
-            now, user = self._clock(), await self._sessions.lock_user(caller)
+            now, user = self._uow.now(), await self._sessions.lock_user(caller)
             if user.mobile == mobile:
                 raise AlreadyRegistered
             await self._users.save(replace(user, mobile=mobile))
             event = MobileChanged(user_id=user.id, occurred_at=now, mobile=mask_mobile(mobile))
-            await self._outbox.add(event)
-            await self._audit.add(AuditEntry("mobile.changed", now, client, user.id, mobile))
+            await self._uow.record(AuditEntry("mobile.changed", now, client, user.id, mobile), event)
 
         with count_outcome(self._metrics.account_changes, "mobile"):
             async with (
-                self._audit.audit_failures("change_mobile", mobile, client),
+                self._uow.audit_failures("change_mobile", mobile, client),
                 self._codes.redeem(mobile, "change_mobile", code, client.ip),
             ):
-                await self._database.with_deadlock_retry(change)
+                await self._uow.run(change)
 
     async def delete(self, caller: Caller, code: str, client: Client) -> None:
         """Delete the caller's account, given a code that was sent to its number.
@@ -182,7 +159,7 @@ class AccountService:
         mobile = caller.user.mobile
         with count_outcome(self._metrics.account_changes, "deletion"):
             async with (
-                self._audit.audit_failures("delete", mobile, client),
+                self._uow.audit_failures("delete", mobile, client),
                 self._codes.redeem(mobile, "delete", code, client.ip),
             ):
-                await self._database.with_deadlock_retry(delete)
+                await self._uow.run(delete)

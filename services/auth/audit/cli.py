@@ -63,7 +63,7 @@ async def _find(
 ) -> list[AuditRecord]:
     database = Database(settings.mysql_url.get_secret_value(), pool_size=1)
     try:
-        audit = AuditRepository(database, KeyedHash(settings.code_secret.get_secret_value()), now)
+        audit = AuditRepository(database, KeyedHash(settings.code_secret.get_secret_value()))
         return await audit.find(user_id=user, mobile=mobile, since=since, limit=limit)
     finally:
         await database.close()

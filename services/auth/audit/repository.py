@@ -2,18 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from services.auth.db.database import Database
 from services.auth.db.tables import AuditRow, from_column, to_column
-from services.auth.errors import InvalidCode, WrongCredentials, WrongPassword
 from services.auth.keyed_hash import KeyedHash
-from services.auth.models import AuditEntry, Client
-from shared.clock import Clock
+from services.auth.models import AuditEntry
 from shared.phone import mask_mobile
 
 _FOLD_LENGTH = 32
@@ -40,13 +37,11 @@ class AuditRepository:
     Args:
         database: where the changes are made.
         keyed_hash: hashes numbers, so that entries are found by number.
-        clock: returns the current time.
     """
 
-    def __init__(self, database: Database, keyed_hash: KeyedHash, clock: Clock) -> None:
+    def __init__(self, database: Database, keyed_hash: KeyedHash) -> None:
         self._database = database
         self._hash = keyed_hash
-        self._clock = clock
 
     async def add(self, entry: AuditEntry) -> None:
         """Write an entry, or increment the counter of an equal one if it repeats."""
@@ -73,23 +68,6 @@ class AuditRepository:
                 }
             )
         await self._database.insert(query)
-
-    @asynccontextmanager
-    async def audit_failures(self, purpose: str, mobile: str, client: Client) -> AsyncIterator[None]:
-        """Write an entry if the block refuses a password or a code, whether or not there is an account.
-
-        Args:
-            purpose: what the proof was presented for: the purpose of the endpoint.
-            mobile: the number that it was presented for.
-            client: who presented it.
-        """
-        try:
-            yield
-        except (InvalidCode, WrongCredentials, WrongPassword):
-            details = {"for": purpose}
-            entry = AuditEntry("proof.refused", self._clock(), client, None, mobile, details, repeats=True)
-            await self._database.with_deadlock_retry(lambda: self.add(entry))
-            raise
 
     async def erase_mobile(self, user_id: int, mobile: str) -> None:
         """Erase the masked number from all entries of an account or number; its hash stays."""

@@ -4,7 +4,7 @@ from services.auth import errors
 from services.auth.codes.schemas import CodeRequest, CodeResponse, CodeStatusResponse
 from services.auth.codes.service import CodeService
 from services.auth.http.handler import JsonHandler, Routes
-from services.auth.http.operation import operation
+from services.auth.http.operation import Operation
 from shared.errors import NotFound
 
 _TAG = "Codes"
@@ -13,7 +13,7 @@ _TAG = "Codes"
 class CodeHandler(JsonHandler[CodeService]):
     """`POST /code/`."""
 
-    @operation(
+    @Operation(
         _TAG,
         request=CodeRequest,
         problems=(errors.TooManyCodes, errors.ChallengeRequired, errors.SmsUnavailable),
@@ -26,13 +26,13 @@ class CodeHandler(JsonHandler[CodeService]):
         requested = await self.service.request(
             body.mobile, body.purpose, self.client, channel=body.channel, challenge=body.challenge
         )
-        return CodeResponse.of(requested)
+        return CodeResponse.model_validate(requested)
 
 
 class CodeStatusHandler(JsonHandler[CodeService]):
     """`GET /code/{message_id}/`."""
 
-    @operation(_TAG, problems=(NotFound,))
+    @Operation(_TAG, problems=(NotFound,))
     async def handle_get(self, message_id: str) -> CodeStatusResponse:
         """Return the state of a message."""
         return CodeStatusResponse.of(message_id, await self.service.status(message_id))

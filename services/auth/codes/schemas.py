@@ -2,10 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.auth.http.fields import Mobile, RequestBody, String, Timestamp
-from services.auth.models import CodeRequested
 from shared.contracts.message_status import MessageStatus
 from shared.contracts.messages import Channel, Purpose
 
@@ -28,18 +27,11 @@ class CodeRequest(RequestBody):
 class CodeResponse(BaseModel):
     """The answer to `POST /code/`; times in seconds."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     message_id: str
     expires_in: int
     resend_after: int
-
-    @classmethod
-    def of(cls, requested: CodeRequested) -> Self:
-        """Return the answer for a code that was requested."""
-        return cls(
-            message_id=requested.message_id,
-            expires_in=requested.expires_in,
-            resend_after=requested.resend_after,
-        )
 
 
 class CodeStatusResponse(BaseModel):

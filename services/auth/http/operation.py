@@ -15,7 +15,7 @@ _ATTRIBUTE = "operation"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path.
+    """The description of one method of one path; decorates its `handle_<method>`.
 
     Attributes:
         tag: the group that it is shown in.
@@ -31,30 +31,17 @@ class Operation:
     signed_in: bool = False
     note: str = ""
 
-
-def operation(
-    tag: str,
-    *,
-    request: type[BaseModel] | None = None,
-    problems: tuple[type[AppError], ...] = (),
-    signed_in: bool = False,
-    note: str = "",
-) -> Callable[[_Method], _Method]:
-    """Describe the `handle_<method>` that it decorates; see `Operation` for the arguments."""
-    described = Operation(tag, request, problems, signed_in, note)
-
-    def decorate(method: _Method) -> _Method:
-        setattr(method, _ATTRIBUTE, described)
+    def __call__(self, method: _Method) -> _Method:
+        """Attach the description to a method and return it."""
+        setattr(method, _ATTRIBUTE, self)
         return method
 
-    return decorate
+    @staticmethod
+    def of(method: Callable[..., Any]) -> "Operation":
+        """Return the description of a decorated method.
 
-
-def operation_of(method: Callable[..., Any]) -> Operation:
-    """Return the description of a decorated method.
-
-    Raises:
-        AttributeError: the method is not decorated.
-    """
-    described: Operation = getattr(method, _ATTRIBUTE)
-    return described
+        Raises:
+            AttributeError: the method is not decorated.
+        """
+        described: Operation = getattr(method, _ATTRIBUTE)
+        return described

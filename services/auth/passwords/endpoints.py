@@ -2,7 +2,7 @@
 
 from services.auth import errors
 from services.auth.http.handler import JsonHandler, Routes
-from services.auth.http.operation import operation
+from services.auth.http.operation import Operation
 from services.auth.passwords.schemas import EmptyResponse, PasswordChangeRequest, PasswordResetRequest
 from services.auth.passwords.service import PasswordService
 
@@ -12,7 +12,7 @@ _TAG = "Account"
 class PasswordResetHandler(JsonHandler[PasswordService]):
     """`POST /password/reset/`."""
 
-    @operation(
+    @Operation(
         _TAG,
         request=PasswordResetRequest,
         problems=(errors.InvalidCode, errors.TooManyAttempts, errors.Overloaded),
@@ -28,7 +28,7 @@ class PasswordResetHandler(JsonHandler[PasswordService]):
 class PasswordChangeHandler(JsonHandler[PasswordService]):
     """`POST /password/change/`."""
 
-    @operation(
+    @Operation(
         _TAG,
         request=PasswordChangeRequest,
         problems=(errors.WrongPassword, errors.TooManyAttempts, errors.Overloaded),

@@ -7,17 +7,14 @@ from typing import Literal
 import structlog
 
 from services.auth.accounts.repository import UserRepository
-from services.auth.audit.repository import AuditRepository
 from services.auth.codes.service import CodeService
-from services.auth.db.database import Database
 from services.auth.errors import InvalidCode, PersonalPassword, WrongPassword
 from services.auth.models import AuditEntry, Caller, Client, User
-from services.auth.outbox.repository import OutboxRepository
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.sessions.repository import SessionRepository
 from services.auth.sessions.service import SessionService
 from services.auth.sign_in.throttle import SignInThrottle
-from shared.clock import Clock
+from services.auth.unit_of_work import UnitOfWork
 from shared.contracts.events import EndReason, PasswordChanged
 from shared.errors import Unavailable
 from shared.observability.metrics import AuthMetrics
@@ -29,46 +26,26 @@ log = structlog.get_logger()
 
 
 class PasswordService:
-    """The passwords of accounts.
-
-    Args:
-        database: runs transactions.
-        users: the accounts.
-        sessions: the sessions that a new password ends.
-        session_service: locks the caller's account.
-        codes: redeems codes.
-        hasher: hashes and verifies passwords.
-        throttle: limits failed attempts.
-        outbox: takes domain events.
-        audit: takes audit entries.
-        clock: returns the current time.
-        metrics: counts changes by outcome.
-    """
+    """The passwords of accounts."""
 
     def __init__(
         self,
-        database: Database,
+        uow: UnitOfWork,
         users: UserRepository,
         sessions: SessionRepository,
         session_service: SessionService,
         codes: CodeService,
         hasher: PasswordHasher,
         throttle: SignInThrottle,
-        outbox: OutboxRepository,
-        audit: AuditRepository,
-        clock: Clock,
         metrics: AuthMetrics,
     ) -> None:
-        self._database = database
+        self._uow = uow
         self._users = users
         self._sessions = sessions
         self._session_service = session_service
         self._codes = codes
         self._hasher = hasher
         self._throttle = throttle
-        self._outbox = outbox
-        self._audit = audit
-        self._clock = clock
         self._metrics = metrics
 
     async def change(self, caller: Caller, old_password: str, password: str, client: Client) -> None:
@@ -96,12 +73,12 @@ class PasswordService:
             _refuse_personal(password, caller.user)
             async with (
                 self._throttle.attempt(mobile, client.ip),
-                self._audit.audit_failures("change_password", mobile, client),
+                self._uow.audit_failures("change_password", mobile, client),
             ):
                 if not await self._hasher.verify(old_password, caller.user.password_hash):
                     raise WrongPassword
                 password_hash = await self._hasher.hash(password)
-                await self._database.with_deadlock_retry(lambda: change(password_hash))
+                await self._uow.run(lambda: change(password_hash))
 
     async def reset(self, mobile: str, code: str, password: str, client: Client) -> None:
         """Set the password of the account whose number's code is right, and end all its sessions.
@@ -123,14 +100,14 @@ class PasswordService:
             await self._save(user, password_hash, client, "reset", keep=None, reason="password_reset")
 
         with count_outcome(self._metrics.account_changes, "password_reset"):
-            async with self._audit.audit_failures("reset", mobile, client):
+            async with self._uow.audit_failures("reset", mobile, client):
                 known = await self._users.find_by_mobile(mobile)
                 async with self._codes.redeem(mobile, "reset", code, client.ip):
                     if known is None or not known.enabled:
                         raise InvalidCode
                     _refuse_personal(password, known)
                     password_hash = await self._hasher.hash(password)
-                    await self._database.with_deadlock_retry(lambda: reset(known.id, password_hash))
+                    await self._uow.run(lambda: reset(known.id, password_hash))
 
     async def renew_hash(self, user: User, password: str) -> None:
         """Hash a right password again if its hash has outdated parameters.
@@ -157,12 +134,14 @@ class PasswordService:
         reason: EndReason,
     ) -> None:
         """Save a locked account's new password with its records and end all sessions except `keep`."""
-        now = self._clock()
+        now = self._uow.now()
         await self._users.save(replace(user, password_hash=password_hash))
         ended = await self._sessions.end_all(user.id, keep=keep, reason=reason, now=now)
-        await self._outbox.add(PasswordChanged(user_id=user.id, occurred_at=now, method=method))
         details = {"method": method, "sessions": ended}
-        await self._audit.add(AuditEntry("password.changed", now, client, user.id, user.mobile, details))
+        await self._uow.record(
+            AuditEntry("password.changed", now, client, user.id, user.mobile, details),
+            PasswordChanged(user_id=user.id, occurred_at=now, method=method),
+        )
 
 
 def _refuse_personal(password: str, user: User) -> None:

@@ -2,7 +2,7 @@
 
 from services.auth import errors
 from services.auth.http.handler import JsonHandler, Routes
-from services.auth.http.operation import operation
+from services.auth.http.operation import Operation
 from services.auth.sessions.revocations import Revocations
 from services.auth.sessions.schemas import (
     EndedSessionsResponse,
@@ -19,7 +19,7 @@ _TAG = "Sessions"
 class RefreshHandler(JsonHandler[SessionService]):
     """`POST /token/refresh/`."""
 
-    @operation(
+    @Operation(
         "Sign-in",
         request=RefreshRequest,
         problems=(errors.SessionEnded,),
@@ -35,7 +35,7 @@ class RefreshHandler(JsonHandler[SessionService]):
 class LogoutHandler(JsonHandler[SessionService]):
     """`POST /logout/`."""
 
-    @operation(_TAG, signed_in=True)
+    @Operation(_TAG, signed_in=True)
     async def handle_post(self) -> None:
         """End the current session."""
         caller = await self.caller()
@@ -45,7 +45,7 @@ class LogoutHandler(JsonHandler[SessionService]):
 class SessionHandler(JsonHandler[SessionService]):
     """`DELETE /sessions/{id}/`."""
 
-    @operation(_TAG, problems=(NotFound,), signed_in=True)
+    @Operation(_TAG, problems=(NotFound,), signed_in=True)
     async def handle_delete(self, session_id: str) -> None:
         """End one of the caller's sessions."""
         await self.service.end(await self.caller(), session_id, self.client, "ended_by_user")
@@ -54,13 +54,13 @@ class SessionHandler(JsonHandler[SessionService]):
 class SessionsHandler(JsonHandler[SessionService]):
     """`GET` and `DELETE /sessions/`."""
 
-    @operation(_TAG, signed_in=True)
+    @Operation(_TAG, signed_in=True)
     async def handle_get(self) -> SessionsResponse:
         """List the caller's sessions."""
         caller = await self.caller()
         return SessionsResponse.of(await self.service.list_own(caller), caller.session_id)
 
-    @operation(_TAG, signed_in=True)
+    @Operation(_TAG, signed_in=True)
     async def handle_delete(self) -> None:
         """End all of the caller's sessions but the current one."""
         await self.service.end_others(await self.caller(), self.client)

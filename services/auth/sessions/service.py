@@ -3,11 +3,8 @@
 from datetime import datetime, timedelta
 
 from services.auth.accounts.repository import UserRepository
-from services.auth.audit.repository import AuditRepository
-from services.auth.db.database import Database
 from services.auth.errors import SessionEnded
 from services.auth.models import AuditEntry, Caller, Client, Session, SignedIn, User
-from services.auth.outbox.repository import OutboxRepository
 from services.auth.sessions.refresh_tokens import (
     RefreshToken,
     SessionPolicy,
@@ -17,7 +14,7 @@ from services.auth.sessions.refresh_tokens import (
 )
 from services.auth.sessions.repository import SessionRepository
 from services.auth.tokens.issuer import AccessTokenIssuer
-from shared.clock import Clock
+from services.auth.unit_of_work import UnitOfWork
 from shared.contracts.events import EndReason, SessionStarted, SignInMethod
 from shared.errors import NotFound, Unauthorized
 from shared.observability.metrics import AuthMetrics
@@ -28,39 +25,22 @@ class SessionService:
     """The sessions of all users.
 
     Every method raises `Unavailable` if the database is down, and then has changed nothing.
-
-    Args:
-        database: runs transactions.
-        sessions: the sessions that have not ended.
-        users: the accounts.
-        tokens: issues and verifies access tokens.
-        outbox: takes domain events.
-        audit: takes audit entries.
-        policy: lifetimes.
-        clock: returns the current time.
-        metrics: counts refreshes by outcome.
     """
 
     def __init__(
         self,
-        database: Database,
+        uow: UnitOfWork,
         sessions: SessionRepository,
         users: UserRepository,
         tokens: AccessTokenIssuer,
-        outbox: OutboxRepository,
-        audit: AuditRepository,
         policy: SessionPolicy,
-        clock: Clock,
         metrics: AuthMetrics,
     ) -> None:
-        self._database = database
+        self._uow = uow
         self._sessions = sessions
         self._users = users
         self._tokens = tokens
-        self._outbox = outbox
-        self._audit = audit
         self._policy = policy
-        self._clock = clock
         self._metrics = metrics
 
     async def authenticate(self, token: str | None) -> Caller:
@@ -101,11 +81,11 @@ class SessionService:
         """
         session, refresh_token = new_session(user.id, client, now, self._policy)
         await self._sessions.add(session)
-        await self._outbox.add(
-            SessionStarted(user_id=user.id, occurred_at=now, session_id=session.id, method=method)
-        )
         details = {"session_id": session.id, "method": method}
-        await self._audit.add(AuditEntry("session.started", now, client, user.id, user.mobile, details))
+        await self._uow.record(
+            AuditEntry("session.started", now, client, user.id, user.mobile, details),
+            SessionStarted(user_id=user.id, occurred_at=now, session_id=session.id, method=method),
+        )
         return self._signed_in(user, session, refresh_token, now)
 
     async def refresh(self, token: str, client: Client) -> SignedIn:
@@ -124,14 +104,14 @@ class SessionService:
             presented = parse_refresh_token(token)
             if presented is None:
                 raise Unauthorized(token_given=True)
-            answer = await self._database.with_deadlock_retry(lambda: self._exchange(presented, client))
+            answer = await self._uow.run(lambda: self._exchange(presented, client))
             if answer is None:
                 raise SessionEnded
             return answer
 
     async def list_own(self, caller: Caller) -> list[Session]:
         """Return the caller's sessions, most recently used first."""
-        return await self._sessions.list_of_user(caller.user.id, self._clock())
+        return await self._sessions.list_of_user(caller.user.id, self._uow.now())
 
     async def end(self, caller: Caller, session_id: str, client: Client, reason: EndReason) -> None:
         """End one of the caller's sessions.
@@ -141,32 +121,32 @@ class SessionService:
         """
 
         async def end() -> None:
-            now, user = self._clock(), caller.user
+            now, user = self._uow.now(), caller.user
             await self._users.lock(user.id)  # keeps the user's events in order
             if not await self._sessions.end(user.id, session_id, reason=reason, now=now):
                 raise NotFound
             details = {"session_id": session_id, "reason": reason}
-            await self._audit.add(AuditEntry("session.ended", now, client, user.id, user.mobile, details))
+            await self._uow.record(AuditEntry("session.ended", now, client, user.id, user.mobile, details))
 
-        await self._database.with_deadlock_retry(end)
+        await self._uow.run(end)
 
     async def end_others(self, caller: Caller, client: Client) -> None:
         """End all of the caller's sessions except the current one."""
 
         async def end() -> None:
-            now, user = self._clock(), caller.user
+            now, user = self._uow.now(), caller.user
             await self._users.lock(user.id)
             ended = await self._sessions.end_all(
                 user.id, keep=caller.session_id, reason="ended_by_user", now=now
             )
             details = {"sessions": ended, "kept": caller.session_id, "reason": "ended_by_user"}
-            await self._audit.add(AuditEntry("session.ended", now, client, user.id, user.mobile, details))
+            await self._uow.record(AuditEntry("session.ended", now, client, user.id, user.mobile, details))
 
-        await self._database.with_deadlock_retry(end)
+        await self._uow.run(end)
 
     async def _exchange(self, presented: RefreshToken, client: Client) -> SignedIn | None:
         """Return the answer, or None if the session has ended or ends now."""
-        now = self._clock()
+        now = self._uow.now()
         session = await self._sessions.lock(presented.session_id)
         user = await self._users.find_by_id(session.user_id) if session else None
         if session is None or user is None or not user.enabled or session.expires_at <= now:
@@ -185,7 +165,7 @@ class SessionService:
     async def _end_reused(self, session: Session, client: Client, now: datetime) -> None:
         await self._sessions.end(session.user_id, session.id, reason="token_reused", now=now)
         details = {"session_id": session.id}
-        await self._audit.add(
+        await self._uow.record(
             AuditEntry("session.token_reused", now, client, session.user_id, details=details)
         )
 

@@ -2,7 +2,7 @@
 
 from services.auth import errors
 from services.auth.http.handler import JsonHandler, Routes
-from services.auth.http.operation import operation
+from services.auth.http.operation import Operation
 from services.auth.sessions.schemas import LoginResponse
 from services.auth.sign_in.schemas import LoginCodeRequest, LoginCodeResponse, LoginRequest
 from services.auth.sign_in.service import SignInService
@@ -13,7 +13,7 @@ _TAG = "Sign-in"
 class LoginHandler(JsonHandler[SignInService]):
     """`POST /login/`."""
 
-    @operation(
+    @Operation(
         _TAG,
         request=LoginRequest,
         problems=(errors.WrongCredentials, errors.TooManyAttempts, errors.Overloaded),
@@ -27,7 +27,7 @@ class LoginHandler(JsonHandler[SignInService]):
 class LoginCodeHandler(JsonHandler[SignInService]):
     """`POST /login/code/`."""
 
-    @operation(
+    @Operation(
         _TAG,
         request=LoginCodeRequest,
         problems=(errors.InvalidCode, errors.TooManyAttempts),

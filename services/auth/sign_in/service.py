@@ -4,16 +4,14 @@ from dataclasses import replace
 
 from services.auth.accounts.repository import UserRepository
 from services.auth.accounts.service import AccountService
-from services.auth.audit.repository import AuditRepository
 from services.auth.codes.service import CodeService
-from services.auth.db.database import Database
 from services.auth.errors import AlreadyRegistered, InvalidCode, WrongCredentials
 from services.auth.models import Client, NewUser, SignedIn, User
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.passwords.service import PasswordService
 from services.auth.sessions.service import SessionService
 from services.auth.sign_in.throttle import SignInThrottle
-from shared.clock import Clock
+from services.auth.unit_of_work import UnitOfWork
 from shared.errors import Unavailable
 from shared.observability.metrics import AuthMetrics
 from shared.observability.outcomes import count_outcome
@@ -25,48 +23,33 @@ class SignInService:
     """Opens sessions for the owners of accounts.
 
     Args:
-        database: runs transactions.
-        users: the accounts.
-        accounts: creates accounts.
-        passwords: renews outdated hashes.
-        hasher: verifies passwords.
-        throttle: limits failed attempts.
-        sessions: opens sessions.
-        codes: redeems codes.
-        audit: takes audit entries.
-        code_creates_accounts: whether signing in with a code creates an account for an unknown number.
-        clock: returns the current time.
-        metrics: counts sign-ins by outcome.
+        code_creates_accounts: whether signing in with a code creates the account of an unknown number.
     """
 
     def __init__(
         self,
-        database: Database,
+        uow: UnitOfWork,
         users: UserRepository,
         accounts: AccountService,
         passwords: PasswordService,
-        hasher: PasswordHasher,
-        throttle: SignInThrottle,
         sessions: SessionService,
         codes: CodeService,
-        audit: AuditRepository,
+        hasher: PasswordHasher,
+        throttle: SignInThrottle,
+        metrics: AuthMetrics,
         *,
         code_creates_accounts: bool,
-        clock: Clock,
-        metrics: AuthMetrics,
     ) -> None:
-        self._database = database
+        self._uow = uow
         self._users = users
         self._accounts = accounts
         self._passwords = passwords
-        self._hasher = hasher
-        self._throttle = throttle
         self._sessions = sessions
         self._codes = codes
-        self._audit = audit
-        self._code_creates_accounts = code_creates_accounts
-        self._clock = clock
+        self._hasher = hasher
+        self._throttle = throttle
         self._metrics = metrics
+        self._code_creates_accounts = code_creates_accounts
 
     async def with_password(self, mobile: str, password: str, client: Client) -> SignedIn:
         """Open a session for the owner of an account.
@@ -83,7 +66,7 @@ class SignInService:
         with count_outcome(self._metrics.sign_ins):
             async with (
                 self._throttle.attempt(mobile, client.ip),
-                self._audit.audit_failures("login", mobile, client),
+                self._uow.audit_failures("login", mobile, client),
             ):
                 for _ in range(_MAX_CHECKS):
                     checked = await self._check(mobile, password)
@@ -106,7 +89,7 @@ class SignInService:
         with count_outcome(self._metrics.sign_ins):
             known = await self._users.find_by_mobile(mobile)
             async with (
-                self._audit.audit_failures("login_code", mobile, client),
+                self._uow.audit_failures("login_code", mobile, client),
                 self._codes.redeem(mobile, "login", code, client.ip),
             ):
                 if known is None and not self._code_creates_accounts:
@@ -128,18 +111,18 @@ class SignInService:
         """Open a session, or return None if the account has changed since its password was checked."""
 
         async def open_() -> SignedIn | None:
-            now = self._clock()
+            now = self._uow.now()
             user = await self._users.lock(checked.id)
             proof = (checked.mobile, checked.password_hash)
             if user is None or not user.enabled or (user.mobile, user.password_hash) != proof:
                 return None
             return await self._sessions.open(user, client, now, "password")
 
-        return await self._database.with_deadlock_retry(open_)
+        return await self._uow.run(open_)
 
     async def _open_by_code(self, mobile: str, known: User | None, client: Client) -> SignedIn:
         async def open_() -> SignedIn:
-            now = self._clock()
+            now = self._uow.now()
             if known is None:
                 new = NewUser(mobile, None, None, None, now)
                 user_id = await self._accounts.create(new, client, "code")
@@ -151,4 +134,4 @@ class SignInService:
             signed_in = await self._sessions.open(user, client, now, "code")
             return replace(signed_in, created=known is None)
 
-        return await self._database.with_deadlock_retry(open_)
+        return await self._uow.run(open_)

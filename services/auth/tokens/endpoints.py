@@ -1,7 +1,7 @@
 """`/.well-known/jwks.json`, and the verification of HS256 tokens for gateways."""
 
 from services.auth.http.handler import JsonHandler, Routes
-from services.auth.http.operation import operation
+from services.auth.http.operation import Operation
 from services.auth.tokens.issuer import AccessTokenIssuer
 from services.auth.tokens.schemas import JwksResponse, TokenRequest, TokenResponse
 
@@ -11,7 +11,7 @@ _JWKS_SECONDS = 300
 class JwksHandler(JsonHandler[AccessTokenIssuer]):
     """`GET /.well-known/jwks.json`."""
 
-    @operation("Sign-in", note="RFC 7517; may be cached.")
+    @Operation("Sign-in", note="RFC 7517; may be cached.")
     async def handle_get(self) -> JwksResponse:
         """Publish the keys that verify access tokens."""
         self.set_header("Cache-Control", f"public, max-age={_JWKS_SECONDS}")

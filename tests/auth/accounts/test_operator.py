@@ -27,7 +27,7 @@ def env(mysql_url: str) -> dict[str, str]:
 
 @pytest.fixture
 def audit(database: Database) -> AuditRepository:
-    return AuditRepository(database, KeyedHash(CODE_SECRET), clock)
+    return AuditRepository(database, KeyedHash(CODE_SECRET))
 
 
 async def new_user(database: Database, mobile: str) -> int:

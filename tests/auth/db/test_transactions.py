@@ -17,7 +17,7 @@ from services.auth.outbox.repository import OutboxRepository
 from shared.contracts.events import UserRegistered, decode_event
 from shared.errors import Unavailable
 from tests.support.client import new_mobile
-from tests.support.clock import NOW, clock
+from tests.support.clock import NOW
 
 _EMPTY = contextvars.Context()
 KEYED_HASH = KeyedHash("a secret for tests, and for nothing else")
@@ -195,7 +195,7 @@ async def test_an_event_is_stored_as_it_will_be_sent(database: Database) -> None
 
 async def test_an_audit_entry_holds_no_number(database: Database) -> None:
     mobile, client = new_mobile(), Client("2001:db8::1", "агент 🐼", "request-1")
-    await AuditRepository(database, KEYED_HASH, clock).add(
+    await AuditRepository(database, KEYED_HASH).add(
         AuditEntry("user.registered", NOW, client, 7, mobile, {"method": "密码"})
     )
     row = await database.fetch_one(
