@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.sms.delivery.models import FINAL
+from services.sms.delivery.models import FINAL_STATES
 from shared.amqp.topology import DEAD_QUEUE, SEND_CODE_QUEUE
 from shared.contracts.messages import SendCode
 from tests.support.pipeline import WAIT_QUEUES, Pipeline
@@ -33,7 +33,7 @@ async def audit(pipeline: Pipeline, messages: Sequence[SendCode]) -> Books:
     books: dict[str, str] = {}
     for message in messages:
         state = await pipeline.state(message)
-        if state in FINAL:
+        if state in FINAL_STATES:
             books[message.message_id] = "accepted" if state == "delivered" else state
         elif message.message_id in dead:
             books[message.message_id] = "dead"

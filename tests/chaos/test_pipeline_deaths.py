@@ -6,11 +6,11 @@ import pytest
 
 from shared.contracts.messages import SendCode
 from tests.chaos.audit import audit
-from tests.support.pipeline import ASK_AT_ONCE, Pipeline
+from tests.support.pipeline import LOOK_UP_AT_ONCE, Pipeline
 from tests.support.tcp_proxy import TcpProxy
 
 BY_FILTER: dict[str, str] = {}
-BOTH_WAYS = pytest.mark.parametrize("settling", [BY_FILTER, ASK_AT_ONCE], ids=["filter", "records"])
+BOTH_WAYS = pytest.mark.parametrize("settling", [BY_FILTER, LOOK_UP_AT_ONCE], ids=["filter", "records"])
 
 
 async def end_with_one_text(pipeline: Pipeline, message: SendCode, settings: dict[str, str]) -> None:

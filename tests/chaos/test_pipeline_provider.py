@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from services.sms.provider.yunpian.error_codes import CODES, Class
+from services.sms.provider.yunpian.error_codes import RULES, ErrorClass
 from shared.amqp.topology import DEAD_QUEUE
 from tests.chaos.audit import audit
-from tests.support.pipeline import ASK_AT_ONCE, Pipeline
+from tests.support.pipeline import LOOK_UP_AT_ONCE, Pipeline
 
 LOSSES = [
     "accept_then_drop",
@@ -20,11 +20,11 @@ LOSSES = [
 ]
 HANGS = ["accept_then_hang", "hang"]  # until the worker's patience with the provider is at its end
 # Each makes the whole account pause for a while, longer each time.
-HALTING = {Class.OPERATOR, Class.PACE}
+HALTING = {ErrorClass.ACCOUNT_ERROR, ErrorClass.THROTTLED}
 
 
 @pytest.mark.parametrize(
-    ("settling", "faults"), [({}, LOSSES + HANGS), (ASK_AT_ONCE, LOSSES)], ids=["filter", "records"]
+    ("settling", "faults"), [({}, LOSSES + HANGS), (LOOK_UP_AT_ONCE, LOSSES)], ids=["filter", "records"]
 )
 async def test_every_loss_of_an_answer_ends_with_one_text(
     pipeline: Pipeline, settling: dict[str, str], faults: list[str]
@@ -54,7 +54,7 @@ async def test_an_answer_that_is_lost_again_and_again_is_no_second_text(pipeline
 
 
 async def test_every_code_that_concerns_the_message_ends_it_as_the_table_says(pipeline: Pipeline) -> None:
-    codes = [code for code, rule in CODES.items() if code and rule.class_ not in HALTING]
+    codes = [code for code, rule in RULES.items() if code and rule.error_class not in HALTING]
     messages = {code: pipeline.new_message() for code in [*codes, 9999]}
     for code, message in messages.items():
         await pipeline.provider.fault(fault="code", code=code, mobile=message.mobile, times=1)
@@ -64,15 +64,19 @@ async def test_every_code_that_concerns_the_message_ends_it_as_the_table_says(pi
     await pipeline.reach(list(messages.values()), "accepted", "limited", "failed")
     await pipeline.end_workers()
     books = await audit(pipeline, list(messages.values()))
-    expected = Counter(expected_end(CODES[code].class_) for code in codes) + Counter(["accepted"])
+    expected = Counter(expected_end(RULES[code].error_class) for code in codes) + Counter(["accepted"])
     assert books.places == expected
     assert books.most_texts == 1
     assert (await pipeline.depth(DEAD_QUEUE))[0] == expected["failed"]
 
 
-def expected_end(class_: Class) -> str:
-    ends = {Class.LIMIT: "limited", Class.MESSAGE: "failed", Class.BUG: "failed"}
-    return ends.get(class_, "accepted")
+def expected_end(error_class: ErrorClass) -> str:
+    ends = {
+        ErrorClass.NUMBER_LIMIT: "limited",
+        ErrorClass.REJECTED: "failed",
+        ErrorClass.REQUEST_ERROR: "failed",
+    }
+    return ends.get(error_class, "accepted")
 
 
 @pytest.mark.parametrize("code", [5, 3, -4])

@@ -7,10 +7,10 @@ import pytest
 
 from shared.contracts.messages import SendCode
 from tests.chaos.audit import Books, audit
-from tests.support.pipeline import ASK_AT_ONCE, Pipeline
+from tests.support.pipeline import LOOK_UP_AT_ONCE, Pipeline
 from tests.support.tcp_proxy import TcpProxy
 
-SETTLING = pytest.mark.parametrize("settling", [{}, ASK_AT_ONCE], ids=["filter", "records"])
+SETTLING = pytest.mark.parametrize("settling", [{}, LOOK_UP_AT_ONCE], ids=["filter", "records"])
 
 
 async def close_books(pipeline: Pipeline, messages: list[SendCode]) -> Books:

@@ -5,9 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from services.sms.account_settings import parse_accounts
 from services.sms.provider.yunpian.voice import voice_url
-from services.sms.settings import ProviderSettings
+from services.sms.settings import ProviderSettings, parse_accounts
 
 KEY = "0123456789abcdef0123456789abcdef"
 OTHER_KEY = "fedcba9876543210fedcba9876543210"

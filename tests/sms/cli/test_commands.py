@@ -13,17 +13,17 @@ from redis.asyncio import Redis
 from deploy.local.ports import free_ports
 from deploy.local.rabbitmq import RabbitMq, RabbitPorts
 from deploy.local.servers import MANAGEMENT
-from services.sms.delivery.repository import RedisLedger
+from services.sms.delivery.repository import MessageRepository
 from shared.amqp.topology import DEAD_QUEUE, declare_sms_topology
 from shared.clock import now
-from tests.sms.reports.test_repository import accepted
 from tests.support.client import Phone, new_mobile
-from tests.support.sms_commands import bury, message, rows, sms
+from tests.support.sms_commands import message, put_dead, rows, sms
+from tests.support.sms_delivery import accepted
 from tests.support.system import System
 
 
 async def test_the_queues_status_is_shown(system: System, dead_queue: AbstractChannel) -> None:
-    await bury(dead_queue, message(new_mobile()))
+    await put_dead(dead_queue, message(new_mobile()))
     status = rows(sms(system, "queue", "status", "--json"))
     queues = {queue["name"]: queue for queue in status["queues"]}
     assert queues[DEAD_QUEUE] == {
@@ -70,7 +70,7 @@ def work_queue(system: System, amqp_url: str, management_url: str) -> dict[str, 
 
 
 async def test_a_messages_record_is_shown(system: System, system_redis: Redis) -> None:
-    message_id = await accepted(RedisLedger(system_redis), "4711")
+    message_id = await accepted(MessageRepository(system_redis), "4711")
     record = rows(sms(system, "ledger", "show", message_id, "--json"))
     assert record.items() >= {"message_id": message_id, "state": "accepted", "sid": "4711"}.items()
     assert "accepted" in sms(system, "ledger", "show", message_id).stdout

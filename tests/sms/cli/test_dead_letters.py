@@ -7,13 +7,13 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 from redis.asyncio import Redis
 
-from services.sms.cli.dead_queue import held_letters
-from services.sms.delivery.repository import RedisLedger
+from services.sms.cli.dead_letter_queue import hold_letters
+from services.sms.delivery.repository import MessageRepository
 from shared.amqp.topology import DEAD_KEY
 from shared.contracts.messages import SendCodeV2, encode_send_code
-from tests.sms.reports.test_repository import accepted
 from tests.support.client import Phone, new_mobile
-from tests.support.sms_commands import CODE, SEALER, bury, depth, message, rows, sms
+from tests.support.sms_commands import CODE, SEALER, depth, message, put_dead, rows, sms
+from tests.support.sms_delivery import accepted
 from tests.support.system import System
 
 
@@ -21,7 +21,10 @@ async def test_dead_letters_are_listed_without_code_and_number(
     system: System, dead_queue: AbstractChannel
 ) -> None:
     mobile = new_mobile()
-    ids = [await bury(dead_queue, message(mobile)), await bury(dead_queue, message(mobile), "unresolved")]
+    ids = [
+        await put_dead(dead_queue, message(mobile)),
+        await put_dead(dead_queue, message(mobile), "unresolved"),
+    ]
     done = sms(system, "dead", "list", "--json")
     assert [row["id"] for row in rows(done)] == ids
     assert rows(done)[0].items() >= {
@@ -40,18 +43,18 @@ async def test_dead_letters_are_listed_without_code_and_number(
 async def test_looking_often_loses_nothing_and_keeps_the_order(
     dead_queue: AbstractChannel, system: System
 ) -> None:
-    ids = [await bury(dead_queue, message(new_mobile())) for _ in range(5)]
+    ids = [await put_dead(dead_queue, message(new_mobile())) for _ in range(5)]
     connection = await aio_pika.connect(system.env["AMQP_URL"])
     async with connection:
         for _ in range(30):
             looking = await connection.channel()
-            async with held_letters(looking, SEALER) as letters:
+            async with hold_letters(looking, SEALER) as letters:
                 assert [letter.key for letter in letters] == ids
     assert await depth(dead_queue) == 5
 
 
 async def test_an_unknown_letter_is_said_so_in_a_line(system: System, dead_queue: AbstractChannel) -> None:
-    await bury(dead_queue, message(new_mobile()))
+    await put_dead(dead_queue, message(new_mobile()))
     for command in (["show"], ["replay"], ["drop", "--yes"]):
         done = sms(system, "dead", *command, "nothing")
         assert (done.returncode, done.stdout, done.stderr) == (1, "", "no such dead letter: nothing\n")
@@ -60,8 +63,8 @@ async def test_an_unknown_letter_is_said_so_in_a_line(system: System, dead_queue
 
 async def test_a_replayed_letter_is_sent(system: System, dead_queue: AbstractChannel, phone: Phone) -> None:
     mobile = new_mobile()
-    other = await bury(dead_queue, message(new_mobile()))
-    letter = await bury(dead_queue, message(mobile))
+    other = await put_dead(dead_queue, message(new_mobile()))
+    letter = await put_dead(dead_queue, message(mobile))
     done = sms(system, "dead", "replay", letter, "--json")
     assert (done.returncode, [(row["id"], row["outcome"]) for row in rows(done)]) == (0, [(letter, "queued")])
     assert await phone.code(mobile) == CODE
@@ -73,8 +76,8 @@ async def test_a_replay_that_was_cut_off_sends_one_text(
 ) -> None:
     mobile = new_mobile()
     dead = message(mobile)
-    letter = await bury(dead_queue, dead)
-    await RedisLedger(system_redis).reopen(letter)
+    letter = await put_dead(dead_queue, dead)
+    await MessageRepository(system_redis).reopen(letter)
     exchange = await dead_queue.get_exchange("sms", ensure=False)
     body = encode_send_code(dead, SEALER)
     live = aio_pika.Message(body, type=SendCodeV2.TYPE, message_id=letter)
@@ -91,11 +94,11 @@ async def test_a_replay_that_was_cut_off_sends_one_text(
 async def test_what_was_accepted_meanwhile_is_not_sent_again(
     system: System, dead_queue: AbstractChannel, phone: Phone, system_redis: Redis
 ) -> None:
-    mobile, ledger = new_mobile(), RedisLedger(system_redis)
+    mobile, repository = new_mobile(), MessageRepository(system_redis)
     dead = message(mobile).model_copy(
-        update={"message_id": await accepted(ledger, str(secrets.randbits(48)))}
+        update={"message_id": await accepted(repository, str(secrets.randbits(48)))}
     )
-    await bury(dead_queue, dead)
+    await put_dead(dead_queue, dead)
     done = sms(system, "dead", "replay", "--all", "--json")
     assert (done.returncode, rows(done)[0]["outcome"]) == (0, "sent before")
     assert await depth(dead_queue) == 0
@@ -106,7 +109,7 @@ async def test_expired_codes_stay_dead_unless_told_otherwise(
     system: System, dead_queue: AbstractChannel, phone: Phone
 ) -> None:
     mobile = new_mobile()
-    letter = await bury(dead_queue, message(mobile, -timedelta(seconds=1)))
+    letter = await put_dead(dead_queue, message(mobile, -timedelta(seconds=1)))
     done = sms(system, "dead", "replay", letter)
     assert done.returncode == 1
     assert "expired" in done.stdout

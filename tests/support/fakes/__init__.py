@@ -11,7 +11,7 @@ from tests.support.fakes.accounts import (
     FakeUsers,
 )
 from tests.support.fakes.codes import FakeChallenges, FakeCodes, FakeSmsQueue, FakeStatuses
-from tests.support.fakes.sms import FakeLedger, FakeProvider, FakeRecord, FakeReportBook
+from tests.support.fakes.sms import FakeProvider
 from tests.support.fakes.time import NOW, clock
 
 __all__ = [
@@ -20,12 +20,9 @@ __all__ = [
     "FakeChallenges",
     "FakeCodes",
     "FakeEvents",
-    "FakeLedger",
     "FakePasswords",
     "FakeProvider",
-    "FakeRecord",
     "FakeRecords",
-    "FakeReportBook",
     "FakeSessions",
     "FakeSignInGuard",
     "FakeSmsQueue",

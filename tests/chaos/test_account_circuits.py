@@ -1,4 +1,4 @@
-"""A provider that refuses everybody: consumption rests, says why, and goes on by itself."""
+"""A provider that refuses all accounts: consumption pauses, says why, and resumes by itself."""
 
 import asyncio
 import json
@@ -20,8 +20,8 @@ PATIENCE = 60
 
 
 @pytest.fixture(autouse=True)
-def _known_to_nobody_else(servers: Servers) -> Iterator[None]:
-    """All workers of a Redis share halts, those of other tests too."""
+def _separate_circuits(servers: Servers) -> Iterator[None]:
+    """All workers of a Redis share circuits, those of other tests too."""
     yield
     with Redis.from_url(servers.redis.url) as redis:
         for key in redis.keys("sms:halt:*"):
