@@ -84,7 +84,7 @@ async def consuming(
         await consumer.close()
 
 
-async def test_as_many_messages_are_fetched_as_are_in_work_at_once(pipeline: Pipeline) -> None:
+async def test_as_many_messages_are_fetched_as_may_be_in_work(pipeline: Pipeline) -> None:
     async with consuming(pipeline) as at:
         await pipeline.publish(10)
         await at.holds(4)

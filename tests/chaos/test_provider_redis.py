@@ -79,7 +79,7 @@ async def test_nothing_is_reserved_until_redis_answers(
     assert await redis.hget("sms:spend", "held") == b"500", "reserved once, however often it was asked for"
 
 
-async def test_there_is_no_slot_while_redis_hangs(
+async def test_no_slot_is_granted_while_redis_hangs(
     servers: Servers, redis: Redis, metrics: ProviderMetrics
 ) -> None:
     limiter = RateLimiter(redis, 50, metrics)

@@ -1,4 +1,4 @@
-"""The SMS pipeline alone: what auth publishes, workers as processes, a provider that can be scripted."""
+"""The SMS pipeline alone: messages published as auth does, workers as processes, a scripted provider."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""What an operator does with dead letters, on the real servers."""
+"""The `dead` commands, on the real servers."""
 
 import secrets
 from datetime import timedelta
@@ -40,7 +40,7 @@ async def test_dead_letters_are_listed_without_code_and_number(
     assert rows(sms(system, "dead", "list", "--json", "--limit", "1")) == rows(done)[:1]
 
 
-async def test_looking_often_loses_nothing_and_keeps_the_order(
+async def test_holding_letters_repeatedly_loses_none_and_keeps_the_order(
     dead_queue: AbstractChannel, system: System
 ) -> None:
     ids = [await put_dead(dead_queue, message(new_mobile())) for _ in range(5)]
@@ -53,7 +53,7 @@ async def test_looking_often_loses_nothing_and_keeps_the_order(
     assert await depth(dead_queue) == 5
 
 
-async def test_an_unknown_letter_is_said_so_in_a_line(system: System, dead_queue: AbstractChannel) -> None:
+async def test_an_unknown_letter_is_reported_in_one_line(system: System, dead_queue: AbstractChannel) -> None:
     await put_dead(dead_queue, message(new_mobile()))
     for command in (["show"], ["replay"], ["drop", "--yes"]):
         done = sms(system, "dead", *command, "nothing")
@@ -71,7 +71,7 @@ async def test_a_replayed_letter_is_sent(system: System, dead_queue: AbstractCha
     assert [row["id"] for row in rows(sms(system, "dead", "list", "--json"))] == [other]
 
 
-async def test_a_replay_that_was_cut_off_sends_one_text(
+async def test_an_interrupted_replay_sends_one_text(
     system: System, dead_queue: AbstractChannel, phone: Phone, system_redis: Redis
 ) -> None:
     mobile = new_mobile()
@@ -91,7 +91,7 @@ async def test_a_replay_that_was_cut_off_sends_one_text(
     assert await depth(dead_queue) == 0
 
 
-async def test_what_was_accepted_meanwhile_is_not_sent_again(
+async def test_a_letter_that_was_accepted_meanwhile_is_not_sent(
     system: System, dead_queue: AbstractChannel, phone: Phone, system_redis: Redis
 ) -> None:
     mobile, repository = new_mobile(), MessageRepository(system_redis)
@@ -105,7 +105,7 @@ async def test_what_was_accepted_meanwhile_is_not_sent_again(
     assert await phone.texts(mobile) == []
 
 
-async def test_expired_codes_stay_dead_unless_told_otherwise(
+async def test_expired_codes_are_replayed_only_on_request(
     system: System, dead_queue: AbstractChannel, phone: Phone
 ) -> None:
     mobile = new_mobile()
@@ -119,7 +119,7 @@ async def test_expired_codes_stay_dead_unless_told_otherwise(
     assert await depth(dead_queue) == 0
 
 
-async def test_what_cannot_be_read_can_be_dropped_but_not_sent(
+async def test_an_unreadable_letter_can_be_dropped_but_not_replayed(
     system: System, dead_queue: AbstractChannel
 ) -> None:
     exchange = await dead_queue.get_exchange("sms", ensure=False)
@@ -138,6 +138,6 @@ async def test_what_cannot_be_read_can_be_dropped_but_not_sent(
     assert await depth(dead_queue) == 0
 
 
-async def test_letters_have_to_be_named_or_all_of_them_meant(system: System) -> None:
+async def test_replay_and_drop_need_ids_or_all(system: System) -> None:
     for command in (["replay"], ["replay", "x", "--all"], ["drop", "--yes"]):
         assert sms(system, "dead", *command).returncode == 2

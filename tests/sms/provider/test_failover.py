@@ -30,7 +30,7 @@ async def test_the_first_account_sends(open_worker: OpenWorker) -> None:
 
 
 @pytest.mark.parametrize("code", [3, 5, -1, -3, -4, -5, 28])
-async def test_the_next_account_sends_where_the_first_certainly_did_not(
+async def test_the_next_account_sends_if_the_first_certainly_did_not(
     open_worker: OpenWorker, simulator: Simulator, code: int
 ) -> None:
     await simulator.fault(fault="code", code=code, account="first")

@@ -122,7 +122,7 @@ async def test_a_call_does_not_wait_longer_than_it_may(own_redis: Redis) -> None
     assert registry.get_sample_value("dialpass_sms_budget_missed_total") == 1
 
 
-async def test_a_call_that_gave_up_takes_no_slot(own_redis: Redis) -> None:
+async def test_a_call_that_timed_out_takes_no_slot(own_redis: Redis) -> None:
     limiter = new_limiter(own_redis, 2)
     await limiter.acquire(10)
     waiting = [asyncio.create_task(limiter.acquire(0.05)) for _ in range(50)]

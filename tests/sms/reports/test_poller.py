@@ -123,7 +123,7 @@ async def test_one_worker_pulls_at_a_time_and_the_next_takes_over_when_it_stops(
     assert most == 1
 
 
-async def test_a_page_that_redis_does_not_take_is_stored_once_it_does(
+async def test_a_page_is_held_until_redis_is_available(
     redis: Redis, registry: CollectorRegistry, repository: MessageRepository, servers: Servers
 ) -> None:
     sid, message_id = str(secrets.randbits(48)), secrets.token_hex(16)
@@ -141,7 +141,7 @@ async def test_a_page_that_redis_does_not_take_is_stored_once_it_does(
     poller.start()
     await handed_out.wait()
     try:
-        poller.stop()  # as a worker does that is asked to end meanwhile
+        poller.stop()  # as a stopping worker does
         await asyncio.sleep(1.5)
         assert poller.in_flight() == 1
     finally:
@@ -175,7 +175,7 @@ async def test_nothing_is_pulled_without_redis(
 
 
 @pytest.mark.parametrize("problem", ["refused", "garbage"])
-async def test_a_failed_pull_is_counted_and_tried_again(
+async def test_a_failed_pull_is_counted_and_retried(
     redis: Redis, registry: CollectorRegistry, problem: str
 ) -> None:
     tries = 0
@@ -243,7 +243,7 @@ async def test_an_acquisition_whose_answer_was_lost_is_not_waited_out(
         return []
 
     poller = make_poller(redis, registry, Source("main", pull))
-    servers.redis.pause()  # it takes the lock when it goes on, and nobody waits for the answer any more
+    servers.redis.pause()  # once resumed, it executes the acquisition, whose caller has timed out
     try:
         poller.start()
         failed = partial(registry.get_sample_value, "dialpass_sms_report_pulls_total", {"outcome": "failed"})

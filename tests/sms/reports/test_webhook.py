@@ -68,7 +68,7 @@ async def test_a_hundred_reports_encoded_twice_fit(api: Api, repository: Message
     assert {await state(repository, message) for message in messages} == {"delivered"}
 
 
-async def test_reports_of_voice_calls_come_under_a_name_of_their_own(
+async def test_reports_of_voice_calls_have_their_own_form_member(
     api: Api, repository: MessageRepository
 ) -> None:
     sid = secrets.token_hex(16)
@@ -78,7 +78,9 @@ async def test_reports_of_voice_calls_come_under_a_name_of_their_own(
     assert await state(repository, message_id) == "delivered"
 
 
-async def test_a_hundred_pushes_at_once_are_all_acknowledged(api: Api, repository: MessageRepository) -> None:
+async def test_a_hundred_concurrent_pushes_are_all_acknowledged(
+    api: Api, repository: MessageRepository
+) -> None:
     sids = [new_sid() for _ in range(30)]
     messages = [await accepted(repository, sid) for sid in sids]
     body = form(*map(item, sids))
@@ -90,7 +92,7 @@ async def test_a_hundred_pushes_at_once_are_all_acknowledged(api: Api, repositor
     "secret", ["wrong", CALLBACK_SECRET[:-1], CALLBACK_SECRET + "x", CALLBACK_SECRET.upper(), "%2e"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_a_wrong_secret_finds_nothing(
+async def test_a_wrong_secret_is_answered_with_404(
     api: Api, repository: MessageRepository, method: str, secret: str
 ) -> None:
     sid = new_sid()
@@ -101,11 +103,11 @@ async def test_a_wrong_secret_finds_nothing(
 
 
 @pytest.mark.parametrize("path", ["/callbacks/", "/callbacks/yunpian/", f"{URL}more", "/callbacks/metrics"])
-async def test_other_paths_find_nothing(api: Api, path: str) -> None:
+async def test_other_paths_are_answered_with_404(api: Api, path: str) -> None:
     assert_problem(await api.post(path, {}), 404, "not-found")
 
 
-async def test_only_post_is_taken(api: Api) -> None:
+async def test_only_post_is_allowed(api: Api) -> None:
     reply = await api.get(URL)
     assert_problem(reply, 405, "method-not-allowed")
     assert reply.headers["Allow"] == "POST"
@@ -125,11 +127,13 @@ async def test_garbage_is_refused(api: Api, body: str | bytes) -> None:
     assert "SUCCESS" not in text
 
 
-async def test_what_is_no_form_is_refused(api: Api) -> None:
+async def test_a_body_that_is_not_a_form_is_refused(api: Api) -> None:
     assert_problem(await api.post(URL, [item(new_sid())]), 400, "invalid-request")
 
 
-async def test_garbage_among_reports_keeps_none_of_them(api: Api, repository: MessageRepository) -> None:
+async def test_garbage_among_reports_does_not_stop_the_others(
+    api: Api, repository: MessageRepository
+) -> None:
     sid = new_sid()
     message_id = await accepted(repository, sid)
     detail_in_another_encoding = form(item(sid, error_detail="X")).replace(
