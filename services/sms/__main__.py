@@ -5,12 +5,10 @@ from functools import partial
 
 import typer
 
-from services.sms.cli import dead_letters as dead
-from services.sms.cli import ledger, provider, send
-from services.sms.cli import queues as queue
+from services.sms.cli import dead_letters, ledger, provider, queues, send
 from services.sms.settings import SmsSettings
 
-# Without typer's own tracebacks, which show local variables and so secrets.
+# Typer's tracebacks show local variables, and thereby secrets.
 cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -20,8 +18,8 @@ cli = typer.Typer(
 
 
 cli.command("send")(send.send)
-cli.add_typer(dead.cli, name="dead")
-cli.add_typer(queue.cli, name="queue")
+cli.add_typer(dead_letters.cli, name="dead")
+cli.add_typer(queues.cli, name="queue")
 cli.add_typer(ledger.cli, name="ledger")
 cli.add_typer(provider.cli, name="provider")
 
@@ -29,7 +27,7 @@ cli.add_typer(provider.cli, name="provider")
 @cli.command()
 def serve() -> None:
     """Consume send-code messages until SIGTERM."""
-    # Imported here: the other commands need none of it.
+    # Imported here, because the other commands do not need it.
     from services.sms import app  # noqa: PLC0415
     from shared import lifecycle  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Showing how much waits, and how long, while nothing is consumed too."""
+"""Measuring how many messages wait, and for how long, also while none is consumed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from services.sms.delivery.open_messages import OpenMessages
+from services.sms.delivery.repository import MessageRepository
 from shared.amqp.connection import AmqpLink
 from shared.amqp.topology import declare_sms_topology, declare_wait_queues, sms_queues
 from shared.clock import now
@@ -20,28 +20,38 @@ log = structlog.get_logger()
 
 
 class BacklogMonitor:
-    """Looks at the queues and the ledger's index every ten seconds, on a connection of its own.
+    """Measures the queues and the open messages every ten seconds, on its own connection.
 
-    A dependency that does not answer leaves the figures as they were: its absence is told elsewhere.
+    While a dependency is unavailable the metrics keep their values: readiness reports it.
+
+    Args:
+        urls: the broker's nodes.
+        delays: the delays of the wait queues, in seconds.
+        repository: the messages' records.
+        metrics: what is set.
     """
 
     def __init__(
-        self, urls: Sequence[str], delays: Sequence[float], messages: OpenMessages, metrics: BacklogMetrics
+        self,
+        urls: Sequence[str],
+        delays: Sequence[float],
+        repository: MessageRepository,
+        metrics: BacklogMetrics,
     ) -> None:
         self._link = AmqpLink(urls, self._set_up, "dialpass-sms-monitor")
         self._delays = delays
-        self._messages = messages
+        self._repository = repository
         self._metrics = metrics
         self._channel: AbstractChannel | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, in the background."""
+        """Start in the background."""
         self._link.start()
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """End."""
+        """Stop and disconnect."""
         if self._task is not None:
             await cancel(self._task)
         await self._link.close()
@@ -49,7 +59,7 @@ class BacklogMonitor:
     async def _set_up(self, connection: AbstractConnection) -> None:
         channel = await connection.channel()
         channel.close_callbacks.add(self._link.reset)
-        # A queue that is not there would close the channel at each look.
+        # A passive declaration of a missing queue would close the channel.
         await declare_sms_topology(channel)
         await declare_wait_queues(channel, self._delays)
         self._channel = channel
@@ -58,18 +68,18 @@ class BacklogMonitor:
         while True:
             try:
                 async with asyncio.timeout(_TIMEOUT_SECONDS):
-                    await self._look_at_ledger()
-                    await self._look_at_queues()
-            except Exception as error:  # noqa: BLE001 - it must never stop looking
+                    await self._measure_open_messages()
+                    await self._measure_queues()
+            except Exception as error:  # noqa: BLE001 - it must never stop measuring
                 log.debug("backlog_unknown", error=type(error).__name__)
             await asyncio.sleep(_INTERVAL_SECONDS)
 
-    async def _look_at_ledger(self) -> None:
-        backlog = await self._messages.backlog(now())
-        self._metrics.open_messages.set(backlog.count)
-        self._metrics.oldest_seconds.set(backlog.oldest_seconds)
+    async def _measure_open_messages(self) -> None:
+        messages = await self._repository.open_messages(now())
+        self._metrics.open_messages.set(messages.count)
+        self._metrics.oldest_seconds.set(messages.oldest_seconds)
 
-    async def _look_at_queues(self) -> None:
+    async def _measure_queues(self) -> None:
         await self._link.wait_up()
         if self._channel is None:
             return

@@ -1,13 +1,13 @@
 """The SMS worker's settings."""
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter, field_validator
 from pydantic_settings import NoDecode
 
-from services.sms.account_settings import AccountEntry, parse_accounts
 from shared.settings import (
     AmqpSettings,
     BaseUrl,
@@ -23,10 +23,50 @@ from shared.settings import (
 Delays = Annotated[tuple[Annotated[float, Field(ge=0.1, le=600)], ...], Field(min_length=1, max_length=10)]
 Money = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=4)]
 
+FIRST_ACCOUNT = "main"
+_ACCOUNT = re.compile(r"(?P<name>[a-z][a-z0-9_-]{0,19})=(?P<key>[^\s@,=]{8,64})(?:@(?P<url>https?://\S+))?")
 _CALLBACK_SECRET = re.compile(r"[A-Za-z0-9._~\-]{16,128}", re.ASCII)
 
 
-def _parse(value: object) -> object:
+@dataclass(frozen=True, slots=True)
+class AccountEntry:
+    """A Yunpian account.
+
+    Attributes:
+        name: its name in metrics, logs and records.
+        api_key: its key.
+        base_url: its URL, if it differs from that of the first account.
+    """
+
+    name: str
+    api_key: SecretStr
+    base_url: str = ""
+
+
+def parse_accounts(value: str) -> tuple[AccountEntry, ...]:
+    """Parse the accounts beyond the first, `name=key, name=key@url`.
+
+    Raises:
+        ValueError: it is malformed, or a name is repeated.
+    """
+    entries = tuple(_parse_account(entry.strip()) for entry in value.split(",") if entry.strip())
+    names = {FIRST_ACCOUNT, *(entry.name for entry in entries)}
+    if len(names) != len(entries) + 1:
+        raise ValueError
+    return entries
+
+
+def _parse_account(entry: str) -> AccountEntry:
+    match = _ACCOUNT.fullmatch(entry)
+    if match is None:
+        raise ValueError
+    url = (match["url"] or "").rstrip("/")
+    if url:
+        TypeAdapter(HttpUrl).validate_python(url)
+    return AccountEntry(match["name"], SecretStr(match["key"]), url)
+
+
+def _parse_text(value: object) -> object:
     return parse_accounts(value) if isinstance(value, str) else value
 
 
@@ -46,7 +86,7 @@ HttpUrlWithPassword = Annotated[SecretStr, AfterValidator(_check_http_url)]
 
 
 class ProviderSettings(ServiceSettings):
-    """Yunpian's accounts, and what is sent and spent at most."""
+    """Yunpian's accounts, and the limits of rate and money."""
 
     yunpian_base_url: BaseUrl = Field(
         "https://sms.yunpian.com",
@@ -60,7 +100,7 @@ class ProviderSettings(ServiceSettings):
     yunpian_api_key: Annotated[SecretStr, Field(min_length=8)] = Field(
         description="the API key of the Yunpian account, 32 hexadecimal digits"
     )
-    yunpian_accounts: Annotated[tuple[AccountEntry, ...], NoDecode, BeforeValidator(_parse)] = Field(
+    yunpian_accounts: Annotated[tuple[AccountEntry, ...], NoDecode, BeforeValidator(_parse_text)] = Field(
         (),
         description="more accounts, which send when the ones before cannot: name=key or name=key@URL,"
         " separated by commas",
@@ -77,13 +117,13 @@ class ProviderSettings(ServiceSettings):
 
     @property
     def sends_per_second(self) -> int | None:
-        """The rate limit; None where there is none."""
+        """The rate limit, or None for no limit."""
         number = self.sms_rate_limit.removesuffix("/s")
         return int(number) if number.isdecimal() else None
 
 
 class ReportSettings(ServiceSettings):
-    """How status reports come."""
+    """How status reports are received."""
 
     sms_reports: Literal["push", "pull", "off"] = Field(
         "push", description="how status reports of accepted messages come: push, pull or off"
@@ -99,12 +139,12 @@ class ReportSettings(ServiceSettings):
 
     @property
     def callback_secrets(self) -> list[str]:
-        """The secrets that open the callback; none where reports are not pushed."""
+        """The secrets that the webhook accepts; none if reports are not pushed."""
         return split_secrets(self.yunpian_callback_secret) if self.sms_reports == "push" else []
 
 
 class RetrySettings(ServiceSettings):
-    """How long messages wait for their next attempt; each delay is a queue."""
+    """The delays between attempts; each has a wait queue."""
 
     sms_retry_delays: Annotated[Delays, NoDecode] = Field(
         (5.0, 15.0, 60.0),
@@ -127,7 +167,7 @@ class RetrySettings(ServiceSettings):
 class SmsSettings(
     ProviderSettings, ReportSettings, RetrySettings, RedisSettings, AmqpSettings, SealingSettings
 ):
-    """Everything the worker takes."""
+    """The settings of the worker."""
 
     sms_port: Port = Field(
         8002, description="the TCP port of status reports, /healthz, /readyz and /metrics, 1 to 65535"
@@ -150,7 +190,7 @@ class SmsSettings(
     sms_record_lag: Seconds = Field(
         60.0, description="seconds after which Yunpian's records surely show what it has accepted"
     )
-    # Nothing is lost by stopping at once: a status report that meets a closed port is pushed again.
+    # Stopping at once loses nothing: a status report that meets a closed port is pushed again.
     drain_delay: Annotated[float, Field(ge=0)] = Field(
         0.0, description="seconds to keep consuming after SIGTERM"
     )
@@ -164,7 +204,7 @@ class SmsSettings(
 
 
 class QueueSettings(RetrySettings, RedisSettings, AmqpSettings):
-    """What `queue status` takes."""
+    """The settings of `queue status`."""
 
     rabbitmq_management_url: HttpUrlWithPassword | None = Field(
         None,
@@ -173,5 +213,5 @@ class QueueSettings(RetrySettings, RedisSettings, AmqpSettings):
     )
 
 
-class LetterSettings(RedisSettings, AmqpSettings, SealingSettings):
-    """What the commands take that read or publish messages."""
+class MessageSettings(RedisSettings, AmqpSettings, SealingSettings):
+    """The settings of the commands that read or publish messages."""

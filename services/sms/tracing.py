@@ -1,4 +1,4 @@
-"""The worker's steps as spans of the trace that began with the request for a code."""
+"""The worker's spans, in the trace that began with the request for a code."""
 
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
@@ -13,11 +13,11 @@ Handle = Callable[[AbstractIncomingMessage], Awaitable[None]]
 
 
 def traced(handle: Handle, tracer: Tracer) -> Handle:
-    """Return what handles a message as a span; the same as before where tracing is off."""
+    """Return a handler that records a span for each message; `handle` itself if tracing is off."""
     if not tracer.on:
         return handle
 
-    async def as_span(message: AbstractIncomingMessage) -> None:
+    async def handle_in_span(message: AbstractIncomingMessage) -> None:
         attributes = {
             "messaging.system": "rabbitmq",
             "messaging.destination.name": SEND_CODE_QUEUE,
@@ -26,19 +26,19 @@ def traced(handle: Handle, tracer: Tracer) -> Handle:
         with tracer.span(SpanKind.CONSUMER, f"process {SEND_CODE_QUEUE}", attributes, message.headers):
             await handle(message)
 
-    return as_span
+    return handle_in_span
 
 
-def provider_calls(tracer: Tracer) -> list[aiohttp.TraceConfig]:
-    """Return the hooks that make a span of each call of the provider; none where tracing is off.
+def provider_trace_configs(tracer: Tracer) -> list[aiohttp.TraceConfig]:
+    """Return aiohttp hooks that record a span for each call of the provider; none if tracing is off.
 
-    The provider is told nothing of the trace: it is another organisation's.
+    The trace is not propagated to the provider, which is another organisation.
     """
     if not tracer.on:
         return []
-    calls = aiohttp.TraceConfig()
+    config = aiohttp.TraceConfig()
 
-    async def begin(
+    async def start(
         _session: aiohttp.ClientSession, call: SimpleNamespace, params: aiohttp.TraceRequestStartParams
     ) -> None:
         call.span = tracer.start_span(SpanKind.CLIENT, f"{params.method} {params.url.path}")
@@ -58,7 +58,7 @@ def provider_calls(tracer: Tracer) -> list[aiohttp.TraceConfig]:
         call.span.set_attributes({"error.type": type(params.exception).__name__})
         call.span.end(failed=True)
 
-    calls.on_request_start.append(begin)
-    calls.on_request_end.append(end)
-    calls.on_request_exception.append(fail)
-    return [calls]
+    config.on_request_start.append(start)
+    config.on_request_end.append(end)
+    config.on_request_exception.append(fail)
+    return [config]

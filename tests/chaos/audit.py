@@ -1,19 +1,19 @@
-"""The audit: every message that was published is in exactly one known state, and none was texted twice."""
+"""The audit: every published message is in exactly one known place, and none was sent twice."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.sms.delivery.models import FINAL
+from services.sms.delivery.models import FINAL_STATES
 from shared.amqp.topology import DEAD_QUEUE, SEND_CODE_QUEUE
 from shared.contracts.messages import SendCode
 from tests.support.pipeline import WAIT_QUEUES, Pipeline
 
 
 @dataclass(frozen=True)
-class Books:
-    """What the audit found: messages by where they are, and texts by message."""
+class AuditResult:
+    """The number of messages by place, and of texts by message."""
 
     places: Counter[str]
     texts: Counter[str]
@@ -23,28 +23,28 @@ class Books:
         return max(self.texts.values(), default=0)
 
 
-async def audit(pipeline: Pipeline, messages: Sequence[SendCode]) -> Books:
-    """Close the books over messages; no worker may hold any of them.
+async def audit(pipeline: Pipeline, messages: Sequence[SendCode]) -> AuditResult:
+    """Find the place of each message; no worker may hold any of them.
 
-    published = accepted + failed + limited + expired + dead + still queued. `accepted` includes what
-    was delivered; what failed for good is in the dead queue too and counts as failed.
+    published = accepted + failed + limited + expired + dead + queued. `accepted` includes delivered
+    messages; a failed message is in the dead letter queue too and counts as failed.
     """
     dead, queued = await _ids(pipeline, DEAD_QUEUE), await _queued(pipeline)
-    books: dict[str, str] = {}
+    places: dict[str, str] = {}
     for message in messages:
         state = await pipeline.state(message)
-        if state in FINAL:
-            books[message.message_id] = "accepted" if state == "delivered" else state
+        if state in FINAL_STATES:
+            places[message.message_id] = "accepted" if state == "delivered" else state
         elif message.message_id in dead:
-            books[message.message_id] = "dead"
+            places[message.message_id] = "dead"
         else:
-            books[message.message_id] = "queued" if message.message_id in queued else f"lost ({state})"
-    assert not [place for place in books.values() if place.startswith("lost")], Counter(books.values())
+            places[message.message_id] = "queued" if message.message_id in queued else f"lost ({state})"
+    assert not [place for place in places.values() if place.startswith("lost")], Counter(places.values())
     texts = await _texts(pipeline, messages)
     for message in messages:
-        sent, place = texts[message.message_id], books[message.message_id]
+        sent, place = texts[message.message_id], places[message.message_id]
         assert bool(sent) == (place == "accepted") or place == "queued", (place, sent)
-    return Books(Counter(books.values()), texts)
+    return AuditResult(Counter(places.values()), texts)
 
 
 async def _texts(pipeline: Pipeline, messages: Sequence[SendCode]) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""What workers do about the broker's whims, and when they are told to stop."""
+"""Workers whose consumer, channel or connection is closed, and workers that are stopped."""
 
 import asyncio
 import signal
@@ -65,7 +65,7 @@ async def test_a_connection_that_is_cut_comes_back(pipeline: Pipeline) -> None:
         await consumes_again(pipeline)
 
 
-async def test_a_worker_that_is_told_to_stop_finishes_what_it_holds_and_takes_no_more(
+async def test_a_stopping_worker_finishes_its_messages_and_consumes_no_more(
     pipeline: Pipeline,
 ) -> None:
     await pipeline.provider.fault(fault="latency", seconds=2)
@@ -76,13 +76,13 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_it_holds_and_takes_no
     # Had it gone on consuming, each of the four would have made room for another one.
     assert await count(pipeline, messages, "accepted") == 4
     assert (await pipeline.depth())[0] == 6  # the four are acknowledged
-    books = await audit(pipeline, messages)
-    assert books.places == {"accepted": 4, "queued": 6}
-    assert books.most_texts == 1
+    audited = await audit(pipeline, messages)
+    assert audited.places == {"accepted": 4, "queued": 6}
+    assert audited.most_texts == 1
     assert '"cut_off": 0' in worker.log.read_text().splitlines()[-1]
 
 
-async def test_a_worker_that_cannot_finish_in_time_gives_back_what_it_holds(pipeline: Pipeline) -> None:
+async def test_a_worker_that_cannot_finish_in_time_returns_its_messages(pipeline: Pipeline) -> None:
     await pipeline.provider.fault(fault="hang", times=2)
     worker = await pipeline.ready_worker(DRAIN_TIMEOUT="0.5")
     messages = await pipeline.publish(2)

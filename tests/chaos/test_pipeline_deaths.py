@@ -1,4 +1,4 @@
-"""Workers that are killed at every point of a message's way."""
+"""Workers that are killed at each step of a message."""
 
 import asyncio
 
@@ -6,63 +6,63 @@ import pytest
 
 from shared.contracts.messages import SendCode
 from tests.chaos.audit import audit
-from tests.support.pipeline import ASK_AT_ONCE, Pipeline
+from tests.support.pipeline import LOOK_UP_AT_ONCE, Pipeline
 from tests.support.tcp_proxy import TcpProxy
 
 BY_FILTER: dict[str, str] = {}
-BOTH_WAYS = pytest.mark.parametrize("settling", [BY_FILTER, ASK_AT_ONCE], ids=["filter", "records"])
+RESOLUTIONS = pytest.mark.parametrize("settings", [BY_FILTER, LOOK_UP_AT_ONCE], ids=["filter", "records"])
 
 
 async def end_with_one_text(pipeline: Pipeline, message: SendCode, settings: dict[str, str]) -> None:
-    """Let another worker carry on, and close the books."""
+    """Let another worker finish, and audit."""
     await pipeline.ready_worker(**settings)
     await pipeline.reach([message], "accepted")
     await pipeline.end_workers()
-    books = await audit(pipeline, [message])
-    assert books.places == {"accepted": 1}
-    assert books.most_texts == 1
+    audited = await audit(pipeline, [message])
+    assert audited.places == {"accepted": 1}
+    assert audited.most_texts == 1
 
 
-@BOTH_WAYS
-async def test_before_the_call(pipeline: Pipeline, settling: dict[str, str]) -> None:
+@RESOLUTIONS
+async def test_killed_before_the_call(pipeline: Pipeline, settings: dict[str, str]) -> None:
     async with TcpProxy(pipeline.redis_server.url) as network:
-        worker = await pipeline.ready_worker(REDIS_URL=network.url_through, **settling)
+        worker = await pipeline.ready_worker(REDIS_URL=network.url_through, **settings)
         network.hold("up")
         [message] = await pipeline.publish()
         await pipeline.until_empty()  # the worker has it
         await pipeline.kill(worker)
     assert await pipeline.provider.inbox() == []
     assert await pipeline.state(message) == "queued"
-    await end_with_one_text(pipeline, message, settling)
+    await end_with_one_text(pipeline, message, settings)
 
 
-@BOTH_WAYS
-async def test_during_the_call(pipeline: Pipeline, settling: dict[str, str]) -> None:
-    worker = await pipeline.ready_worker(**settling)
+@RESOLUTIONS
+async def test_killed_during_the_call(pipeline: Pipeline, settings: dict[str, str]) -> None:
+    worker = await pipeline.ready_worker(**settings)
     await pipeline.provider.fault(fault="hang", times=1)
     [message] = await pipeline.publish()
     await pipeline.reach([message], "attempting")
     await pipeline.until_taken()
     await pipeline.kill(worker)
     assert await pipeline.provider.inbox() == []
-    await end_with_one_text(pipeline, message, settling)
+    await end_with_one_text(pipeline, message, settings)
 
 
-@BOTH_WAYS
-async def test_after_the_acceptance_before_the_answer(pipeline: Pipeline, settling: dict[str, str]) -> None:
-    worker = await pipeline.ready_worker(**settling)
+@RESOLUTIONS
+async def test_killed_between_acceptance_and_answer(pipeline: Pipeline, settings: dict[str, str]) -> None:
+    worker = await pipeline.ready_worker(**settings)
     await pipeline.provider.fault(fault="accept_then_hang", times=1)
     [message] = await pipeline.publish()
     await pipeline.until_texted()
     await pipeline.kill(worker)
     assert await pipeline.state(message) == "attempting"
-    await end_with_one_text(pipeline, message, settling)
+    await end_with_one_text(pipeline, message, settings)
 
 
-@BOTH_WAYS
-async def test_after_the_answer_before_its_record(pipeline: Pipeline, settling: dict[str, str]) -> None:
+@RESOLUTIONS
+async def test_killed_between_answer_and_record(pipeline: Pipeline, settings: dict[str, str]) -> None:
     async with TcpProxy(pipeline.redis_server.url) as network:
-        worker = await pipeline.ready_worker(REDIS_URL=network.url_through, **settling)
+        worker = await pipeline.ready_worker(REDIS_URL=network.url_through, **settings)
         await pipeline.provider.fault(fault="slow_read", seconds=1, times=1)
         [message] = await pipeline.publish()
         await pipeline.until_texted()
@@ -70,27 +70,27 @@ async def test_after_the_answer_before_its_record(pipeline: Pipeline, settling: 
         await asyncio.sleep(2)  # the answer is there, its record is not
         await pipeline.kill(worker)
     assert await pipeline.state(message) == "attempting"
-    await end_with_one_text(pipeline, message, settling)
+    await end_with_one_text(pipeline, message, settings)
 
 
-@BOTH_WAYS
-async def test_after_the_record_before_the_acknowledgement(
-    pipeline: Pipeline, settling: dict[str, str]
+@RESOLUTIONS
+async def test_killed_between_record_and_acknowledgement(
+    pipeline: Pipeline, settings: dict[str, str]
 ) -> None:
     async with TcpProxy(pipeline.servers.rabbitmq.url) as network:
-        worker = await pipeline.ready_worker(AMQP_URL=network.url_through, **settling)
+        worker = await pipeline.ready_worker(AMQP_URL=network.url_through, **settings)
         await pipeline.provider.fault(fault="latency", seconds=0.5)
         [message] = await pipeline.publish()
         await pipeline.reach([message], "attempting")
         network.hold("up")
         await pipeline.reach([message], "accepted")
         await pipeline.kill(worker)
-    await pipeline.ready_worker(**settling)
+    await pipeline.ready_worker(**settings)
     await pipeline.until_logged('"duplicate"')
-    await end_with_one_text(pipeline, message, settling)
+    await end_with_one_text(pipeline, message, settings)
 
 
-async def test_after_the_copy_for_later_before_the_acknowledgement(pipeline: Pipeline) -> None:
+async def test_killed_between_retry_copy_and_acknowledgement(pipeline: Pipeline) -> None:
     async with TcpProxy(pipeline.servers.rabbitmq.url) as network:
         worker = await pipeline.ready_worker(AMQP_URL=network.url_through)
         await pipeline.provider.fault(fault="code", code=-51, times=1)

@@ -1,13 +1,13 @@
-"""A provider that answers every code, hangs, breaks off, and accepts without saying so."""
+"""A provider that answers every code, hangs, cuts connections, and accepts without answering."""
 
 from collections import Counter
 
 import pytest
 
-from services.sms.provider.yunpian.error_codes import CODES, Class
+from services.sms.provider.yunpian.error_codes import RULES, ErrorClass
 from shared.amqp.topology import DEAD_QUEUE
 from tests.chaos.audit import audit
-from tests.support.pipeline import ASK_AT_ONCE, Pipeline
+from tests.support.pipeline import LOOK_UP_AT_ONCE, Pipeline
 
 LOSSES = [
     "accept_then_drop",
@@ -18,31 +18,31 @@ LOSSES = [
     "bad_gateway_html",
     "empty_503",
 ]
-HANGS = ["accept_then_hang", "hang"]  # until the worker's patience with the provider is at its end
-# Each makes the whole account pause for a while, longer each time.
-HALTING = {Class.OPERATOR, Class.PACE}
+HANGS = ["accept_then_hang", "hang"]  # until the worker's timeout
+# Each opens the circuit of the account for a while, longer each time.
+OPENS_CIRCUIT = {ErrorClass.ACCOUNT_ERROR, ErrorClass.THROTTLED}
 
 
 @pytest.mark.parametrize(
-    ("settling", "faults"), [({}, LOSSES + HANGS), (ASK_AT_ONCE, LOSSES)], ids=["filter", "records"]
+    ("settings", "faults"), [({}, LOSSES + HANGS), (LOOK_UP_AT_ONCE, LOSSES)], ids=["filter", "records"]
 )
 async def test_every_loss_of_an_answer_ends_with_one_text(
-    pipeline: Pipeline, settling: dict[str, str], faults: list[str]
+    pipeline: Pipeline, settings: dict[str, str], faults: list[str]
 ) -> None:
     messages = [pipeline.new_message() for _ in faults]
     for message, fault in zip(messages, faults, strict=True):
         await pipeline.provider.fault(fault=fault, mobile=message.mobile, times=1)
-    await pipeline.ready_worker(SMS_CONCURRENCY="16", **settling)
+    await pipeline.ready_worker(SMS_CONCURRENCY="16", **settings)
     for message in messages:
         assert await pipeline.hand_over(message)
     await pipeline.reach(messages, "accepted", seconds=60)
     await pipeline.end_workers()
-    books = await audit(pipeline, messages)
-    assert books.places == {"accepted": len(messages)}
-    assert set(books.texts.values()) == {1}
+    audited = await audit(pipeline, messages)
+    assert audited.places == {"accepted": len(messages)}
+    assert set(audited.texts.values()) == {1}
 
 
-async def test_an_answer_that_is_lost_again_and_again_is_no_second_text(pipeline: Pipeline) -> None:
+async def test_repeatedly_lost_answers_send_one_text(pipeline: Pipeline) -> None:
     message = pipeline.new_message()
     await pipeline.provider.fault(fault="accept_then_drop", mobile=message.mobile, times=1)
     await pipeline.provider.fault(fault="drop", mobile=message.mobile, times=3)
@@ -53,8 +53,8 @@ async def test_an_answer_that_is_lost_again_and_again_is_no_second_text(pipeline
     assert (await audit(pipeline, [message])).most_texts == 1
 
 
-async def test_every_code_that_concerns_the_message_ends_it_as_the_table_says(pipeline: Pipeline) -> None:
-    codes = [code for code, rule in CODES.items() if code and rule.class_ not in HALTING]
+async def test_every_code_of_a_message_ends_it_as_the_table_says(pipeline: Pipeline) -> None:
+    codes = [code for code, rule in RULES.items() if code and rule.error_class not in OPENS_CIRCUIT]
     messages = {code: pipeline.new_message() for code in [*codes, 9999]}
     for code, message in messages.items():
         await pipeline.provider.fault(fault="code", code=code, mobile=message.mobile, times=1)
@@ -63,31 +63,35 @@ async def test_every_code_that_concerns_the_message_ends_it_as_the_table_says(pi
         await pipeline.hand_over(message)
     await pipeline.reach(list(messages.values()), "accepted", "limited", "failed")
     await pipeline.end_workers()
-    books = await audit(pipeline, list(messages.values()))
-    expected = Counter(expected_end(CODES[code].class_) for code in codes) + Counter(["accepted"])
-    assert books.places == expected
-    assert books.most_texts == 1
+    audited = await audit(pipeline, list(messages.values()))
+    expected = Counter(expected_end(RULES[code].error_class) for code in codes) + Counter(["accepted"])
+    assert audited.places == expected
+    assert audited.most_texts == 1
     assert (await pipeline.depth(DEAD_QUEUE))[0] == expected["failed"]
 
 
-def expected_end(class_: Class) -> str:
-    ends = {Class.LIMIT: "limited", Class.MESSAGE: "failed", Class.BUG: "failed"}
-    return ends.get(class_, "accepted")
+def expected_end(error_class: ErrorClass) -> str:
+    ends = {
+        ErrorClass.NUMBER_LIMIT: "limited",
+        ErrorClass.REJECTED: "failed",
+        ErrorClass.REQUEST_ERROR: "failed",
+    }
+    return ends.get(error_class, "accepted")
 
 
 @pytest.mark.parametrize("code", [5, 3, -4])
-async def test_a_code_that_halts_the_account_keeps_every_message(pipeline: Pipeline, code: int) -> None:
+async def test_a_code_that_opens_the_circuit_keeps_every_message(pipeline: Pipeline, code: int) -> None:
     await pipeline.provider.fault(fault="code", code=code, times=1)
     await pipeline.ready_worker()
     messages = await pipeline.publish(20)
     await pipeline.reach(messages, "accepted", seconds=60)
     await pipeline.end_workers()
-    books = await audit(pipeline, messages)
-    assert books.places == {"accepted": 20}
-    assert books.most_texts == 1
+    audited = await audit(pipeline, messages)
+    assert audited.places == {"accepted": 20}
+    assert audited.most_texts == 1
 
 
-async def test_while_nothing_passes_messages_wait_in_the_queue(pipeline: Pipeline) -> None:
+async def test_while_the_breaker_is_open_messages_wait_in_the_queue(pipeline: Pipeline) -> None:
     await pipeline.provider.set_account(balance=0)
     await pipeline.ready_worker(SMS_CONCURRENCY="2")
     first = await pipeline.publish()
@@ -95,16 +99,18 @@ async def test_while_nothing_passes_messages_wait_in_the_queue(pipeline: Pipelin
     await pipeline.until_logged('"prefetch": 0')
     later = await pipeline.publish(10)
     await pipeline.until_empty("sms.wait.500ms")
-    books = await audit(pipeline, first + later)
-    assert books.places == {"queued": 11}
-    assert (await pipeline.depth())[1] == 0  # nobody consumes
+    audited = await audit(pipeline, first + later)
+    assert audited.places == {"queued": 11}
+    assert (await pipeline.depth())[1] == 0  # no consumer
     await pipeline.provider.set_account(balance=1000)
     await pipeline.reach(first + later, "accepted", seconds=90)
     await pipeline.end_workers()
     assert (await audit(pipeline, first + later)).most_texts == 1
 
 
-async def test_what_is_never_taken_expires_and_is_not_tried_beyond_that(pipeline: Pipeline) -> None:
+async def test_a_message_that_is_never_accepted_expires_and_is_not_retried_after_that(
+    pipeline: Pipeline,
+) -> None:
     await pipeline.provider.fault(fault="code", code=-51)
     await pipeline.ready_worker()
     messages = await pipeline.publish(3, ttl=4)
@@ -112,4 +118,4 @@ async def test_what_is_never_taken_expires_and_is_not_tried_beyond_that(pipeline
     await pipeline.end_workers()
     assert (await audit(pipeline, messages)).places == {"expired": 3}
     answers = (await pipeline.provider.answers("first"))["-51"]
-    assert 3 * 2 <= answers <= 3 * 8  # it was tried again, and each step took its time
+    assert 3 * 2 <= answers <= 3 * 8  # it was retried, with a delay each time

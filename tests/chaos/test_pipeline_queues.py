@@ -1,4 +1,4 @@
-"""What waits and what is dead: the ladder of wait queues, the dead queue, messages of other versions."""
+"""The wait queues, the dead letter queue, and messages of other versions."""
 
 from datetime import datetime, timedelta
 
@@ -7,7 +7,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.abc import FieldTable
 
-from services.sms.delivery.repository import RedisLedger
+from services.sms.delivery.repository import MessageRepository
 from shared.amqp.topology import DEAD_QUEUE, SEND_CODE_QUEUE, declare_sms_topology
 from shared.clock import now
 from shared.contracts.messages import SendCodeV1, SendCodeV2, decode_send_code, encode_send_code
@@ -47,7 +47,7 @@ async def test_a_message_of_the_version_before_is_still_read(pipeline: Pipeline)
     assert (await audit(pipeline, [message])).most_texts == 1
 
 
-async def test_garbage_goes_to_the_dead_queue_with_its_reason_and_the_worker_goes_on(
+async def test_an_unreadable_message_is_dead_lettered_with_its_reason(
     pipeline: Pipeline,
 ) -> None:
     await pipeline.ready_worker()
@@ -70,7 +70,7 @@ async def test_garbage_goes_to_the_dead_queue_with_its_reason_and_the_worker_goe
     await pipeline.reach(messages, "accepted")
 
 
-async def test_headers_that_make_no_sense_do_not_stop_a_message(pipeline: Pipeline) -> None:
+async def test_malformed_headers_do_not_stop_a_message(pipeline: Pipeline) -> None:
     await pipeline.ready_worker()
     message = pipeline.new_message()
     headers = {"attempts": "many", "since": "never", "account": 7, "request_id": {"a": 1}}
@@ -78,7 +78,7 @@ async def test_headers_that_make_no_sense_do_not_stop_a_message(pipeline: Pipeli
     await pipeline.reach([message], "accepted")
 
 
-async def test_what_failed_for_good_is_in_the_dead_queue_as_it_was_with_its_reason(
+async def test_a_failed_message_is_dead_lettered_unchanged_with_its_reason(
     pipeline: Pipeline,
 ) -> None:
     await pipeline.provider.fault(fault="code", code=-51, times=1)
@@ -86,19 +86,19 @@ async def test_what_failed_for_good_is_in_the_dead_queue_as_it_was_with_its_reas
     await pipeline.ready_worker()
     [message] = await pipeline.publish()
     await pipeline.reach([message], "failed")
-    [buried] = await dead(pipeline)
-    assert decode_send_code(buried.type, buried.body, SEALER) == message
-    assert buried.message_id == message.message_id
-    assert buried.delivery_mode == 2
-    headers = {name: value for name, value in buried.headers.items() if not name.startswith("x-")}
+    [letter] = await dead(pipeline)
+    assert decode_send_code(letter.type, letter.body, SEALER) == message
+    assert letter.message_id == message.message_id
+    assert letter.delivery_mode == 2
+    headers = {name: value for name, value in letter.headers.items() if not name.startswith("x-")}
     assert timedelta(0) <= now() - datetime.fromisoformat(str(headers.pop("died_at"))) < timedelta(minutes=1)
     assert headers.pop("request_id")
     assert headers == {"reason": "refused", "code": "10", "attempts": 2}
     for secret in (message.mobile, message.code):
-        assert secret.encode() not in buried.body
+        assert secret.encode() not in letter.body
 
 
-async def test_the_dead_are_dropped_after_a_week_and_nothing_before(pipeline: Pipeline) -> None:
+async def test_dead_letters_are_kept_for_a_week(pipeline: Pipeline) -> None:
     async with pipeline.channel() as channel:
         arguments: FieldTable = {
             "x-queue-type": "quorum",
@@ -108,34 +108,36 @@ async def test_the_dead_are_dropped_after_a_week_and_nothing_before(pipeline: Pi
         await channel.declare_queue(DEAD_QUEUE, durable=True, arguments=arguments)  # refused if they differ
 
 
-async def test_what_crashes_workers_again_and_again_is_buried_by_the_broker(pipeline: Pipeline) -> None:
+async def test_a_message_that_crashes_workers_again_and_again_is_dead_lettered_by_the_broker(
+    pipeline: Pipeline,
+) -> None:
     messages = await pipeline.publish()
     async with pipeline.channel() as channel:
         queue = await channel.get_queue(SEND_CODE_QUEUE)
         for _ in range(21):
             await (await queue.get(timeout=5)).reject(requeue=True)
-    [buried] = await dead(pipeline)
-    assert buried.message_id == messages[0].message_id
+    [letter] = await dead(pipeline)
+    assert letter.message_id == messages[0].message_id
     assert (await audit(pipeline, messages)).places == {"dead": 1}
 
 
-async def test_the_ladder_delays_each_attempt_and_more_each_time(pipeline: Pipeline) -> None:
+async def test_each_retry_waits_longer_than_the_one_before(pipeline: Pipeline) -> None:
     await pipeline.provider.fault(fault="code", code=-51, times=3)
     await pipeline.ready_worker()
     [message] = await pipeline.publish()
     await pipeline.reach([message], "accepted")
-    fields = await RedisLedger(pipeline.redis).fields(message.message_id)
+    fields = await MessageRepository(pipeline.redis).fields(message.message_id)
     assert fields["attempts"] == "4"
     took = datetime.fromisoformat(fields["accepted_at"]) - message.created_at
     assert took >= timedelta(seconds=0.5 + 1.0 + 2.0)
 
 
-async def test_a_message_may_go_round_many_times(pipeline: Pipeline) -> None:
+async def test_a_message_may_be_retried_many_times(pipeline: Pipeline) -> None:
     await pipeline.provider.fault(fault="code", code=-51, times=25)
     await pipeline.ready_worker(SMS_RETRY_DELAYS="0.1")
     [message] = await pipeline.publish()
     await pipeline.reach([message], "accepted")
-    assert (await RedisLedger(pipeline.redis).fields(message.message_id))["attempts"] == "26"
+    assert (await MessageRepository(pipeline.redis).fields(message.message_id))["attempts"] == "26"
 
 
 @pytest.mark.parametrize("delays", ["0.1", "0.1,0.3"])

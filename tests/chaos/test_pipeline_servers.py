@@ -1,4 +1,4 @@
-"""A broker and a Redis that stop, lose what they knew, or cannot be reached, while workers work."""
+"""A broker and a Redis that stop, lose their data or cannot be reached while workers are busy."""
 
 import asyncio
 from datetime import timedelta
@@ -6,23 +6,23 @@ from datetime import timedelta
 import pytest
 
 from shared.contracts.messages import SendCode
-from tests.chaos.audit import Books, audit
-from tests.support.pipeline import ASK_AT_ONCE, Pipeline
+from tests.chaos.audit import AuditResult, audit
+from tests.support.pipeline import LOOK_UP_AT_ONCE, Pipeline
 from tests.support.tcp_proxy import TcpProxy
 
-SETTLING = pytest.mark.parametrize("settling", [{}, ASK_AT_ONCE], ids=["filter", "records"])
+RESOLUTIONS = pytest.mark.parametrize("settings", [{}, LOOK_UP_AT_ONCE], ids=["filter", "records"])
 
 
-async def close_books(pipeline: Pipeline, messages: list[SendCode]) -> Books:
+async def end_and_audit(pipeline: Pipeline, messages: list[SendCode]) -> AuditResult:
     await pipeline.end_workers()
     return await audit(pipeline, messages)
 
 
 async def all_with_one_text(pipeline: Pipeline, messages: list[SendCode]) -> None:
     await pipeline.reach(messages, "accepted", seconds=60)
-    books = await close_books(pipeline, messages)
-    assert books.places == {"accepted": len(messages)}
-    assert set(books.texts.values()) == {1}
+    audited = await end_and_audit(pipeline, messages)
+    assert audited.places == {"accepted": len(messages)}
+    assert set(audited.texts.values()) == {1}
 
 
 async def test_a_broker_that_stops_and_starts_loses_nothing(pipeline: Pipeline) -> None:
@@ -33,7 +33,7 @@ async def test_a_broker_that_stops_and_starts_loses_nothing(pipeline: Pipeline) 
     messages = await pipeline.publish(60)
     await pipeline.until_texted(10)
     await asyncio.to_thread(pipeline.servers.rabbitmq.stop)
-    # What it does not confirm is abandoned, unless a worker has it all the same.
+    # An unconfirmed message is abandoned, unless a worker has it.
     refused = [pipeline.new_message() for _ in range(2)]
     assert not any([await pipeline.hand_over(message) for message in refused])
     await asyncio.to_thread(pipeline.servers.rabbitmq.start)
@@ -69,9 +69,9 @@ async def test_an_unconfirmed_publish_is_abandoned_or_sent_once(pipeline: Pipeli
             messages = await publishing
             await pipeline.ready_worker()
             await pipeline.reach(messages, "failed", "accepted")
-            books = await close_books(pipeline, messages)
-            assert books.places.total() == 5
-            assert books.most_texts <= 1
+            audited = await end_and_audit(pipeline, messages)
+            assert audited.places.total() == 5
+            assert audited.most_texts <= 1
 
 
 async def test_messages_are_held_until_redis_is_back(pipeline: Pipeline) -> None:
@@ -85,23 +85,23 @@ async def test_messages_are_held_until_redis_is_back(pipeline: Pipeline) -> None
     await all_with_one_text(pipeline, messages)
 
 
-@SETTLING
+@RESOLUTIONS
 @pytest.mark.parametrize("fault", ["accept_then_hang", "hang"])
-async def test_a_redis_that_forgets_while_a_worker_dies_makes_a_doubt(
-    pipeline: Pipeline, settling: dict[str, str], fault: str
+async def test_an_emptied_redis_and_a_killed_worker_leave_one_text(
+    pipeline: Pipeline, settings: dict[str, str], fault: str
 ) -> None:
-    worker = await pipeline.ready_worker(**settling)
+    worker = await pipeline.ready_worker(**settings)
     await pipeline.provider.fault(fault=fault, times=1)
     messages = await pipeline.publish()
     await pipeline.until_taken()
     await pipeline.kill(worker)
     await pipeline.empty_redis()
     assert await pipeline.state(messages[0]) == ""
-    await pipeline.ready_worker(**settling)
+    await pipeline.ready_worker(**settings)
     await all_with_one_text(pipeline, messages)
 
 
-async def test_a_redis_that_forgets_does_not_make_workers_forget(pipeline: Pipeline) -> None:
+async def test_workers_record_their_outcomes_in_an_emptied_redis(pipeline: Pipeline) -> None:
     await pipeline.provider.fault(fault="latency", seconds=1, times=8)
     await pipeline.provider.fault(fault="code", code=-51, times=3)
     await pipeline.ready_worker()
@@ -111,7 +111,7 @@ async def test_a_redis_that_forgets_does_not_make_workers_forget(pipeline: Pipel
     await all_with_one_text(pipeline, messages)
 
 
-async def test_a_redis_that_forgets_does_not_send_again_what_waits(pipeline: Pipeline) -> None:
+async def test_a_waiting_message_is_not_sent_twice_after_redis_is_emptied(pipeline: Pipeline) -> None:
     message = pipeline.new_message()
     await pipeline.provider.fault(fault="accept_then_drop", mobile=message.mobile, times=1)
     worker = await pipeline.ready_worker(SMS_RETRY_DELAYS="2.0")
@@ -123,7 +123,7 @@ async def test_a_redis_that_forgets_does_not_send_again_what_waits(pipeline: Pip
     await all_with_one_text(pipeline, [message])
 
 
-async def test_a_text_of_long_after_the_publish_is_found_although_redis_forgot_it(pipeline: Pipeline) -> None:
+async def test_a_text_sent_long_after_its_publish_is_found_after_redis_is_emptied(pipeline: Pipeline) -> None:
     message = pipeline.new_message(ttl=7200)
     old = message.model_copy(update={"created_at": message.created_at - timedelta(hours=1)})
     await pipeline.provider.fault(fault="accept_then_hang", times=1)

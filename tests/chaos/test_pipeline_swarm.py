@@ -1,4 +1,4 @@
-"""Workers that are started, stopped and killed at random while messages keep coming."""
+"""Workers that are started, stopped and killed at random while messages are published."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ WORKERS, SECONDS = (20, 60) if LONG else (4, 8)
 MESSAGES_PER_SECOND = 30
 
 
-async def test_a_swarm_that_comes_and_goes_loses_nothing(pipeline: Pipeline) -> None:
+async def test_workers_that_start_and_die_at_random_lose_nothing(pipeline: Pipeline) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WORKERS + 4))
     await misbehave(pipeline)
     messages: list[SendCode] = []
@@ -34,11 +34,11 @@ async def test_a_swarm_that_comes_and_goes_loses_nothing(pipeline: Pipeline) -> 
         worker.start(wait=False)
     await pipeline.reach(messages, "accepted", "limited", "failed", seconds=90)
     await pipeline.end_workers()
-    books = await audit(pipeline, messages)
-    assert books.places.total() == len(messages) >= SECONDS
-    assert books.places["accepted"] > books.places["limited"]
-    assert books.places["failed"] <= len(pipeline.unconfirmed)  # by a broker that was too busy
-    assert books.most_texts == 1
+    audited = await audit(pipeline, messages)
+    assert audited.places.total() == len(messages) >= SECONDS
+    assert audited.places["accepted"] > audited.places["limited"]
+    assert audited.places["failed"] <= len(pipeline.unconfirmed)  # by a broker that was too busy
+    assert audited.most_texts == 1
     assert sum(ends) >= WORKERS  # each was there and went away again
 
 

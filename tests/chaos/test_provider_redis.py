@@ -1,4 +1,4 @@
-"""What guards the provider, while the Redis that the workers share hangs and comes back."""
+"""Spend cap, rate limit and circuits while the Redis that the workers share hangs and comes back."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -10,15 +10,15 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from deploy.local.servers import Servers
-from services.sms.provider.circuit_breaker import Halts, Line
-from services.sms.provider.rate_limit import SharedBudget
-from services.sms.provider.spend_cap import Spend
+from services.sms.provider.circuit_breaker import AccountChannel, AccountCircuits
+from services.sms.provider.rate_limit import RateLimiter
+from services.sms.provider.spend_cap import SpendCap
 from shared.observability.metrics import ProviderMetrics
 from shared.redis import client as redis_client
 from shared.redis.client import REDIS_FAILURES
 
 PRICE = Decimal("0.05")
-LINE = Line("main", "sms")
+CHANNEL = AccountChannel("main", "sms")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def _hanging(servers: Servers) -> Iterator[None]:
 
 @pytest.fixture
 async def redis(servers: Servers, _hanging: None) -> AsyncIterator[Redis]:
-    # A database of its own: all workers of one share halts, money and slots.
+    # A database of its own: all workers of one share circuits, money and slots.
     client = redis_client.connect(f"{servers.redis.url.rpartition('/')[0]}/9")
     await client.flushdb()
     yield client
@@ -44,7 +44,7 @@ def metrics() -> ProviderMetrics:
 async def test_money_is_counted_once_although_the_answer_was_lost(
     servers: Servers, redis: Redis, metrics: ProviderMetrics
 ) -> None:
-    spend = Spend(redis, Decimal(1), PRICE, metrics)
+    spend = SpendCap(redis, Decimal(1), PRICE, metrics)
     reservations = [await spend.reserve(1) for _ in range(4)]
     await spend.flush()
     for reservation in reservations[:3]:
@@ -66,7 +66,7 @@ async def test_money_is_counted_once_although_the_answer_was_lost(
 async def test_nothing_is_reserved_until_redis_answers(
     servers: Servers, redis: Redis, metrics: ProviderMetrics
 ) -> None:
-    spend = Spend(redis, Decimal(1), PRICE, metrics)
+    spend = SpendCap(redis, Decimal(1), PRICE, metrics)
     servers.redis.pause()
     reserving = asyncio.create_task(spend.reserve(1))
     await asyncio.sleep(2)
@@ -79,31 +79,31 @@ async def test_nothing_is_reserved_until_redis_answers(
     assert await redis.hget("sms:spend", "held") == b"500", "reserved once, however often it was asked for"
 
 
-async def test_there_is_no_slot_while_redis_hangs(
+async def test_no_slot_is_granted_while_redis_hangs(
     servers: Servers, redis: Redis, metrics: ProviderMetrics
 ) -> None:
-    budget = SharedBudget(redis, 50, metrics)
+    limiter = RateLimiter(redis, 50, metrics)
     servers.redis.pause()
-    assert not await budget.take(2)
+    assert not await limiter.acquire(2)
 
     servers.redis.resume()
 
-    assert await budget.take(20)
+    assert await limiter.acquire(20)
 
 
-async def test_a_halt_that_could_not_be_shared_holds_until_redis_tells_otherwise(
+async def test_a_circuit_that_could_not_be_shared_is_open_until_redis_is_back(
     servers: Servers, redis: Redis, metrics: ProviderMetrics
 ) -> None:
-    halts = Halts(redis, [LINE], metrics)
+    circuits = AccountCircuits(redis, [CHANNEL], metrics)
     servers.redis.pause()
     with pytest.raises(REDIS_FAILURES):
-        await halts.halt(LINE, "3")
+        await circuits.open(CHANNEL, "3")
     with pytest.raises(REDIS_FAILURES):
-        await halts.refresh()
-    assert halts.code(LINE) == "3"
+        await circuits.refresh()
+    assert circuits.code(CHANNEL) == "3"
 
     servers.redis.resume()
-    await redis.delete(LINE.key)
-    await halts.refresh()
+    await redis.delete(CHANNEL.key)
+    await circuits.refresh()
 
-    assert not halts.code(LINE)
+    assert not circuits.code(CHANNEL)

@@ -69,7 +69,7 @@ async def refused_pushes(session: aiohttp.ClientSession, system: System, status:
     return any(one["status"] == status for one in tries)
 
 
-async def test_a_report_is_not_acknowledged_without_redis_and_stored_when_it_comes_again(
+async def test_a_report_is_not_acknowledged_without_redis_and_is_pushed_again(
     start: Callable[..., System], servers: Servers, own_session: aiohttp.ClientSession
 ) -> None:
     system = start()
@@ -82,7 +82,7 @@ async def test_a_report_is_not_acknowledged_without_redis_and_stored_when_it_com
     await ends(api, message_id, "delivered")
 
 
-async def test_a_report_that_meets_no_worker_comes_again(
+async def test_a_report_that_meets_no_worker_is_pushed_again(
     start: Callable[..., System], own_session: aiohttp.ClientSession
 ) -> None:
     system = start(SIMULATOR_PUSH_RETRY="8")
@@ -116,7 +116,7 @@ async def test_of_two_workers_one_pulls_and_the_other_takes_over(
         assert second.stop() == 0
 
 
-async def test_a_push_finds_nothing_where_reports_are_pulled(
+async def test_a_push_is_answered_with_404_where_reports_are_pulled(
     start: Callable[..., System], own_session: aiohttp.ClientSession
 ) -> None:
     system = start(**PULLING)
@@ -124,7 +124,7 @@ async def test_a_push_finds_nothing_where_reports_are_pulled(
     assert (await Api(own_session, system.url).post(path, {})).status == 404
 
 
-async def test_the_age_of_the_oldest_message_shows_while_nothing_is_sent(
+async def test_the_age_of_the_oldest_message_is_measured_while_nothing_is_sent(
     start: Callable[..., System], own_session: aiohttp.ClientSession
 ) -> None:
     system = start()

@@ -21,7 +21,7 @@ from tests.support.system import System
 
 @pytest.fixture
 def own_redis_url(servers: Servers) -> str:
-    """A database that no other worker sees: all workers of one share halts, money and slots."""
+    """A database that no other worker sees: all workers of one share circuits, money and slots."""
     return f"{servers.redis.url.rpartition('/')[0]}/9"
 
 

@@ -5,9 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from services.sms.account_settings import parse_accounts
 from services.sms.provider.yunpian.voice import voice_url
-from services.sms.settings import ProviderSettings
+from services.sms.settings import ProviderSettings, parse_accounts
 
 KEY = "0123456789abcdef0123456789abcdef"
 OTHER_KEY = "fedcba9876543210fedcba9876543210"
@@ -19,7 +18,7 @@ def load(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str]) -> Provi
     return ProviderSettings.load()
 
 
-def test_more_accounts_have_a_name_a_key_and_maybe_a_url() -> None:
+def test_further_accounts_have_a_name_a_key_and_an_optional_url() -> None:
     backup, abroad = parse_accounts(f"backup={KEY}, abroad={OTHER_KEY}@https://us.yunpian.com/")
 
     assert (backup.name, backup.api_key.get_secret_value(), backup.base_url) == ("backup", KEY, "")
@@ -47,7 +46,7 @@ def test_more_accounts_have_a_name_a_key_and_maybe_a_url() -> None:
         ("SMS_PRICE", "0"),
     ],
 )
-def test_a_malformed_variable_is_one_line_with_its_name_and_without_its_value(
+def test_a_malformed_variable_is_reported_in_one_line_without_its_value(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -60,7 +59,7 @@ def test_a_malformed_variable_is_one_line_with_its_name_and_without_its_value(
     assert KEY not in error
 
 
-def test_without_variables_nothing_is_capped_and_a_hundred_are_sent_a_second(
+def test_by_default_there_is_no_cap_and_a_rate_of_a_hundred_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = load(monkeypatch, {})
@@ -70,7 +69,7 @@ def test_without_variables_nothing_is_capped_and_a_hundred_are_sent_a_second(
     assert not settings.yunpian_accounts
 
 
-def test_variables_say_how_much(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_set_rate_and_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, {"SMS_RATE_LIMIT": "none", "SMS_DAILY_SPEND_CAP": "200.50"})
 
     assert (settings.sends_per_second, settings.sms_daily_spend_cap) == (None, Decimal("200.50"))
@@ -84,5 +83,5 @@ def test_variables_say_how_much(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://127.0.0.1:8899", "http://127.0.0.1:8899"),
     ],
 )
-def test_calls_go_where_the_account_is(base_url: str, expected: str) -> None:
+def test_the_voice_url_follows_the_base_url(base_url: str, expected: str) -> None:
     assert voice_url(base_url) == expected

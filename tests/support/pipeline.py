@@ -1,4 +1,4 @@
-"""The SMS pipeline alone: what auth publishes, workers as processes, a provider that can be scripted."""
+"""The SMS pipeline alone: messages published as auth does, workers as processes, a scripted provider."""
 
 import asyncio
 import secrets
@@ -20,7 +20,7 @@ from deploy.local.redis import Redis as RedisServer
 from deploy.local.servers import Servers
 from services.auth.codes.publisher import SendCodePublisher
 from services.auth.errors import SmsUnavailable
-from services.sms.delivery.repository import RedisLedger
+from services.sms.delivery.repository import MessageRepository
 from shared.amqp.topology import (
     DEAD_QUEUE,
     SEND_CODE_QUEUE,
@@ -40,8 +40,8 @@ from tests.support.system import MESSAGE_SECRET, Process
 
 DELAYS = (0.5, 1.0, 2.0)
 WAIT_QUEUES = tuple(wait_queue(delay) for delay in DELAYS)
-# The provider is asked for a message as soon as there is a doubt.
-ASK_AT_ONCE = {"SMS_FILTER_WINDOW": "0.01", "SMS_RECORD_LAG": "0.5"}
+# A message of unknown outcome is looked up at the provider at once.
+LOOK_UP_AT_ONCE = {"SMS_FILTER_WINDOW": "0.01", "SMS_RECORD_LAG": "0.5"}
 
 
 @dataclass
@@ -123,7 +123,7 @@ class Pipeline:
         await self.queue.link.wait_up()
 
     async def state(self, message: SendCode) -> str:
-        fields = await RedisLedger(self.redis).fields(message.message_id)
+        fields = await MessageRepository(self.redis).fields(message.message_id)
         return fields.get("state", "")
 
     async def reach(self, messages: Sequence[SendCode], *states: str, seconds: float = 30) -> None:

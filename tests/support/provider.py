@@ -92,15 +92,15 @@ def outgoing(
     return Outgoing("a-message", mobile, TEXT, code, channel, now() + life)
 
 
-def announcements(names: list[str]) -> Callable[[str], Awaitable[None]]:
-    async def announce(account: str) -> None:
+def keep(names: list[str]) -> Callable[[str], Awaitable[None]]:
+    async def on_failover(account: str) -> None:
         names.append(account)
 
-    return announce
+    return on_failover
 
 
 async def send(worker: ProviderParts, **message: Any) -> Answer:
-    return await worker.provider.send(outgoing(**message), announcements([]))
+    return await worker.provider.send(outgoing(**message), keep([]))
 
 
 async def until(fact: Callable[[], bool], seconds: float = 30) -> None:

@@ -1,4 +1,4 @@
-"""The worker's commands, run as an operator runs them, and a dead queue to run them on."""
+"""The worker's commands, run as an operator runs them, and dead letters to run them on."""
 
 import json
 import os
@@ -45,12 +45,16 @@ def message(mobile: str, lifetime: timedelta = timedelta(minutes=5)) -> SendCode
     )  # fmt: skip
 
 
-async def bury(channel: AbstractChannel, dead: SendCode, reason: str = "refused") -> str:
-    """Put a message into the dead queue as the worker does, and return its id."""
-    given_up = headers.of_dead("request-1", reason=reason, code="5", attempts=2, died_at=now())
+async def put_dead(channel: AbstractChannel, dead: SendCode, reason: str = "refused") -> str:
+    """Put a message into the dead letter queue as the worker does, and return its id."""
+    letter_headers = headers.dead_letter_headers(
+        "request-1", reason=reason, code="5", attempts=2, died_at=now()
+    )
     exchange = await channel.get_exchange("sms", ensure=False)
     body = encode_send_code(dead, SEALER)
-    letter = aio_pika.Message(body, type=SendCodeV2.TYPE, message_id=dead.message_id, headers=dict(given_up))
+    letter = aio_pika.Message(
+        body, type=SendCodeV2.TYPE, message_id=dead.message_id, headers=dict(letter_headers)
+    )
     await exchange.publish(letter, DEAD_KEY)
     return dead.message_id
 

@@ -1,4 +1,4 @@
-"""The commands' way to RabbitMQ: one channel for as long as the command runs."""
+"""The commands' connection to RabbitMQ."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ _PUBLISH_SECONDS = 10.0
 
 @asynccontextmanager
 async def open_connection(urls: Sequence[str]) -> AsyncIterator[AbstractConnection]:
-    """Connect to the first of the broker's nodes that answers, for the block's time."""
+    """Connect to the first available node of the broker, within the block."""
     with broker_errors():
         connection = await _connect(urls)
         async with connection:
@@ -30,7 +30,7 @@ async def open_connection(urls: Sequence[str]) -> AsyncIterator[AbstractConnecti
 
 @asynccontextmanager
 async def open_channel(urls: Sequence[str]) -> AsyncIterator[AbstractChannel]:
-    """Open a channel that confirms what it publishes, and raises for what has no queue."""
+    """Open a channel with publisher confirms, which raises for an unroutable message."""
     async with open_connection(urls) as connection:
         yield await connection.channel(publisher_confirms=True, on_return_raises=True)
 

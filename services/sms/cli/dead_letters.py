@@ -1,29 +1,18 @@
 """`python -m services.sms dead …`."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Annotated
 
 import typer
+from aio_pika.abc import AbstractChannel
 
 from services.sms.cli import broker
-from services.sms.cli.dead_queue import DeadLetter, held_letters
-from services.sms.cli.output import (
-    EXIT_FAILED,
-    AsJson,
-    CommandFailed,
-    Row,
-    redis_errors,
-    run,
-    show_record,
-    show_rows,
-)
-from services.sms.cli.replay import Replayed, replay
-from services.sms.delivery.repository import RedisLedger
-from services.sms.settings import LetterSettings
+from services.sms.cli.dead_letter_queue import DeadLetter, Replayer, ReplayResult, hold_letters
+from services.sms.cli.output import EXIT_FAILED, AsJson, CommandFailed, Row, run, show_record, show_rows
+from services.sms.delivery.repository import MessageRepository
+from services.sms.settings import MessageSettings
 from shared.clock import now
-from shared.contracts.messages import SendCode
 from shared.redis import client as redis_client
 from shared.security.sealing import Sealer
 
@@ -31,7 +20,6 @@ cli = typer.Typer(no_args_is_help=True, help="Messages that nobody could read or
 
 Ids = Annotated[list[str] | None, typer.Argument(help="The letters' ids, as `dead list` shows them.")]
 All = Annotated[bool, typer.Option("--all", help="All letters instead of some.")]
-Publish = Callable[[SendCode], Awaitable[None]]
 
 _COLUMNS = ("id", "reason", "code", "mobile", "purpose", "channel", "attempts", "expires_at", "died_at")
 _OUTCOME_COLUMNS = ("id", "outcome", "reason", "mobile", "expires_at")
@@ -44,7 +32,7 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """List dead letters, oldest first."""
-    settings = LetterSettings.load()
+    settings = MessageSettings.load()
     rows = run(_summaries(settings, limit))
     show_rows(rows, _COLUMNS, as_json=as_json)
 
@@ -52,7 +40,7 @@ def list_letters(
 @cli.command()
 def show(letter_id: Annotated[str, typer.Argument()], *, as_json: AsJson = False) -> None:
     """Show one dead letter."""
-    settings = LetterSettings.load()
+    settings = MessageSettings.load()
     show_record(run(_details(settings, letter_id)), as_json=as_json)
 
 
@@ -68,11 +56,11 @@ def replay_letters(
 
     Ends with status 1 where a letter that was asked for stays dead.
     """
-    settings = LetterSettings.load()
-    rows = run(_replay(settings, _chosen(ids, every=every), expired_too=expired))
+    settings = MessageSettings.load()
+    rows = run(_replay(settings, _chosen(ids, every=every), include_expired=expired))
     show_rows(rows, _OUTCOME_COLUMNS, as_json=as_json)
-    stay = {Replayed.EXPIRED, Replayed.UNREADABLE}
-    if any(row["outcome"] in stay for row in rows):
+    failed = {ReplayResult.EXPIRED, ReplayResult.UNREADABLE}
+    if any(row["outcome"] in failed for row in rows):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -85,7 +73,7 @@ def drop(
     as_json: AsJson = False,
 ) -> None:
     """Remove dead letters for good."""
-    settings = LetterSettings.load()
+    settings = MessageSettings.load()
     chosen = _chosen(ids, every=every)
     if not yes:
         typer.confirm(f"drop {'all letters' if chosen is None else len(chosen)} for good?", abort=True)
@@ -93,44 +81,39 @@ def drop(
 
 
 def _chosen(ids: list[str] | None, *, every: bool) -> Collection[str] | None:
-    """Return the ids that were asked for, None for all."""
+    """Return the given ids, or None for all."""
     if bool(ids) == every:
         raise typer.BadParameter("takes either ids or --all")
     return ids
 
 
-async def _summaries(settings: LetterSettings, limit: int) -> list[Row]:
-    async with _held(settings, most=limit) as (letters, _):
+async def _summaries(settings: MessageSettings, limit: int) -> list[Row]:
+    async with _held(settings, limit) as (letters, _):
         return [letter.summary() for letter in letters]
 
 
-async def _details(settings: LetterSettings, letter_id: str) -> Row:
+async def _details(settings: MessageSettings, letter_id: str) -> Row:
     async with _held(settings) as (letters, _):
         return _find(letters, [letter_id])[0].details()
 
 
-async def _replay(settings: LetterSettings, ids: Collection[str] | None, *, expired_too: bool) -> list[Row]:
+async def _replay(
+    settings: MessageSettings, ids: Collection[str] | None, *, include_expired: bool
+) -> list[Row]:
     redis = redis_client.connect(settings.redis_url.get_secret_value())
     try:
-        async with _held(settings) as (letters, publish):
+        async with _held(settings) as (letters, channel):
+            sealer = Sealer(settings.message_secrets)
+            replayer = Replayer(channel, sealer, MessageRepository(redis), include_expired)
             return [
-                letter.summary()
-                | {
-                    "outcome": await replay(
-                        letter,
-                        expired_too=expired_too,
-                        now=now(),
-                        reopen=partial(_reopen, RedisLedger(redis)),
-                        publish=publish,
-                    )
-                }
+                letter.summary() | {"outcome": await replayer.replay(letter, now())}
                 for letter in _find(letters, ids)
             ]
     finally:
         await redis.aclose()
 
 
-async def _drop(settings: LetterSettings, ids: Collection[str] | None) -> list[Row]:
+async def _drop(settings: MessageSettings, ids: Collection[str] | None) -> list[Row]:
     async with _held(settings) as (letters, _):
         dropped = _find(letters, ids)
         for letter in dropped:
@@ -140,14 +123,13 @@ async def _drop(settings: LetterSettings, ids: Collection[str] | None) -> list[R
 
 @asynccontextmanager
 async def _held(
-    settings: LetterSettings, most: int | None = None
-) -> AsyncIterator[tuple[list[DeadLetter], Publish]]:
-    sealer = Sealer(settings.message_secrets)
+    settings: MessageSettings, limit: int | None = None
+) -> AsyncIterator[tuple[list[DeadLetter], AbstractChannel]]:
     async with (
         broker.open_channel(settings.amqp_urls) as channel,
-        held_letters(channel, sealer, most=most) as letters,
+        hold_letters(channel, Sealer(settings.message_secrets), limit=limit) as letters,
     ):
-        yield letters, partial(broker.publish, channel, sealer)
+        yield letters, channel
 
 
 def _find(letters: list[DeadLetter], ids: Collection[str] | None) -> list[DeadLetter]:
@@ -157,8 +139,3 @@ def _find(letters: list[DeadLetter], ids: Collection[str] | None) -> list[DeadLe
     if missing := set(ids) - {letter.key for letter in found}:
         raise CommandFailed(f"no such dead letter: {', '.join(sorted(missing))}")
     return found
-
-
-async def _reopen(ledger: RedisLedger, message_id: str) -> str:
-    with redis_errors():
-        return await ledger.reopen(message_id)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import typer
 
 from services.sms.cli.output import AsJson, fail, redis_errors, run, show_record
-from services.sms.delivery.repository import RedisLedger
+from services.sms.delivery.repository import MessageRepository
 from shared.redis import client as redis_client
 from shared.settings import RedisSettings
 
@@ -31,6 +31,6 @@ async def _record(settings: RedisSettings, message_id: str) -> Mapping[str, str]
     redis = redis_client.connect(settings.redis_url.get_secret_value())
     try:
         with redis_errors():
-            return await RedisLedger(redis).fields(message_id)
+            return await MessageRepository(redis).fields(message_id)
     finally:
         await redis.aclose()

@@ -1,4 +1,4 @@
-"""How the commands answer: a table for people, JSON for scripts, one line where something is wrong."""
+"""The output of the commands: a table for people, JSON for scripts, one line for an error."""
 
 import asyncio
 import json
@@ -14,8 +14,8 @@ from shared.amqp.connection import AMQP_FAILURES
 from shared.redis.client import REDIS_FAILURES
 
 EXIT_FAILED = 1
-# Wide enough for a row to stay a line where the output goes into a file or another program.
-_WIDTH_ELSEWHERE = 200
+# Wide enough to keep each row on one line in a file or a pipe.
+_PIPE_WIDTH = 200
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Row = Mapping[str, Any]
@@ -24,12 +24,12 @@ _Result = TypeVar("_Result")
 
 
 class CommandFailed(Exception):
-    """The command cannot go on; the message says why, in one line."""
+    """The command cannot continue; the error message says why, in one line."""
 
 
 def run(work: Coroutine[None, None, _Result]) -> _Result:
-    """Run a command's work; a failure ends the process with one line and status 1."""
-    logging.disable()  # libraries would tell of it too
+    """Run a command's coroutine; a failure ends the process with one line and status 1."""
+    logging.disable()  # libraries would log the failure too
     try:
         return asyncio.run(work)
     except CommandFailed as error:
@@ -44,7 +44,7 @@ def fail(message: str) -> NoReturn:
 
 @contextmanager
 def broker_errors() -> Iterator[None]:
-    """Tell of RabbitMQ's failures in one line."""
+    """Convert failures of RabbitMQ to `CommandFailed`."""
     try:
         yield
     except AMQP_FAILURES as error:
@@ -53,7 +53,7 @@ def broker_errors() -> Iterator[None]:
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Tell of Redis's failures in one line."""
+    """Convert failures of Redis to `CommandFailed`."""
     try:
         yield
     except REDIS_FAILURES as error:
@@ -61,7 +61,7 @@ def redis_errors() -> Iterator[None]:
 
 
 def show_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print rows, of each the columns; all members of them where JSON is asked for."""
+    """Print the columns of rows as a table, or all their members as JSON."""
     if as_json:
         _print_json(rows)
         return
@@ -69,7 +69,7 @@ def show_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) -> 
 
 
 def show_record(record: Row, *, as_json: bool) -> None:
-    """Print one record, a member a line."""
+    """Print one record, one member per line."""
     if as_json:
         _print_json(record)
         return
@@ -85,12 +85,12 @@ def _cell(value: object) -> str:
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, show_header: bool) -> None:
-    # Imported here: the worker itself, which imports the commands, shows no tables.
+    # Imported here, because the worker imports the commands and prints no tables.
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(*columns, box=None, pad_edge=False, show_header=show_header)
     for row in rows:
         table.add_row(*map(_cell, row))
-    width = None if sys.stdout.isatty() else _WIDTH_ELSEWHERE
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
     Console(width=width, highlight=False, markup=False, emoji=False).print(table)

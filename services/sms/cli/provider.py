@@ -4,7 +4,7 @@ import typer
 
 from services.sms.cli.output import EXIT_FAILED, AsJson, Row, run, show_rows
 from services.sms.provider.setup import open_accounts
-from services.sms.provider.yunpian.client import CannotAsk, Yunpian
+from services.sms.provider.yunpian.client import QueryFailed, YunpianClient
 from services.sms.provider.yunpian.error_codes import find_rule
 from services.sms.provider.yunpian.transport import new_session
 from services.sms.settings import ProviderSettings
@@ -39,10 +39,10 @@ async def _check(settings: ProviderSettings) -> list[Row]:
         return [await _row(account) for account in accounts]
 
 
-async def _row(account: Yunpian) -> Row:
+async def _row(account: YunpianClient) -> Row:
     try:
         info = await account.info()
-    except CannotAsk as error:
+    except QueryFailed as error:
         return {"account": account.name, "state": _meaning(error)}
     return {
         "account": account.name,
@@ -53,5 +53,5 @@ async def _row(account: Yunpian) -> Row:
     }
 
 
-def _meaning(error: CannotAsk) -> str:
-    return f"{error.why} {find_rule(int(error.why)).meaning}" if error.answered else error.why
+def _meaning(error: QueryFailed) -> str:
+    return f"{error.reason} {find_rule(int(error.reason)).meaning}" if error.answered else error.reason

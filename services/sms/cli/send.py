@@ -1,4 +1,4 @@
-"""`python -m services.sms send`: a trial of the whole way to a phone."""
+"""`python -m services.sms send`: a test of the whole way to a phone."""
 
 import asyncio
 import secrets
@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 
 from services.sms.cli import broker
 from services.sms.cli.output import EXIT_FAILED, AsJson, Row, redis_errors, run, show_record
-from services.sms.delivery.repository import RedisLedger
-from services.sms.settings import LetterSettings
+from services.sms.delivery.repository import MessageRepository
+from services.sms.settings import MessageSettings
 from shared.amqp.topology import declare_sms_topology
 from shared.clock import now
 from shared.contracts.message_status import MessageStatus, MessageStatuses
@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.2
 _LIFETIME = timedelta(minutes=10)
 _DIGITS = 6
 _SENT = frozenset({"accepted", "delivered"})
-_ENDED = _SENT | {"failed", "limited", "expired"}
+_FINAL = _SENT | {"failed", "limited", "expired"}
 
 
 def send(
@@ -46,8 +46,8 @@ def send(
         number = parse_mobile(mobile, phonenumbers.SUPPORTED_REGIONS)
     except InvalidMobile:
         raise typer.BadParameter("takes a mobile number", param_hint="--mobile") from None
-    wanted = _ENDED - {"accepted"} if delivered else _ENDED
-    record = run(_send(LetterSettings.load(), _message(number, channel), wait, wanted))
+    wanted = _FINAL - {"accepted"} if delivered else _FINAL
+    record = run(_send(MessageSettings.load(), _message(number, channel), wait, wanted))
     show_record(record, as_json=as_json)
     if record["state"] not in wanted & _SENT:
         raise typer.Exit(EXIT_FAILED)
@@ -65,7 +65,7 @@ def _message(mobile: str, channel: Channel) -> SendCode:
     )
 
 
-async def _send(settings: LetterSettings, message: SendCode, wait: float, wanted: frozenset[str]) -> Row:
+async def _send(settings: MessageSettings, message: SendCode, wait: float, wanted: frozenset[str]) -> Row:
     sealer = Sealer(settings.message_secrets)
     redis = redis_client.connect(settings.redis_url.get_secret_value())
     try:
@@ -82,8 +82,8 @@ async def _send(settings: LetterSettings, message: SendCode, wait: float, wanted
 
 
 async def _follow(redis: Redis, message_id: str, wait: float, wanted: frozenset[str]) -> Mapping[str, str]:
-    ledger, deadline = RedisLedger(redis), time.monotonic() + wait
-    while (record := await ledger.fields(message_id)).get("state") not in wanted:
+    repository, deadline = MessageRepository(redis), time.monotonic() + wait
+    while (record := await repository.fields(message_id)).get("state") not in wanted:
         if time.monotonic() > deadline:
             break
         await asyncio.sleep(_POLL_SECONDS)

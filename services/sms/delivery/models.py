@@ -1,8 +1,9 @@
-"""What is known of a message: its record in the ledger, and what travels with the message itself.
+"""What is known of a message: its record in Redis, the history in its headers, the result of a delivery.
 
-reserved → attempting → accepted → delivered | failed
-with the other ends: limited, expired, failed. `attempting` without an end is a doubt: the provider
-may have accepted that attempt. `reserved` is a message between two attempts.
+    reserved → attempting → accepted → delivered | failed
+
+The other final states are limited, expired and failed. `reserved` is a message between two attempts.
+A record that stays `attempting` has an attempt of unknown outcome: the provider may have accepted it.
 """
 
 from dataclasses import dataclass
@@ -11,27 +12,35 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
+from services.sms.provider.base import Answer
+from services.sms.reports.models import StatusReport
+
 State = Literal[
     "queued", "reserved", "attempting", "accepted", "delivered", "failed", "expired", "limited"
 ]  # fmt: skip
-Ending = Literal["failed", "expired", "limited"]
-FINAL: frozenset[str] = frozenset({"accepted", "delivered", "failed", "expired", "limited"})
-
-
+UnsentState = Literal["failed", "expired", "limited"]
+FINAL_STATES: frozenset[str] = frozenset({"accepted", "delivered", "failed", "expired", "limited"})
 SUPERSEDED = "superseded"
-"""Not a state: another attempt has begun since, and this one has no say any more."""
+"""Returned in place of a state where another attempt has begun since."""
+
+DeliveryStatus = Literal[
+    "accepted", "limited", "failed", "expired",  # final
+    "duplicate",  # the message was final before
+    "waiting", "halted", "in_doubt", "superseded",  # the message is tried again
+]  # fmt: skip
+Resolution = Literal["filtered", "found", "resent", "unresolved"]
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """What a message tells of itself, in its headers; it outlives a Redis that has lost the record.
+class AttemptHistory:
+    """The attempts that a message's headers tell of; they survive a Redis that has lost the record.
 
     Attributes:
-        attempts: how often it had been tried when it was published.
-        since: when an attempt may first have been accepted.
-        account: the account of that attempt, empty where nobody knows.
-        resent: whether it has been sent again because the provider did not know it.
-        redelivered: whether a worker has had it before and did not say what became of it.
+        attempts: attempts before the message was published.
+        since: when the first attempt that may have been accepted began.
+        account: the account of that attempt, empty where it is not known.
+        resent: whether the message was sent again after the provider had no record of it.
+        redelivered: whether a worker held the message before and did not acknowledge it.
     """
 
     attempts: int
@@ -42,8 +51,8 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """An attempt that may have been accepted; `account` is empty where nobody knows it."""
+class UnknownOutcome:
+    """An attempt that the provider may have accepted; `account` is empty where it is not known."""
 
     since: datetime
     account: str
@@ -54,78 +63,138 @@ class Record:
     """A message's record as an attempt finds it.
 
     Attributes:
-        state: how far it got; None where there is no record.
-        attempts: attempts so far, the one that has just been granted included.
+        state: the state on record, or None without a record.
+        attempts: attempts so far, including the one just granted.
         granted: whether the caller may call the provider now.
-        doubt: the attempt in doubt, if there is one.
-        resent: whether it has been sent again because the provider did not know it.
+        unknown: the attempt of unknown outcome, if any.
+        resent: whether the message was sent again after the provider had no record of it.
     """
 
     state: State | None
     attempts: int
     granted: bool
-    doubt: Doubt | None
+    unknown: UnknownOutcome | None
     resent: bool
 
 
 class Claim(StrEnum):
-    """What a worker wants to do with a message."""
+    """What a worker asks of a record."""
 
-    LOOK = "look"
+    READ = "read"
+    """Change nothing."""
     FIRST = "first"
-    """Send it, unless it is in doubt."""
-    AGAIN = "again"
-    """Send it although it is in doubt, trusting the provider's filter of repeated texts."""
-    ANEW = "anew"
-    """Send it although it was in doubt: the provider does not know it."""
+    """Send, unless the outcome of an earlier attempt is unknown."""
+    RETRY = "retry"
+    """Send although it is unknown: the provider's duplicate filter catches a second text."""
+    RESEND = "resend"
+    """Send although it was unknown: the provider has no record of the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call of the provider: a token of its own, its beginning, the account to call."""
+    """One call of the provider.
+
+    Attributes:
+        token: unique to the attempt; only its owner changes the record.
+        started_at: when it began.
+        account: the account to be called.
+    """
 
     token: str
-    at: datetime
+    started_at: datetime
     account: str
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a message stands that has not been accepted, to be written into its record.
+class Outcome:
+    """The outcome of an attempt that was not accepted, as it is recorded.
 
     Attributes:
-        state: how far it got.
-        attempts: how often it has been tried.
+        state: the message's new state.
+        attempts: attempts so far.
         detail: the provider's code, or what happened; never content.
-        doubt: the attempt in doubt, if there is one.
+        unknown: the attempt of unknown outcome, if any.
     """
 
     state: State
     attempts: int
     detail: str = ""
-    doubt: Doubt | None = None
+    unknown: UnknownOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """That a provider has accepted a message.
+    """A message that the provider has accepted.
 
     Attributes:
-        account: which account.
-        sid: the provider's number of the message; empty where it is not known.
-        at: when.
-        attempts: how often it had been tried.
+        account: the account that accepted it.
+        sid: the provider's id of the message, empty where it is not known.
+        accepted_at: when.
+        attempts: attempts so far.
         parts: billed parts.
         fee: RMB.
-        dial_code: the country of the number, `86`.
+        dial_code: the country code of the number, such as `86`.
         prefix: the first three digits of a mainland number, else empty.
     """
 
     account: str
     sid: str
-    at: datetime
+    accepted_at: datetime
     attempts: int
     parts: int
     fee: Decimal
     dial_code: str
     prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptanceResult:
+    """What recording an acceptance changed.
+
+    Attributes:
+        effect: `accepted`; `known` where it was on record; `twice` where the provider had accepted the
+            message before under another sid, so that a second text was sent.
+        early_report: the status report that came before the acceptance and is applied by it, if any.
+    """
+
+    effect: Literal["accepted", "known", "twice"]
+    early_report: StatusReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMessages:
+    """How many messages have no final state, and the age of the oldest, 0 for none."""
+
+    count: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How long a message waits for its next attempt, and the history that it takes along."""
+
+    delay: float
+    history: AttemptHistory
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """What became of a message.
+
+    Attributes:
+        status: the message's status after the delivery.
+        attempts: calls of the provider so far.
+        detail: the provider's message id, or its code, or what happened.
+        retry: the next attempt, if there is one.
+        answer: the provider's answer, where it was called.
+        resolution: how the unknown outcome of an earlier attempt was resolved, where there was one.
+        sent_twice: whether the provider has accepted the message twice.
+    """
+
+    status: DeliveryStatus
+    attempts: int
+    detail: str = ""
+    retry: Retry | None = None
+    answer: Answer | None = None
+    resolution: Resolution | None = None
+    sent_twice: bool = False

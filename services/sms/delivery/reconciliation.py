@@ -1,87 +1,100 @@
-"""Doubts: what can be found out about an attempt that may have been accepted."""
+"""Reconciling attempts of unknown outcome with what the provider has on record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.sms.delivery.models import Doubt
-from services.sms.provider.base import UNKNOWN, Found, Provider, Search
+from services.sms.delivery.models import UnknownOutcome
+from services.sms.provider.base import UNAVAILABLE, Provider, SearchResult, SearchStatus
 from shared.clock import Clock
 from shared.contracts.messages import SendCode
 
 
 @dataclass(frozen=True, slots=True)
-class DoubtPolicy:
-    """How doubts are settled.
+class ReconciliationPolicy:
+    """The provider's timing that reconciliation relies on.
 
     Attributes:
-        window: seconds after the first attempt in doubt during which the provider's filter of
-            repeated texts catches a second one, with room for the call itself.
-        lag: seconds until what the provider has accepted can be looked up for certain.
+        filter_window: seconds after the first unknown attempt during which the provider's duplicate
+            filter refuses the same text, less the duration of a call.
+        record_lag: seconds until an accepted message is certain to be in the provider's records.
     """
 
-    window: float
-    lag: float
+    filter_window: float
+    record_lag: float
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What the provider says of an attempt in doubt.
+class LookupResult:
+    """What the provider's records say about an attempt of unknown outcome.
 
     Attributes:
-        found: whether it has accepted it.
-        answered: whether it could be asked.
-        certain: whether its answer is the last word.
-        account: the account that it was found in.
-        sid: the provider's number of it.
+        found: whether the message was accepted.
+        available: whether every account could be asked.
+        certain: whether a later lookup can give no other result.
+        account: the account that accepted it.
+        sid: the provider's id of the message.
     """
 
     found: bool
-    answered: bool
+    available: bool
     certain: bool
     account: str = ""
     sid: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Doubts:
-    """Tells what is known of attempts in doubt."""
+class Reconciler:
+    """Finds out what became of attempts of unknown outcome.
 
-    provider: Provider
-    compose: Callable[[SendCode], str]
-    policy: DoubtPolicy
-    clock: Clock
+    Args:
+        provider: where messages are looked up.
+        compose: returns the text of a message.
+        policy: the provider's timing.
+        clock: the current time, UTC.
+    """
 
-    def filter_catches(self, message: SendCode, doubt: Doubt) -> bool:
-        """Tell whether the provider would refuse the text now, had it accepted it in that attempt.
+    def __init__(
+        self,
+        provider: Provider,
+        compose: Callable[[SendCode], str],
+        policy: ReconciliationPolicy,
+        clock: Clock,
+    ) -> None:
+        self._provider = provider
+        self._compose = compose
+        self._policy = policy
+        self._clock = clock
 
-        Only the account that was called knows, and only for texts.
+    def filter_applies(self, message: SendCode, unknown: UnknownOutcome) -> bool:
+        """Return whether the provider would refuse the text now as a duplicate, had it been accepted.
+
+        The filter works per account and only for texts.
         """
-        known = bool(doubt.account) or len(self.provider.accounts) == 1
-        return known and message.channel == "sms" and self._age(doubt) < self.policy.window
+        account_known = bool(unknown.account) or len(self._provider.accounts) == 1
+        return account_known and message.channel == "sms" and self._age(unknown) < self._policy.filter_window
 
-    async def find(self, message: SendCode, doubt: Doubt) -> Finding:
-        """Look a message up in the account of the doubt, or in all where nobody knows which it was.
+    async def look_up(self, message: SendCode, unknown: UnknownOutcome) -> LookupResult:
+        """Look a message up in the account of the attempt, or in all where the account is not known.
 
-        That it is not there is certain only once the provider's records have caught up.
+        A message that is not found may still show up until the provider's records have caught up.
         """
-        answered = True
-        for account in [doubt.account] if doubt.account else self.provider.accounts:
-            found = await self._ask(account, message, doubt)
-            if found.search is Search.FOUND:
-                return Finding(found=True, answered=True, certain=True, account=account, sid=found.sid)
-            answered = answered and found.search is Search.NOT_FOUND
-        certain = answered and self._age(doubt) >= self.policy.lag
-        return Finding(found=False, answered=answered, certain=certain, account=doubt.account)
+        available = True
+        for account in [unknown.account] if unknown.account else self._provider.accounts:
+            search = await self._search(account, message, unknown)
+            if search.status is SearchStatus.FOUND:
+                return LookupResult(found=True, available=True, certain=True, account=account, sid=search.sid)
+            available = available and search.status is SearchStatus.NOT_FOUND
+        certain = available and self._age(unknown) >= self._policy.record_lag
+        return LookupResult(found=False, available=available, certain=certain, account=unknown.account)
 
     def may_wait(self, message: SendCode) -> bool:
-        """Tell whether a doubt may still be open: not for long after the code has died."""
-        return self.clock() < message.expires_at + timedelta(seconds=2 * self.policy.lag)
+        """Return whether to look again later: only for a short time after the code has expired."""
+        return self._clock() < message.expires_at + timedelta(seconds=2 * self._policy.record_lag)
 
-    async def _ask(self, account: str, message: SendCode, doubt: Doubt) -> Found:
-        if message.channel != "sms":  # calls are in no record, and a text of the same words is none
-            return UNKNOWN
-        return await self.provider.find(account, message.mobile, self.compose(message), doubt.since)
+    async def _search(self, account: str, message: SendCode, unknown: UnknownOutcome) -> SearchResult:
+        if message.channel != "sms":  # the records hold no calls, and a text of the same words is another
+            return UNAVAILABLE
+        return await self._provider.find(account, message.mobile, self._compose(message), unknown.since)
 
-    def _age(self, doubt: Doubt) -> float:
-        return (self.clock() - doubt.since).total_seconds()
+    def _age(self, unknown: UnknownOutcome) -> float:
+        return (self._clock() - unknown.since).total_seconds()

@@ -1,179 +1,170 @@
-"""The record of each message in Redis, one hash per message; it holds neither number nor code nor text."""
+"""The record of each message in Redis: one hash per message, without number, code or text."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, cast
+from typing import Literal, cast
 
 from redis.asyncio import Redis
 
-from services.sms.delivery import scripts as ledger_scripts
-from services.sms.delivery.models import Acceptance, Attempt, Claim, Doubt, Record, Standing, State, Trace
-from services.sms.delivery.patience import until_redis_answers
-from services.sms.reports.repository import sid_key
-from services.sms.reports.service import Outcome, Reported, StatusReport
+from services.sms.delivery import scripts
+from services.sms.delivery.models import (
+    Acceptance,
+    AcceptanceResult,
+    Attempt,
+    AttemptHistory,
+    Claim,
+    OpenMessages,
+    Outcome,
+    Record,
+    State,
+    UnknownOutcome,
+)
+from services.sms.reports.models import ReportResult, ReportStatus, StatusReport
 from shared.clock import now
-from shared.contracts.message_status import RECORD_LIFETIME_SECONDS, record_key
+from shared.contracts.message_status import OPEN_MESSAGES, RECORD_LIFETIME_SECONDS, record_key
+from shared.redis.retry import retry_until_available
 from shared.redis.scripts import Argument, RedisScripts
 
-
-class LedgerTally(Protocol):
-    """What counts acceptances, and the reports that were waiting for them."""
-
-    def accepted(self, dial_code: str, prefix: str) -> None:
-        """Count a message that the provider has accepted."""
-
-    def stored(self, report: StatusReport, reported: Reported) -> None:
-        """Count a report by what it did."""
+# How long a report of an unknown message is kept for it.
+_EARLY_REPORT_SECONDS = 3600
 
 
-class RedisLedger:
-    """The records; each method is one script, atomic and harmless when it runs twice.
+class MessageRepository:
+    """Reads and writes the records; each method is one script, atomic and safe to run twice.
 
-    Every method raises one of `shared.redis.client.REDIS_FAILURES` where Redis does not answer.
-
-    Args:
-        redis: where they are.
-        tally: counts what is accepted.
+    The methods that an attempt needs wait until Redis is available: without a record, a message could be
+    sent twice. The worker holds its messages unacknowledged meanwhile; its concurrency bounds them, the
+    rest stays in the queue, and a shutdown returns them. The other methods raise
+    `shared.redis.client.REDIS_FAILURES`.
     """
 
-    def __init__(self, redis: Redis, tally: LedgerTally | None = None) -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._tally = tally
-        scripts = RedisScripts(redis)
-        self._claim = scripts.register(ledger_scripts.CLAIM)
-        self._announce = scripts.register(ledger_scripts.ANNOUNCE)
-        self._stand = scripts.register(ledger_scripts.STAND)
-        self._accept = scripts.register(ledger_scripts.ACCEPT)
-        self._reopen = scripts.register(ledger_scripts.REOPEN)
+        batched = RedisScripts(redis)
+        self._claim = batched.register(scripts.CLAIM)
+        self._failover = batched.register(scripts.RECORD_FAILOVER)
+        self._outcome = batched.register(scripts.RECORD_OUTCOME)
+        self._acceptance = batched.register(scripts.RECORD_ACCEPTANCE)
+        self._reopen = batched.register(scripts.REOPEN)
+        self._apply_reports = redis.register_script(scripts.APPLY_REPORTS)
 
-    async def claim(self, message_id: str, claim: Claim, attempt: Attempt, trace: Trace) -> Record:
-        """Find a message's record and, where the claim holds, begin the attempt in it.
+    @retry_until_available
+    async def claim(self, message_id: str, claim: Claim, attempt: Attempt, history: AttemptHistory) -> Record:
+        """Return a message's record and, where the claim is granted, begin the attempt in it.
 
-        Where the record is behind what the message tells of itself, or is missing although a worker
-        has had the message, Redis has lost it, and the message is in doubt.
+        A record that is behind the message's history, or missing although a worker has held the message,
+        was lost by Redis: the outcome of the attempts in the history is then unknown.
         """
-        told: list[Argument] = [
-            trace.attempts, trace.since.isoformat(), trace.account, int(trace.resent), int(trace.redelivered),
+        args: list[Argument] = [
+            claim.value, attempt.token, attempt.started_at.isoformat(), attempt.account,
+            history.attempts, history.since.isoformat(), history.account, int(history.resent),
+            int(history.redelivered), RECORD_LIFETIME_SECONDS,
         ]  # fmt: skip
-        mine: list[Argument] = [claim.value, attempt.token, attempt.at.isoformat(), attempt.account]
-        reply = await self._claim([record_key(message_id)], [*mine, *told, RECORD_LIFETIME_SECONDS])
-        granted, state, attempts, since, account, resent = reply
+        granted, state, attempts, since, account, resent = await self._claim([record_key(message_id)], args)
         return Record(
             state=cast("State", state.decode()) or None,
             attempts=int(attempts),
             granted=bool(granted),
-            doubt=Doubt(datetime.fromisoformat(since.decode()), account.decode()) if since else None,
+            unknown=UnknownOutcome(datetime.fromisoformat(since.decode()), account.decode())
+            if since
+            else None,
             resent=resent == b"1",
         )
 
-    async def announce(self, message_id: str, attempt: Attempt, account: str) -> None:
+    @retry_until_available
+    async def record_failover(self, message_id: str, attempt: Attempt, account: str) -> None:
         """Record that an attempt goes on with another account."""
-        await self._announce([record_key(message_id)], [attempt.token, account])
+        await self._failover([record_key(message_id)], [attempt.token, account])
 
-    async def stand(self, message_id: str, standing: Standing, attempt: Attempt | None = None) -> str:
-        """Record where a message stands after an attempt, or without one.
+    @retry_until_available
+    async def record_outcome(self, message_id: str, outcome: Outcome, attempt: Attempt | None = None) -> str:
+        """Record the outcome of an attempt, or of none.
 
         Returns:
-            the state that holds afterwards: an end that was on record stays; `superseded` where
-            another attempt has begun since.
+            The state on record afterwards. A final state stays as it was; `SUPERSEDED` means that another
+            attempt has begun since and nothing was recorded.
         """
-        doubt = standing.doubt
+        unknown = outcome.unknown
         args: list[Argument] = [
             attempt.token if attempt else "",
-            standing.state,
-            standing.attempts,
-            standing.detail,
-            doubt.since.isoformat() if doubt else "",
-            doubt.account if doubt else "",
+            outcome.state,
+            outcome.attempts,
+            outcome.detail,
+            unknown.since.isoformat() if unknown else "",
+            unknown.account if unknown else "",
             now().isoformat(),
             RECORD_LIFETIME_SECONDS,
         ]
-        reply: bytes = await self._stand([record_key(message_id)], args)
+        reply: bytes = await self._outcome([record_key(message_id)], args)
         return reply.decode()
 
-    async def accept(self, message_id: str, acceptance: Acceptance) -> bool:
-        """Record that the provider has accepted a message; a report that came before is applied.
-
-        Returns:
-            False where it had accepted the message before under another number: a second text.
-        """
-        reply = await self._accept(
-            [record_key(message_id), sid_key(acceptance.sid)],
-            [
-                message_id,
-                acceptance.account,
-                acceptance.sid,
-                acceptance.at.isoformat(),
-                acceptance.attempts,
-                acceptance.parts,
-                str(acceptance.fee),
-                acceptance.dial_code,
-                acceptance.prefix,
-                RECORD_LIFETIME_SECONDS,
-            ],
+    @retry_until_available
+    async def record_acceptance(self, message_id: str, acceptance: Acceptance) -> AcceptanceResult:
+        """Record that the provider has accepted a message, and apply a report that came before."""
+        args: list[Argument] = [
+            message_id, acceptance.account, acceptance.sid, acceptance.accepted_at.isoformat(),
+            acceptance.attempts, acceptance.parts, str(acceptance.fee), acceptance.dial_code,
+            acceptance.prefix, RECORD_LIFETIME_SECONDS,
+        ]  # fmt: skip
+        reply = await self._acceptance([record_key(message_id), sid_key(acceptance.sid)], args)
+        effect, *report = (part.decode() for part in reply)
+        if not report:
+            return AcceptanceResult(cast('Literal["accepted", "known", "twice"]', effect))
+        status, code, at = report
+        return AcceptanceResult(
+            "accepted",
+            StatusReport(acceptance.sid, cast("ReportStatus", status), code, datetime.fromisoformat(at)),
         )
-        outcome, *report = (str(part.decode()) for part in reply)
-        if self._tally is not None and outcome == "accepted":
-            self._count(self._tally, acceptance, report)
-        return outcome != "twice"
 
-    @staticmethod
-    def _count(tally: LedgerTally, acceptance: Acceptance, waiting: list[str]) -> None:
-        tally.accepted(acceptance.dial_code, acceptance.prefix)
-        if waiting:
-            outcome, code, at = waiting
-            report = StatusReport(acceptance.sid, cast("Outcome", outcome), code, datetime.fromisoformat(at))
-            tally.stored(
-                report,
-                Reported(
-                    known=True,
-                    applied=True,
-                    accepted_at=acceptance.at,
-                    dial_code=acceptance.dial_code,
-                    prefix=acceptance.prefix,
-                ),
-            )
+    async def apply_reports(self, reports: Sequence[StatusReport], account: str) -> list[ReportResult]:
+        """Apply status reports, all in one script; order and repetition do not matter.
+
+        Args:
+            reports: the reports of one push or pull.
+            account: the account that they belong to, empty where it is not known.
+        """
+        args: list[Argument] = [account, now().isoformat(), record_key(""), _EARLY_REPORT_SECONDS]
+        for report in reports:
+            args += [report.status, report.at.isoformat(), report.code]
+        replies = await self._apply_reports([sid_key(report.sid) for report in reports], args)
+        return [_report_result(*reply) for reply in replies]
 
     async def reopen(self, message_id: str) -> str:
-        """Let a message be sent that had ended without an acceptance; returns its state afterwards."""
+        """Allow a message that ended without an acceptance to be sent; return its state afterwards."""
         keys = [record_key(message_id)]
         reply: bytes = await self._reopen(keys, [now().isoformat(), RECORD_LIFETIME_SECONDS])
         return reply.decode()
 
     async def fields(self, message_id: str) -> Mapping[str, str]:
-        """Return a message's record as it is, for people; empty where there is none."""
+        """Return the fields of a message's record, for people to read; empty without a record."""
         reply = self._redis.hgetall(record_key(message_id))
         fields = await cast("Awaitable[dict[bytes, bytes]]", reply)
         return {name.decode(): value.decode() for name, value in fields.items()}
 
+    async def open_messages(self, at: datetime) -> OpenMessages:
+        """Return how many messages have no final state; those older than a record are left out."""
+        moment = at.timestamp()
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.zremrangebyscore(OPEN_MESSAGES, "-inf", moment - RECORD_LIFETIME_SECONDS)
+            pipeline.zcard(OPEN_MESSAGES)
+            pipeline.zrange(OPEN_MESSAGES, 0, 0, withscores=True)
+            reply = await cast("Awaitable[tuple[int, int, list[tuple[bytes, float]]]]", pipeline.execute())
+        _, count, oldest = reply
+        return OpenMessages(count, max(0.0, moment - oldest[0][1]) if oldest else 0.0)
 
-class PatientLedger:
-    """Tries until Redis answers.
 
-    Sending without a record could send twice, so the worker holds its messages unacknowledged
-    meanwhile. They are bounded by its concurrency, the rest waits at the broker, and a shutdown
-    gives them back.
-    """
+def sid_key(sid: str) -> str:
+    """Return the key of the index from a provider's message id to our messages, by account."""
+    return f"sms:sid:{sid}"
 
-    def __init__(self, ledger: RedisLedger) -> None:
-        self._ledger = ledger
 
-    @until_redis_answers
-    async def claim(self, message_id: str, claim: Claim, attempt: Attempt, trace: Trace) -> Record:
-        """Find a message's record and, where the claim holds, begin the attempt in it."""
-        return await self._ledger.claim(message_id, claim, attempt, trace)
-
-    @until_redis_answers
-    async def announce(self, message_id: str, attempt: Attempt, account: str) -> None:
-        """Record that an attempt goes on with another account."""
-        await self._ledger.announce(message_id, attempt, account)
-
-    @until_redis_answers
-    async def stand(self, message_id: str, standing: Standing, attempt: Attempt | None = None) -> str:
-        """Record where a message stands."""
-        return await self._ledger.stand(message_id, standing, attempt)
-
-    @until_redis_answers
-    async def accept(self, message_id: str, acceptance: Acceptance) -> bool:
-        """Record that the provider has accepted a message; False where it is a second text."""
-        return await self._ledger.accept(message_id, acceptance)
+def _report_result(
+    known: int, applied: int, accepted_at: bytes, dial_code: bytes, prefix: bytes
+) -> ReportResult:
+    return ReportResult(
+        known=bool(known),
+        applied=bool(applied),
+        accepted_at=datetime.fromisoformat(accepted_at.decode()) if accepted_at else None,
+        dial_code=dial_code.decode(),
+        prefix=prefix.decode(),
+    )

@@ -1,256 +1,295 @@
-"""Delivering one message: skip what is done or expired, call the provider, decide what happens next."""
+"""Delivering a message: skip it if it is final or expired, call the provider, record the outcome."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from secrets import token_hex
 
-from services.sms.delivery.ladder import Ladder
 from services.sms.delivery.models import (
-    FINAL,
+    FINAL_STATES,
     SUPERSEDED,
     Acceptance,
     Attempt,
+    AttemptHistory,
     Claim,
-    Doubt,
-    Ending,
-    Standing,
-    Trace,
+    DeliveryResult,
+    DeliveryStatus,
+    Outcome,
+    Resolution,
+    Retry,
+    State,
+    UnknownOutcome,
+    UnsentState,
 )
-from services.sms.delivery.outcomes import Delivery, Outcome, Resolution, Wait
-from services.sms.delivery.reconciliation import Doubts, Finding
-from services.sms.provider.base import Answer, Filtered, Ledger, Outgoing, Provider, Verdict
+from services.sms.delivery.reconciliation import LookupResult, Reconciler
+from services.sms.delivery.repository import MessageRepository
+from services.sms.delivery.retries import RetrySchedule
+from services.sms.provider.base import Answer, DuplicateHint, Outgoing, Provider, SendStatus
+from services.sms.reports.service import ReportService
 from shared.clock import Clock
 from shared.contracts.messages import SendCode
 from shared.phone import dial_code, network_prefix
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class _Job:
     """A message in work.
 
     Attributes:
         message: the message itself.
-        trace: what came with it.
-        attempt: what was asked of the ledger.
+        history: the attempts that its headers tell of.
+        attempt: the attempt of this worker.
         granted: whether the provider may be called.
-        attempts: how often it has been called, this time included.
-        resent: whether the message has been sent again because nobody knew it.
-        doubt: an attempt that may have been accepted.
+        attempts: attempts so far, this one included.
+        resent: whether the message was sent again after the provider had no record of it.
+        unknown: an earlier or this attempt, where its outcome is unknown.
         answer: the provider's answer to this attempt.
-        resolution: how an earlier doubt was settled.
+        resolution: how the unknown outcome of an earlier attempt was resolved.
     """
 
     message: SendCode
-    trace: Trace
+    history: AttemptHistory
     attempt: Attempt
     granted: bool
     attempts: int
     resent: bool
-    doubt: Doubt | None
+    unknown: UnknownOutcome | None
     answer: Answer | None = None
     resolution: Resolution | None = None
 
 
-def _tokens() -> Iterator[str]:
-    """Return names of attempts that no other worker uses; randomness for each costs a system call."""
-    worker = token_hex(8)
-    return (f"{worker}.{number}" for number in count())
+class DeliveryService:
+    """Delivers messages, each at most once.
 
+    Every attempt is recorded before the provider is called, and every outcome before it is returned. A
+    message that comes back with an attempt of unknown outcome may have been accepted just before a worker
+    died or a connection broke, so it is not simply sent again. As long as the provider's duplicate filter
+    catches a second text, the same text goes to the same account. Later the message is looked up at the
+    provider first, and resent at most once if the provider has no record of it.
 
-@dataclass(frozen=True, slots=True)
-class Courier:
-    """Delivers messages; whatever it decides is on record before it is told.
-
-    Every attempt is on record before the provider is called, so a message that comes again with an
-    attempt without an end may have been accepted just before a worker died or a connection broke.
-    It is never sent again blindly: as long as the provider's filter of repeated texts catches a
-    second one, the same text goes to the same account; later the provider is asked for it first, and
-    it is sent again at most once on the word that nobody knows it.
+    Args:
+        provider: sends messages.
+        repository: the messages' records.
+        reports: counts acceptances.
+        reconciler: resolves unknown outcomes.
+        compose: returns the text of a message, the same for each attempt.
+        schedule: the delays between attempts.
+        clock: the current time, UTC.
     """
 
-    provider: Provider
-    ledger: Ledger
-    doubts: Doubts
-    compose: Callable[[SendCode], str]
-    ladder: Ladder
-    clock: Clock
-    tokens: Iterator[str] = field(default_factory=_tokens)
+    def __init__(
+        self,
+        provider: Provider,
+        repository: MessageRepository,
+        reports: ReportService,
+        reconciler: Reconciler,
+        compose: Callable[[SendCode], str],
+        schedule: RetrySchedule,
+        clock: Clock,
+    ) -> None:
+        self._provider = provider
+        self._repository = repository
+        self._reports = reports
+        self._reconciler = reconciler
+        self._compose = compose
+        self._schedule = schedule
+        self._clock = clock
+        # Attempt tokens are unique by worker and number: randomness for each would cost a system call.
+        self._worker = token_hex(8)
+        self._numbers = count()
 
-    async def deliver(self, message: SendCode, trace: Trace) -> Delivery:
-        """Send a message unless it is done or expired, and return what became of it."""
-        expired = self.clock() >= message.expires_at
-        case = await self._claim(Claim.LOOK if expired else Claim.FIRST, message, trace)
-        if case is None:
-            return Delivery("duplicate", trace.attempts)
+    async def deliver(self, message: SendCode, history: AttemptHistory) -> DeliveryResult:
+        """Send a message unless it is final or expired, and return what became of it."""
+        expired = self._clock() >= message.expires_at
+        job = await self._claim(Claim.READ if expired else Claim.FIRST, message, history)
+        if job is None:
+            return DeliveryResult("duplicate", history.attempts)
         if expired:
-            return await self._expire(case)
-        if case.doubt is not None:
-            return await self._resolve(case, case.doubt)
-        return await self._send(case)
+            return await self._expire(job)
+        if job.unknown is not None:
+            return await self._reconcile(job, job.unknown)
+        return await self._send(job)
 
     async def _claim(
-        self, claim: Claim, message: SendCode, trace: Trace, doubt: Doubt | None = None
-    ) -> _Case | None:
-        """Return the case as the ledger knows it, None where it has ended."""
-        account = doubt.account if doubt else ""
-        attempt = Attempt(next(self.tokens), self.clock(), account or self.provider.accounts[0])
-        record = await self.ledger.claim(message.message_id, claim, attempt, trace)
-        if record.state in FINAL:
+        self, claim: Claim, message: SendCode, history: AttemptHistory, unknown: UnknownOutcome | None = None
+    ) -> _Job | None:
+        """Return the message as a job, or None if its state is final."""
+        account = unknown.account if unknown else ""
+        token = f"{self._worker}.{next(self._numbers)}"
+        attempt = Attempt(token, self._clock(), account or self._provider.accounts[0])
+        record = await self._repository.claim(message.message_id, claim, attempt, history)
+        if record.state in FINAL_STATES:
             return None
-        return _Case(
+        return _Job(
             message=message,
-            trace=trace,
+            history=history,
             attempt=attempt,
             granted=record.granted,
             attempts=record.attempts,
             resent=record.resent,
-            doubt=doubt or record.doubt,
+            unknown=unknown or record.unknown,
         )
 
-    async def _send(self, case: _Case) -> Delivery:
-        """Make the attempt that was granted, and act on its answer."""
-        answer = await self.provider.send(
-            self._outgoing(case.message),
-            partial(self.ledger.announce, case.message.message_id, case.attempt),
-            only_account=case.attempt.account if case.doubt else None,
+    async def _send(self, job: _Job) -> DeliveryResult:
+        """Make the attempt that was granted, and act on the answer."""
+        answer = await self._provider.send(
+            self._outgoing(job.message),
+            partial(self._repository.record_failover, job.message.message_id, job.attempt),
+            only_account=job.attempt.account if job.unknown else None,
         )
-        case = replace(case, answer=answer)
-        if answer.verdict is Verdict.ACCEPTED:
-            return await self._accept(case, answer)
-        if answer.verdict in {Verdict.LIMITED, Verdict.PERMANENT} or (answer.once and case.attempts > 1):
-            return await self._refuse(case, answer)
-        if answer.verdict is Verdict.HALTED:  # has cost no attempt
-            return await self._come_again(replace(case, attempts=case.attempts - 1), "halted", answer.code)
-        if answer.verdict is Verdict.RETRY:
-            return await self._come_again(case, "waiting", answer.code)
-        doubt = case.doubt or Doubt(case.attempt.at, answer.account or case.attempt.account)
-        return await self._come_again(replace(case, doubt=doubt), "in_doubt", answer.code)
+        job = replace(job, answer=answer)
+        if answer.status is SendStatus.ACCEPTED:
+            return await self._accept(job, answer)
+        if answer.status in {SendStatus.LIMITED, SendStatus.REJECTED} or (
+            answer.retry_once and job.attempts > 1
+        ):
+            return await self._refuse(job, answer)
+        if answer.status is SendStatus.DEFERRED:  # does not count as an attempt
+            return await self._retry(replace(job, attempts=job.attempts - 1), "halted", answer.code)
+        if answer.status is SendStatus.RETRY:
+            return await self._retry(job, "waiting", answer.code)
+        unknown = job.unknown or UnknownOutcome(job.attempt.started_at, answer.account or job.attempt.account)
+        return await self._retry(replace(job, unknown=unknown), "in_doubt", answer.code)
 
     def _outgoing(self, message: SendCode) -> Outgoing:
         return Outgoing(
             message_id=message.message_id,
             mobile=message.mobile,
-            text=self.compose(message),
+            text=self._compose(message),
             code=message.code,
             channel=message.channel,
             expires_at=message.expires_at,
         )
 
-    async def _refuse(self, case: _Case, answer: Answer) -> Delivery:
-        """End a message that was refused, unless the attempt in doubt before it had been accepted."""
-        if case.doubt is not None:
-            finding = await self.doubts.find(case.message, case.doubt)
-            if finding.found or _tells(answer.filtered, finding):
-                return await self._accept(case, _found(finding), "filtered")
-            if not finding.certain:
-                return await self._come_again(case, "in_doubt", answer.code)
-        ended: Ending = "limited" if answer.verdict is Verdict.LIMITED else "failed"
-        return await self._end(case, ended, answer.code)
+    async def _refuse(self, job: _Job, answer: Answer) -> DeliveryResult:
+        """End a message that was refused, unless an earlier attempt of unknown outcome was accepted."""
+        if job.unknown is not None:
+            lookup = await self._reconciler.look_up(job.message, job.unknown)
+            if lookup.found or _was_accepted(answer.duplicate_hint, lookup):
+                return await self._accept(job, _accepted_answer(lookup), "filtered")
+            if not lookup.certain:
+                return await self._retry(job, "in_doubt", answer.code)
+        state: UnsentState = "limited" if answer.status is SendStatus.LIMITED else "failed"
+        return await self._end(job, state, answer.code)
 
-    async def _resolve(self, case: _Case, doubt: Doubt) -> Delivery:
-        """Settle the doubt of a message that came again."""
-        if self.doubts.filter_catches(case.message, doubt):
-            return await self._send_again(Claim.AGAIN, case)
-        finding = await self.doubts.find(case.message, doubt)
-        if finding.found:
-            return await self._accept(case, _found(finding), "found")
-        if not finding.certain:
-            return await self._come_again(case, "in_doubt", "not found")
-        if case.resent:
-            return await self._end(case, "failed", "unresolved", "unresolved")
-        return await self._send_again(Claim.ANEW, replace(case, doubt=None))
+    async def _reconcile(self, job: _Job, unknown: UnknownOutcome) -> DeliveryResult:
+        """Resolve the unknown outcome of an earlier attempt, if need be by sending again."""
+        if self._reconciler.filter_applies(job.message, unknown):
+            return await self._send_again(Claim.RETRY, job)
+        lookup = await self._reconciler.look_up(job.message, unknown)
+        if lookup.found:
+            return await self._accept(job, _accepted_answer(lookup), "found")
+        if not lookup.certain:
+            return await self._retry(job, "in_doubt", "not found")
+        if job.resent:
+            return await self._end(job, "failed", "unresolved", "unresolved")
+        return await self._send_again(Claim.RESEND, replace(job, unknown=None))
 
-    async def _send_again(self, claim: Claim, case: _Case) -> Delivery:
-        granted = await self._claim(claim, case.message, case.trace, case.doubt)
+    async def _send_again(self, claim: Claim, job: _Job) -> DeliveryResult:
+        granted = await self._claim(claim, job.message, job.history, job.unknown)
         if granted is None:
-            return Delivery("duplicate", case.attempts)
+            return DeliveryResult("duplicate", job.attempts)
         return await self._send(replace(granted, resolution="resent"))
 
-    async def _expire(self, case: _Case) -> Delivery:
-        if case.doubt is None:
-            return await self._end(case, "expired", "")
-        finding = await self.doubts.find(case.message, case.doubt)
-        if finding.found:
-            return await self._accept(case, _found(finding), "found")
-        if not finding.certain and self.doubts.may_wait(case.message):
-            return await self._come_again(case, "in_doubt", "not found")
-        return await self._end(case, "expired", "in doubt", "unresolved")
+    async def _expire(self, job: _Job) -> DeliveryResult:
+        if job.unknown is None:
+            return await self._end(job, "expired", "")
+        lookup = await self._reconciler.look_up(job.message, job.unknown)
+        if lookup.found:
+            return await self._accept(job, _accepted_answer(lookup), "found")
+        if not lookup.certain and self._reconciler.may_wait(job.message):
+            return await self._retry(job, "in_doubt", "not found")
+        return await self._end(job, "expired", "in doubt", "unresolved")
 
-    async def _accept(self, case: _Case, answer: Answer, resolution: Resolution | None = None) -> Delivery:
+    async def _accept(
+        self, job: _Job, answer: Answer, resolution: Resolution | None = None
+    ) -> DeliveryResult:
         acceptance = Acceptance(
             account=answer.account,
             sid=answer.sid,
-            at=self.clock(),
-            attempts=case.attempts,
+            accepted_at=self._clock(),
+            attempts=job.attempts,
             parts=answer.parts,
             fee=answer.fee,
-            dial_code=dial_code(case.message.mobile),
-            prefix=network_prefix(case.message.mobile),
+            dial_code=dial_code(job.message.mobile),
+            prefix=network_prefix(job.message.mobile),
         )
-        first = await self.ledger.accept(case.message.message_id, acceptance)
-        settled = replace(case, resolution=resolution or case.resolution)
-        return replace(_delivery(settled, "accepted", answer.sid), second_text=not first)
+        recorded = await self._repository.record_acceptance(job.message.message_id, acceptance)
+        if recorded.effect == "accepted":
+            self._reports.count_acceptance(acceptance, recorded.early_report)
+        return DeliveryResult(
+            "accepted",
+            job.attempts,
+            answer.sid,
+            answer=job.answer,
+            resolution=resolution or job.resolution,
+            sent_twice=recorded.effect == "twice",
+        )
 
     async def _end(
-        self, case: _Case, ending: Ending, why: str, resolution: Resolution | None = None
-    ) -> Delivery:
-        holds = await self._stand(case, Standing(ending, case.attempts, why))
-        if holds == SUPERSEDED:
-            return self._wait(case, "superseded", why, self.ladder.shortest)
-        settled = replace(case, resolution=resolution or case.resolution)
-        return _delivery(settled, ending if holds == ending else "duplicate", why)
+        self, job: _Job, state: UnsentState, detail: str, resolution: Resolution | None = None
+    ) -> DeliveryResult:
+        recorded = await self._record(job, Outcome(state, job.attempts, detail))
+        if recorded == SUPERSEDED:
+            return self._result_with_retry(job, "superseded", detail, self._schedule.shortest)
+        return DeliveryResult(
+            state if recorded == state else "duplicate",
+            job.attempts,
+            detail,
+            answer=job.answer,
+            resolution=resolution or job.resolution,
+        )
 
-    async def _come_again(self, case: _Case, outcome: Outcome, why: str) -> Delivery:
-        """Let a message wait, unless its code would be dead by then; a doubt is settled even so."""
-        left = (case.message.expires_at - self.clock()).total_seconds()
-        delay = self._delay(case, outcome)
-        if delay >= left:
-            delay = self.ladder.shortest
-        if delay >= left and case.doubt is None:
-            return await self._end(case, "expired", why)
-        standing = Standing("attempting" if case.doubt else "reserved", case.attempts, why, case.doubt)
-        holds = await self._stand(case, standing)
-        if holds in FINAL:
-            return _delivery(case, "duplicate", why)
-        return self._wait(case, "superseded" if holds == SUPERSEDED else outcome, why, delay)
+    async def _retry(self, job: _Job, status: DeliveryStatus, detail: str) -> DeliveryResult:
+        """Retry a message unless it would expire meanwhile; an unknown outcome is resolved even then."""
+        seconds_left = (job.message.expires_at - self._clock()).total_seconds()
+        filtered = job.unknown is not None and self._reconciler.filter_applies(job.message, job.unknown)
+        delay = self._schedule.delay(job.attempts, seconds_left, urgent=filtered or status == "halted")
+        if delay >= seconds_left and job.unknown is None:
+            return await self._end(job, "expired", detail)
+        state: State = "attempting" if job.unknown else "reserved"
+        recorded = await self._record(job, Outcome(state, job.attempts, detail, job.unknown))
+        if recorded in FINAL_STATES:
+            return DeliveryResult(
+                "duplicate", job.attempts, detail, answer=job.answer, resolution=job.resolution
+            )
+        if recorded == SUPERSEDED:
+            status = "superseded"
+        return self._result_with_retry(job, status, detail, delay)
 
-    async def _stand(self, case: _Case, standing: Standing) -> str:
-        attempt = case.attempt if case.granted else None
-        return await self.ledger.stand(case.message.message_id, standing, attempt)
+    async def _record(self, job: _Job, outcome: Outcome) -> str:
+        attempt = job.attempt if job.granted else None
+        return await self._repository.record_outcome(job.message.message_id, outcome, attempt)
 
-    def _delay(self, case: _Case, outcome: Outcome) -> float:
-        in_time = case.doubt is not None and self.doubts.filter_catches(case.message, case.doubt)
-        return self.ladder.shortest if in_time or outcome == "halted" else self.ladder.after(case.attempts)
+    def _result_with_retry(
+        self, job: _Job, status: DeliveryStatus, detail: str, delay: float
+    ) -> DeliveryResult:
+        if job.unknown:
+            since, account = job.unknown.since, job.unknown.account
+        else:
+            since = job.history.since if job.history.attempts else job.attempt.started_at
+            account = job.attempt.account
+        history = AttemptHistory(job.attempts, since, account, job.resent)
+        return DeliveryResult(status, job.attempts, detail, Retry(delay, history), job.answer)
 
-    def _wait(self, case: _Case, outcome: Outcome, why: str, delay: float) -> Delivery:
-        since = case.trace.since if case.trace.attempts else case.attempt.at
-        account = case.doubt.account if case.doubt else case.attempt.account
-        trace = Trace(case.attempts, case.doubt.since if case.doubt else since, account, case.resent)
-        return replace(_delivery(case, outcome, why), wait=Wait(delay, trace), resolution=None)
 
+def _was_accepted(hint: DuplicateHint, lookup: LookupResult) -> bool:
+    """Return whether a refusal as a duplicate means that the earlier attempt was accepted.
 
-def _tells(filtered: Filtered, finding: Finding) -> bool:
-    """Tell whether a filter's refusal means that the attempt in doubt had been accepted.
-
-    A limit of the number says so only where nothing better is to be had: it may have been reached
-    by other texts.
+    A limit of the number may have been reached by other texts, so it only counts if the provider's
+    records could not be read.
     """
-    return filtered is Filtered.STRONG or (filtered is Filtered.WEAK and not finding.answered)
+    return hint is DuplicateHint.CERTAIN or (hint is DuplicateHint.LIKELY and not lookup.available)
 
 
-def _found(finding: Finding) -> Answer:
-    """Return the answer that an attempt in doubt would have had."""
-    return Answer(Verdict.ACCEPTED, "0", finding.account, finding.sid)
-
-
-def _delivery(case: _Case, outcome: Outcome, detail: str) -> Delivery:
-    return Delivery(outcome, case.attempts, detail, answer=case.answer, resolution=case.resolution)
+def _accepted_answer(lookup: LookupResult) -> Answer:
+    """Return the answer that the attempt of unknown outcome would have had."""
+    return Answer(SendStatus.ACCEPTED, "0", lookup.account, lookup.sid)
 
 
 def text_composer(signature: str, template: str) -> Callable[[SendCode], str]:
-    """Return what makes a message's text; the same message always gets the same text."""
+    """Return a function that composes a message's text, always the same for one message."""
 
     def compose(message: SendCode) -> str:
         return f"【{signature}】{template.format(code=message.code)}"

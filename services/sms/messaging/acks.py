@@ -1,4 +1,4 @@
-"""Acknowledging messages of one channel together."""
+"""Acknowledging the messages of one channel in batches."""
 
 import asyncio
 import math
@@ -12,72 +12,71 @@ from shared.amqp.connection import AMQP_FAILURES
 log = structlog.get_logger()
 
 
-class Acks:
-    """The messages of a channel that are not settled, and what has been acknowledged since the last look.
+class BatchedAcks:
+    """Collects acknowledgements and sends them together.
 
-    The broker numbers the messages of a channel, and takes one acknowledgement for all up to a number;
-    that is said only of a message below which none is open. The others are acknowledged one by one. An
-    acknowledgement is on its way a moment after `ack` has returned; where the channel goes before that,
-    the broker delivers the message again.
+    One frame acknowledges all messages up to a delivery tag, which is possible below the first unsettled
+    message; the others are acknowledged one by one. A frame is sent shortly after `ack` has returned: if
+    the channel is closed before that, the broker delivers the message again.
     """
 
     def __init__(self, channel: AbstractChannel) -> None:
         self._channel = channel
-        self._open: dict[int, None] = {}  # in the order of their numbers
-        self._done: list[int] = []
-        self._telling: asyncio.Task[None] | None = None
+        self._unsettled: dict[int, None] = {}  # in the order of their delivery tags
+        self._acked: list[int] = []
+        self._sending: asyncio.Task[None] | None = None
 
-    def take(self, delivered: DeliveredMessage) -> IncomingMessage:
-        """Return a message that has been delivered, to be settled."""
-        message = _Taken(delivered, self)
-        self._open[message.delivery_tag or 0] = None
+    def track(self, delivered: DeliveredMessage) -> IncomingMessage:
+        """Return a delivered message that is acknowledged with others."""
+        message = _BatchedMessage(delivered, self)
+        self._unsettled[message.delivery_tag or 0] = None
         return message
 
-    def acknowledge(self, number: int) -> None:
-        """Acknowledge a message with the next ones."""
-        self.settle(number)
-        self._done.append(number)
-        if self._telling is None:
-            self._telling = asyncio.create_task(self._tell())
+    def acknowledge(self, tag: int) -> None:
+        """Acknowledge a message with the next batch."""
+        self.settle(tag)
+        self._acked.append(tag)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
 
-    def settle(self, number: int) -> None:
-        """Note that a message is not open any more."""
-        del self._open[number]
+    def settle(self, tag: int) -> None:
+        """Remove a message from the unsettled ones."""
+        del self._unsettled[tag]
 
-    async def _tell(self) -> None:
+    async def _send(self) -> None:
         try:
-            while self._done:
-                done, self._done = sorted(self._done), []
-                await self._tell_of(done)
+            while self._acked:
+                tags, self._acked = sorted(self._acked), []
+                await self._send_batch(tags)
         except AMQP_FAILURES as error:
             log.warning("not_settled", error=type(error).__name__)
         finally:
-            self._telling = None
+            self._sending = None
 
-    async def _tell_of(self, done: list[int]) -> None:
-        first_open = next(iter(self._open), math.inf)
-        together = [number for number in done if number < first_open]
+    async def _send_batch(self, tags: list[int]) -> None:
+        first_unsettled = next(iter(self._unsettled), math.inf)
+        together = [tag for tag in tags if tag < first_unsettled]
         if together:
             await self._channel.basic_ack(together[-1], multiple=True, wait=False)
-        for number in done[len(together) :]:
-            await self._channel.basic_ack(number, wait=False)
+        for tag in tags[len(together) :]:
+            await self._channel.basic_ack(tag, wait=False)
 
 
-class _Taken(IncomingMessage):
-    """A message whose acknowledgement goes to the broker with others."""
+class _BatchedMessage(IncomingMessage):
+    """A message whose acknowledgement is sent with others."""
 
     __slots__ = ("_acks",)
 
-    def __init__(self, delivered: DeliveredMessage, acks: Acks) -> None:
+    def __init__(self, delivered: DeliveredMessage, acks: BatchedAcks) -> None:
         super().__init__(delivered)
         self._acks = acks
 
     async def ack(self, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's
-        """Acknowledge it; raises where the channel has gone."""
-        if not self.channel.is_closed:  # asking for the channel raises as well
+        """Acknowledge the message; raises if the channel is closed."""
+        if not self.channel.is_closed:  # reading the channel raises as well
             self._acks.acknowledge(self.delivery_tag or 0)
 
     async def reject(self, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's
-        """Reject it, and not with others."""
+        """Reject the message at once, not in a batch."""
         await super().reject(requeue)
         self._acks.settle(self.delivery_tag or 0)

@@ -1,4 +1,4 @@
-"""Taking messages from the queue: when, how many at once, and noticing when none come any more."""
+"""Consuming the queue of messages to send, with bounded concurrency and a watchdog."""
 
 import asyncio
 import time
@@ -11,9 +11,9 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aiormq.abc import DeliveredMessage
 
-from services.sms.messaging.acks import Acks
-from services.sms.messaging.publisher import Outlet
-from services.sms.provider.base import Breaker
+from services.sms.messaging.acks import BatchedAcks
+from services.sms.messaging.publisher import MessagePublisher
+from services.sms.provider.circuit_breaker import CircuitBreaker
 from shared.amqp.connection import AMQP_FAILURES, AmqpLink
 from shared.amqp.topology import SEND_CODE_QUEUE
 from shared.http.in_flight import InFlight
@@ -25,152 +25,157 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Vigilance:
-    """How closely consumption is looked at, in seconds.
+class WatchdogSettings:
+    """How consumption is checked, in seconds.
 
     Attributes:
-        interval: between two questions to the broker whether it sees a consumer.
-        patience: how long it may see none, or refuse the set-up, before a restart is asked for.
+        interval: time between two checks whether the broker sees a consumer.
+        grace: how long it may see none, or the setup may fail, before the process has to be restarted.
     """
 
     interval: float = 5.0
-    patience: float = 60.0
+    grace: float = 60.0
 
 
-class Intake:
-    """Consumes with bounded concurrency, and not at all while the breaker is open.
+class MessageConsumer:
+    """Consumes messages, and stops while the circuit breaker is open.
 
-    Each message is worked on in a task of its own, not in the library's callback: losing the channel
-    cancels callbacks, and a call to the provider must not be broken off half-way. A consumer that
-    the broker cancels, a closed channel and a cut connection are all answered by setting everything
-    up anew; what they would not show is found by asking the broker whether it sees a consumer.
+    Each message is handled in its own task instead of the library's callback: a lost channel cancels
+    callbacks, and a call of the provider must not be cancelled. If the broker cancels the consumer, or the
+    channel or the connection is closed, everything is set up anew; a consumer that vanishes without a
+    notice is found by asking the broker.
 
     Args:
         urls: the broker's nodes.
-        handle: works on one message to its end.
-        outlet: publishes on the same connection.
+        handle: handles one message.
+        publisher: opened on the same connection.
         breaker: tells whether to consume.
-        concurrency: messages in work at once; the same number is fetched ahead.
+        concurrency: messages in work at once; as many are fetched ahead.
         metrics: shows how many are in work.
-        vigilance: how closely to look.
+        watchdog: how consumption is checked.
+
+    Attributes:
+        link: the connection.
+        in_flight: the number of messages in work.
+        queue: the queue on the current channel, or None.
+        consumer_tag: the consumer on that channel, or None while it does not consume.
     """
 
     def __init__(
         self,
         urls: list[str],
         handle: Callable[[AbstractIncomingMessage], Awaitable[None]],
-        outlet: Outlet,
-        breaker: Breaker,
+        publisher: MessagePublisher,
+        breaker: CircuitBreaker,
         concurrency: int,
         metrics: SmsMetrics,
-        vigilance: Vigilance = Vigilance(),
+        watchdog: WatchdogSettings = WatchdogSettings(),
     ) -> None:
         self.link = AmqpLink(urls, self._set_up, "dialpass-sms")
         self.in_flight = InFlight()
+        self.queue: AbstractQueue | None = None
+        self.consumer_tag: str | None = None
         self._handle = handle
-        self._outlet = outlet
+        self._publisher = publisher
         self._breaker = breaker
         self._concurrency = concurrency
         self._metrics = metrics
-        self._vigilance = vigilance
+        self._watchdog = watchdog
         self._tasks: set[asyncio.Task[None]] = set()
-        # Referenced, because a channel that nobody holds is closed by the garbage collector.
+        # Referenced, because an unreferenced channel is closed by the garbage collector.
         self._channel: AbstractChannel | None = None
-        self._queue: AbstractQueue | None = None
-        self._tag: str | None = None
-        self._acks: Acks | None = None
+        self._acks: BatchedAcks | None = None
         self._prefetch = 0
         self._stopping = False
-        self._regulating = asyncio.Lock()
-        self._changed = asyncio.Event()
-        self._watcher: asyncio.Task[None] | None = None
+        self._adjusting = asyncio.Lock()
+        self._breaker_changed = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
         self._seen_at = time.monotonic()
 
     def start(self) -> None:
-        """Connect and begin to consume, in the background."""
-        self._breaker.on_change(self._changed.set)
-        self._watcher = asyncio.create_task(self._watch())
+        """Connect and consume, in the background."""
+        self._breaker.on_change(self._breaker_changed.set)
+        self._watching = asyncio.create_task(self._watch())
         self.link.start()
 
     def alive(self) -> bool:
-        """Tell whether consumption goes on or is rightly at rest; if not, a restart is due."""
-        patience = self._vigilance.patience
-        blind = time.monotonic() - self._seen_at > patience
-        return self.link.running and not blind and not self.link.setup_failing_for(patience)
+        """Return whether messages are consumed or rightly are not; if False, restart the process."""
+        grace = self._watchdog.grace
+        unseen = time.monotonic() - self._seen_at > grace
+        return self.link.running and not unseen and not self.link.setup_failing_for(grace)
 
     async def stop(self) -> None:
-        """Ask the broker for no more messages; what has been fetched is still worked on."""
+        """Stop consuming; the messages that have been fetched are still handled."""
         self._stopping = True
-        await self._regulate()
+        await self._adjust()
 
     async def close(self) -> None:
-        """Close the connection, and only then drop what is unfinished: the broker keeps it."""
-        if self._watcher is not None:
-            self._watcher.cancel()
+        """Close the connection, then cancel what is in work: the broker keeps those messages."""
+        if self._watching is not None:
+            self._watching.cancel()
         await self.link.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _set_up(self, connection: AbstractConnection) -> None:
-        await self._outlet.open(connection, self.link)
+        await self._publisher.open(connection, self.link)
         channel = await connection.channel()
         channel.close_callbacks.add(self.link.reset)
         underlay = await channel.get_underlay_channel()
         underlay.on_consumer_cancel_callbacks.add(self.link.reset)
-        async with self._regulating:
+        async with self._adjusting:
             self._channel = channel
-            self._queue = await channel.get_queue(SEND_CODE_QUEUE, ensure=False)
-            self._tag, self._prefetch = None, 0
-            self._acks = Acks(underlay)
-            await self._apply(channel, self._queue, self._acks)
+            self.queue = await channel.get_queue(SEND_CODE_QUEUE, ensure=False)
+            self.consumer_tag, self._prefetch = None, 0
+            self._acks = BatchedAcks(underlay)
+            await self._set_prefetch(channel, self.queue, self._acks)
 
-    def _wanted(self) -> int:
-        """Return how many messages to have in work at once."""
+    def _wanted_prefetch(self) -> int:
         if self._stopping:
             return 0
         if self._breaker.closed:
             return self._concurrency
-        return 1 if self._breaker.probing else 0
+        return 1 if self._breaker.half_open else 0
 
-    async def _regulate(self) -> None:
-        """Consume as much as is wanted now; a connection that fails meanwhile is set up anew."""
-        async with self._regulating:
-            if self._channel is None or self._queue is None or self._acks is None:
+    async def _adjust(self) -> None:
+        """Adjust consumption to the breaker; if the connection fails meanwhile, reset it."""
+        async with self._adjusting:
+            if self._channel is None or self.queue is None or self._acks is None:
                 return
             try:
-                await self._apply(self._channel, self._queue, self._acks)
+                await self._set_prefetch(self._channel, self.queue, self._acks)
             except AMQP_FAILURES:
                 self.link.reset()
 
-    async def _apply(self, channel: AbstractChannel, queue: AbstractQueue, acks: Acks) -> None:
-        wanted = self._wanted()
-        if wanted == self._prefetch:
+    async def _set_prefetch(self, channel: AbstractChannel, queue: AbstractQueue, acks: BatchedAcks) -> None:
+        prefetch = self._wanted_prefetch()
+        if prefetch == self._prefetch:
             return
-        if self._tag is not None:
-            tag, self._tag = self._tag, None
+        if self.consumer_tag is not None:
+            tag, self.consumer_tag = self.consumer_tag, None
             await queue.cancel(tag)
-        if wanted:
-            await channel.set_qos(prefetch_count=wanted)
+        if prefetch:
+            await channel.set_qos(prefetch_count=prefetch)
             underlay = await channel.get_underlay_channel()
-            # Not by `queue.consume`, which wraps each message in one more task.
+            # Not `queue.consume`, which wraps each message in another task.
             consuming = await underlay.basic_consume(queue.name, partial(self._on_message, acks))
-            self._tag = consuming.consumer_tag
-        log.info("consuming", prefetch=wanted, reason=self._breaker.reason)
-        self._prefetch = wanted
+            self.consumer_tag = consuming.consumer_tag
+        log.info("consuming", prefetch=prefetch, reason=self._breaker.reason)
+        self._prefetch = prefetch
 
     async def _watch(self) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._vigilance.interval):
-                    await self._changed.wait()
-            self._changed.clear()
-            await self._regulate()
-            await self._look()
+                async with asyncio.timeout(self._watchdog.interval):
+                    await self._breaker_changed.wait()
+            self._breaker_changed.clear()
+            await self._adjust()
+            await self._check()
 
-    async def _look(self) -> None:
-        """See whether the broker knows a consumer, where there should be one; else set up anew."""
-        if not self.link.up or not self._wanted():
+    async def _check(self) -> None:
+        """Reset the connection if the broker does not see the consumer that it should see."""
+        if not self.link.up or not self._wanted_prefetch():
             self._seen_at = time.monotonic()
             return
         if self._channel is not None and await self._is_consumed(self._channel):
@@ -181,14 +186,14 @@ class Intake:
 
     async def _is_consumed(self, channel: AbstractChannel) -> bool:
         try:
-            async with asyncio.timeout(self._vigilance.interval):
+            async with asyncio.timeout(self._watchdog.interval):
                 queue = await channel.declare_queue(SEND_CODE_QUEUE, passive=True)
         except AMQP_FAILURES:
             return False
-        return self._tag is not None and bool(queue.declaration_result.consumer_count)
+        return self.consumer_tag is not None and bool(queue.declaration_result.consumer_count)
 
-    async def _on_message(self, acks: Acks, delivered: DeliveredMessage) -> None:
-        incoming = acks.take(delivered)
+    async def _on_message(self, acks: BatchedAcks, delivered: DeliveredMessage) -> None:
+        incoming = acks.track(delivered)
         self.in_flight.enter()
         self._metrics.in_flight.set(self.in_flight())
         task = asyncio.create_task(self._work(incoming))
@@ -199,7 +204,7 @@ class Intake:
         try:
             await self._handle(incoming)
         except Exception:
-            # A defect of ours. The broker counts how often the message comes back, and buries it.
+            # A bug. The broker counts the deliveries and dead-letters the message after too many.
             log.exception("message_crashed")
             await asyncio.sleep(_CRASH_PAUSE_SECONDS)
             with suppress(*AMQP_FAILURES):

@@ -1,4 +1,4 @@
-"""From the queue to the use case: the only file that acknowledges messages."""
+"""Handling one message of the queue: decode it, have it delivered, settle it with the broker."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
-from services.sms.delivery.models import Trace
-from services.sms.delivery.outcomes import Delivery
+from services.sms.delivery.models import DeliveryResult
+from services.sms.delivery.service import DeliveryService
 from services.sms.messaging import headers
-from services.sms.messaging.publisher import Outlet
+from services.sms.messaging.publisher import MessagePublisher
 from shared.amqp.connection import AMQP_FAILURES
 from shared.clock import now
 from shared.contracts.messages import SendCode, UnreadableMessage, decode_send_code
@@ -18,67 +18,69 @@ from shared.observability.metrics import SmsMetrics
 from shared.phone import mask_mobile
 from shared.security.sealing import Sealer
 
-_PAUSE_SECONDS = 1.0
+_RETRY_PAUSE_SECONDS = 1.0
 
 log = structlog.get_logger()
 
 
-class SendCodeConsumer:
-    """Reads one message, has it delivered, and settles it with the broker.
+class MessageHandler:
+    """Handles messages; the only place that acknowledges them.
 
-    A message is acknowledged once its end is on record, or once a copy of it is stored in a wait
-    queue or the dead queue. Dying in between leaves two copies and loses none; the ledger tells the
-    second one that it is done.
+    A message is acknowledged once its final state is recorded, or once a copy of it is stored in a wait
+    queue or the dead letter queue. A worker that dies in between leaves two copies and loses none; the
+    record tells the second one that it is final.
 
     Args:
-        deliver: sends one message and tells what became of it.
-        outlet: the wait queues and the dead queue.
-        sealer: opens the messages.
-        metrics: counts outcomes.
-        lines: take one line per message.
+        service: delivers messages.
+        publisher: publishes retries and dead letters.
+        sealer: decrypts messages.
+        metrics: counts results.
+        lines: receives one log line per message.
     """
 
     def __init__(
         self,
-        deliver: Callable[[SendCode, Trace], Awaitable[Delivery]],
-        outlet: Outlet,
+        service: DeliveryService,
+        publisher: MessagePublisher,
         sealer: Sealer,
         metrics: SmsMetrics,
         lines: LineLog,
     ) -> None:
-        self._deliver = deliver
-        self._outlet = outlet
+        self._service = service
+        self._publisher = publisher
         self._sealer = sealer
         self._metrics = metrics
         self._lines = lines
 
     async def handle(self, incoming: AbstractIncomingMessage) -> None:
-        """Work on a message to its end."""
+        """Deliver a message and settle it."""
         request_id = headers.read_request_id(incoming.headers)
         structlog.contextvars.bind_contextvars(request_id=request_id, message_id=incoming.message_id)
         try:
             message = decode_send_code(incoming.type, incoming.body, self._sealer)
         except UnreadableMessage as error:
-            self._note(incoming, request_id, "unreadable", reason=error.reason)
-            await self._bury(incoming, request_id, error.reason)
+            self._log(incoming, request_id, "unreadable", reason=error.reason)
+            await self._dead_letter(incoming, request_id, error.reason)
             return
-        trace = headers.read_trace(incoming.headers, message, redelivered=bool(incoming.redelivered))
-        delivery = await self._deliver(message, trace)
-        self._note_delivery(incoming, request_id, message, delivery)
-        await self._settle(incoming, request_id, delivery)
+        history = headers.read_history(incoming.headers, message, redelivered=bool(incoming.redelivered))
+        result = await self._service.deliver(message, history)
+        self._log_result(incoming, request_id, message, result)
+        await self._settle(incoming, request_id, result)
 
-    async def _settle(self, incoming: AbstractIncomingMessage, request_id: str, delivery: Delivery) -> None:
-        wait = delivery.wait
-        if wait is not None:
-            again = headers.of_waiting(request_id, wait.trace)
-            await _replace(incoming, lambda: self._outlet.wait(incoming, wait.seconds, again))
-        elif delivery.outcome == "failed":
-            reason = delivery.resolution or "refused"
-            await self._bury(incoming, request_id, reason, delivery.detail, delivery.attempts)
+    async def _settle(
+        self, incoming: AbstractIncomingMessage, request_id: str, result: DeliveryResult
+    ) -> None:
+        retry = result.retry
+        if retry is not None:
+            copied = headers.retry_headers(request_id, retry.history)
+            await _replace(incoming, lambda: self._publisher.retry(incoming, retry.delay, copied))
+        elif result.status == "failed":
+            reason = result.resolution or "refused"
+            await self._dead_letter(incoming, request_id, reason, result.detail, result.attempts)
         else:
             await _acknowledge(incoming)
 
-    async def _bury(
+    async def _dead_letter(
         self,
         incoming: AbstractIncomingMessage,
         request_id: str,
@@ -86,28 +88,30 @@ class SendCodeConsumer:
         code: str = "",
         attempts: int = 0,
     ) -> None:
-        epitaph = headers.of_dead(request_id, reason=reason, code=code, attempts=attempts, died_at=now())
-        await _replace(incoming, lambda: self._outlet.bury(incoming, epitaph))
+        letter = headers.dead_letter_headers(
+            request_id, reason=reason, code=code, attempts=attempts, died_at=now()
+        )
+        await _replace(incoming, lambda: self._publisher.dead_letter(incoming, letter))
 
-    def _note_delivery(
-        self, incoming: AbstractIncomingMessage, request_id: str, message: SendCode, delivery: Delivery
+    def _log_result(
+        self, incoming: AbstractIncomingMessage, request_id: str, message: SendCode, result: DeliveryResult
     ) -> None:
-        if delivery.resolution is not None:
-            self._metrics.doubts.labels(delivery.resolution).inc()
-        if delivery.second_text:
-            self._metrics.second_texts.inc()
-        self._note(
+        if result.resolution is not None:
+            self._metrics.resolutions.labels(result.resolution).inc()
+        if result.sent_twice:
+            self._metrics.sent_twice.inc()
+        self._log(
             incoming,
             request_id,
-            delivery.outcome,
+            result.status,
             mobile=mask_mobile(message.mobile),
-            attempts=delivery.attempts,
-            detail=delivery.detail,
-            resolution=delivery.resolution,
+            attempts=result.attempts,
+            detail=result.detail,
+            resolution=result.resolution,
             redelivered=bool(incoming.redelivered),
         )
 
-    def _note(
+    def _log(
         self, incoming: AbstractIncomingMessage, request_id: str, outcome: str, **details: object
     ) -> None:
         self._metrics.messages.labels(outcome).inc()
@@ -116,9 +120,9 @@ class SendCodeConsumer:
 
 
 async def _replace(incoming: AbstractIncomingMessage, publish: Callable[[], Awaitable[None]]) -> None:
-    """Acknowledge a message once a copy of it is stored; until then it is held.
+    """Acknowledge a message once a copy of it is stored; until then, keep publishing.
 
-    Where its channel goes first, the broker delivers it again.
+    If its channel is closed first, the broker delivers the message again.
     """
     while True:
         try:
@@ -128,12 +132,12 @@ async def _replace(incoming: AbstractIncomingMessage, publish: Callable[[], Awai
             log.warning("not_stored", error=type(error).__name__)
             if incoming.channel.is_closed:
                 return
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(_RETRY_PAUSE_SECONDS)
     await _acknowledge(incoming)
 
 
 async def _acknowledge(incoming: AbstractIncomingMessage) -> None:
-    """Acknowledge; where the channel has gone, the broker delivers the message again."""
+    """Acknowledge a message; if its channel is closed, the broker delivers it again."""
     try:
         await incoming.ack()
     except AMQP_FAILURES as error:

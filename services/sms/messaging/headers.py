@@ -1,13 +1,13 @@
-"""The headers of our messages: what a message tells of itself, and why it is dead.
+"""The headers of messages: the history of a message that is retried, and the reason of a dead letter.
 
-None begins with `x-`: those are the broker's, which takes a message for one of a cycle by them, and
-from version 4 on ignores what publishers put there.
+None begins with `x-`: such headers belong to the broker, which uses them to detect cycles and from version 4
+on ignores those that publishers set.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from services.sms.delivery.models import Trace
+from services.sms.delivery.models import AttemptHistory
 from shared.contracts.messages import SendCode
 from shared.http import request_ids
 
@@ -15,35 +15,37 @@ Headers = dict[str, str | int]
 
 
 def read_request_id(headers: Mapping[str, object]) -> str:
-    """Return the id of the request that the message comes from, a new one where it has none."""
+    """Return the id of the request that caused the message, or a new one."""
     return request_ids.accept_or_create(str(headers.get("request_id", "")))
 
 
-def read_trace(headers: Mapping[str, object], message: SendCode, *, redelivered: bool) -> Trace:
-    """Return what a message tells of its attempts; one without headers has had none."""
+def read_history(headers: Mapping[str, object], message: SendCode, *, redelivered: bool) -> AttemptHistory:
+    """Return the attempts that a message's headers tell of; without headers there were none."""
     attempts = headers.get("attempts")
-    return Trace(
+    return AttemptHistory(
         attempts=attempts if isinstance(attempts, int) and attempts > 0 else 0,
-        since=_moment(headers.get("since")) or message.created_at,
+        since=_parse_time(headers.get("since")) or message.created_at,
         account=str(headers.get("account", "")),
         resent=headers.get("resent") == 1,
         redelivered=redelivered,
     )
 
 
-def of_waiting(request_id: str, trace: Trace) -> Headers:
-    """Return the headers of a message that comes again."""
+def retry_headers(request_id: str, history: AttemptHistory) -> Headers:
+    """Return the headers of a message that is retried."""
     return {
         "request_id": request_id,
-        "attempts": trace.attempts,
-        "since": trace.since.isoformat(),
-        "account": trace.account,
-        "resent": int(trace.resent),
+        "attempts": history.attempts,
+        "since": history.since.isoformat(),
+        "account": history.account,
+        "resent": int(history.resent),
     }
 
 
-def of_dead(request_id: str, *, reason: str, code: str, attempts: int, died_at: datetime) -> Headers:
-    """Return the headers of a message that is given up on."""
+def dead_letter_headers(
+    request_id: str, *, reason: str, code: str, attempts: int, died_at: datetime
+) -> Headers:
+    """Return the headers of a dead letter."""
     return {
         "request_id": request_id,
         "reason": reason,
@@ -53,9 +55,9 @@ def of_dead(request_id: str, *, reason: str, code: str, attempts: int, died_at: 
     }
 
 
-def _moment(value: object) -> datetime | None:
+def _parse_time(value: object) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(str(value))
+        time = datetime.fromisoformat(str(value))
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

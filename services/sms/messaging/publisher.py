@@ -1,4 +1,4 @@
-"""Putting messages into the wait queues and the dead queue, confirmed by the broker."""
+"""Publishing messages to the wait queues and the dead letter queue, with publisher confirms."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,27 +14,27 @@ from shared.observability.tracing import OFF, Tracer
 _PUBLISH_SECONDS = 5.0
 
 
-class Outlet:
-    """Publishes copies of messages; each method returns once the broker has stored the copy.
+class MessagePublisher:
+    """Publishes copies of messages; returns once the broker has stored the copy.
 
-    A copy has a fresh set of headers, without those that the broker has added. Every method raises
-    one of `shared.amqp.connection.AMQP_FAILURES` where nobody knows whether the copy was stored.
+    A copy has the given headers only, without those that the broker has added. Publishing raises one of
+    `shared.amqp.connection.AMQP_FAILURES` if the copy may not have been stored.
 
     Args:
-        delays: the wait queues that there are, in seconds.
-        tracer: copies belong to the trace of the message.
+        delays: the delays of the wait queues, in seconds.
+        tracer: copies carry on the trace of the message.
     """
 
     def __init__(self, delays: Sequence[float], tracer: Tracer = OFF) -> None:
         self._delays = delays
         self._tracer = tracer
-        # Referenced, because a channel that nobody holds is closed by the garbage collector.
+        # Referenced, because an unreferenced channel is closed by the garbage collector.
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
         self._link: AmqpLink | None = None
 
     async def open(self, connection: AbstractConnection, link: AmqpLink) -> None:
-        """Declare everything on a new connection of the link, to publish there."""
+        """Declare the topology on a new connection of the link, and publish there from now on."""
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         channel.close_callbacks.add(link.reset)
         self._exchange, _ = await declare_sms_topology(channel)
@@ -42,16 +42,16 @@ class Outlet:
         self._channel = channel
         self._link = link
 
-    async def wait(self, message: AbstractIncomingMessage, seconds: float, headers: Headers) -> None:
-        """Put a message into the wait queue of a delay."""
-        await self._publish(message, wait_queue(seconds), headers)
+    async def retry(self, message: AbstractIncomingMessage, delay: float, headers: Headers) -> None:
+        """Publish a message to the wait queue of a delay, in seconds."""
+        await self._publish(message, wait_queue(delay), headers)
 
-    async def bury(self, message: AbstractIncomingMessage, headers: Headers) -> None:
-        """Put a message into the dead queue."""
+    async def dead_letter(self, message: AbstractIncomingMessage, headers: Headers) -> None:
+        """Publish a message to the dead letter queue."""
         await self._publish(message, DEAD_KEY, headers)
 
     async def _publish(self, message: AbstractIncomingMessage, routing_key: str, headers: Headers) -> None:
-        if self._exchange is None or self._link is None:  # it is opened before a message can arrive
+        if self._exchange is None or self._link is None:  # opened before the first message arrives
             raise ConnectionError("no channel to publish on")
         copy = Message(
             message.body,

@@ -1,72 +1,79 @@
-"""What stands before each call that costs money: the daily spend cap and the shared send budget."""
+"""Admission control: each call that costs money needs room below the spend cap and in the rate limit."""
 
 from decimal import Decimal
 
-from services.sms.provider.base import Answer, Outgoing, Verdict
-from services.sms.provider.rate_limit import SendBudget
-from services.sms.provider.spend_cap import Spend
-from services.sms.provider.yunpian.client import Yunpian
+from services.sms.provider.base import Answer, Outgoing, SendStatus
+from services.sms.provider.rate_limit import RateLimiter
+from services.sms.provider.spend_cap import SpendCap
+from services.sms.provider.yunpian.client import YunpianClient
 from shared.clock import Clock
 
-# A resend after an attempt in doubt has to arrive while the provider's filter knows the first text.
-_LONGEST_WAIT_SECONDS = 5.0
-_ONE_PART, _PER_PART = 70, 67
+# A retry after an attempt of unknown outcome has to arrive while the duplicate filter knows the first text.
+_MAX_WAIT_SECONDS = 5.0
+# Characters of a text that is sent in one part, and of each part of a longer one.
+_SINGLE_PART, _PER_PART = 70, 67
 
 
-class NotNow(Exception):
-    """The message may not be sent now; `why` says so."""
+class Deferred(Exception):
+    """The message may not be sent now.
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-class Guard:
-    """Lets a call pass when there is money and a slot for it, and keeps account of both.
-
-    Args:
-        spend: the daily spend cap.
-        budget: the sends per second that all workers share.
-        price: RMB that a part is expected to cost.
-        clock: tells whether a code has expired while it waited.
+    Attributes:
+        reason: why.
     """
 
-    def __init__(self, spend: Spend, budget: SendBudget, price: Decimal, clock: Clock) -> None:
-        self._spend = spend
-        self._budget = budget
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class AdmissionControl:
+    """Sends messages within the spend cap and the rate limit, and accounts for the money.
+
+    Args:
+        spend_cap: the daily spend cap.
+        rate_limiter: the calls per second that all workers share; None for no limit.
+        price: expected RMB of one part.
+        clock: the current time, UTC.
+    """
+
+    def __init__(
+        self, spend_cap: SpendCap, rate_limiter: RateLimiter | None, price: Decimal, clock: Clock
+    ) -> None:
+        self._spend_cap = spend_cap
+        self._rate_limiter = rate_limiter
         self._price = price
         self._clock = clock
 
-    async def send(self, account: Yunpian, message: Outgoing) -> Answer:
+    async def send(self, account: YunpianClient, message: Outgoing) -> Answer:
         """Send one message by an account.
 
         Raises:
-            NotNow: the cap is reached, no slot came in time, or the code has expired meanwhile.
+            Deferred: the cap is reached, no slot was free in time, or the code expired meanwhile.
         """
         parts = count_parts(message)
-        reservation = await self._spend.reserve(parts)
+        reservation = await self._spend_cap.reserve(parts)
         if reservation is None:
-            raise NotNow("spend cap")
+            raise Deferred("spend cap")
         spent = Decimal(0)
         try:
             await self._wait(message)
-            spent = parts * self._price  # unless the answer tells more
+            spent = parts * self._price  # unless the answer names a fee
             answer = await account.send(message)
-            if answer.verdict is not Verdict.AMBIGUOUS:
+            if answer.status is not SendStatus.UNKNOWN:
                 spent = answer.fee
         finally:
-            self._spend.settle(reservation, account.name, spent)
+            self._spend_cap.settle(reservation, account.name, spent)
         return answer
 
     async def _wait(self, message: Outgoing) -> None:
-        if not await self._budget.take(_LONGEST_WAIT_SECONDS):
-            raise NotNow("send budget")
+        if self._rate_limiter is not None and not await self._rate_limiter.acquire(_MAX_WAIT_SECONDS):
+            raise Deferred("send budget")
         if self._clock() >= message.expires_at:
-            raise NotNow("expired")
+            raise Deferred("expired")
 
 
 def count_parts(message: Outgoing) -> int:
-    """Return how many messages one is billed as."""
-    if message.channel == "voice" or len(message.text) <= _ONE_PART:
+    """Return the number of parts that a message is billed as."""
+    if message.channel == "voice" or len(message.text) <= _SINGLE_PART:
         return 1
     return -(-len(message.text) // _PER_PART)

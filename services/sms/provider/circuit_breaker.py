@@ -1,41 +1,43 @@
-"""Which accounts are halted, in Redis, so that all workers know and only one of them probes.
+"""Circuit breakers: one for each account's channel, shared by all workers, and one for consumption.
 
-A line is one account's channel: that voice is not switched on says nothing about texts. A worker that
-learns of a halt acts at once; the others within the interval at which they refresh. Without Redis each
-keeps to what it knows, and none sends anyway, because there is no budget. A halt ends by a probe; the
-record stays for a while after that, so that a line that halts again at once is probed less and less often.
+Each channel has a circuit because an account whose voice calls are not enabled can still send texts. The
+circuits are in Redis, so that all workers know them and only one worker probes. A worker that opens a circuit
+acts at once, the others after their next refresh. While Redis is unavailable each worker keeps to what it
+knows, and none sends anyway because the rate limit grants no slots. A successful probe closes a circuit; its
+record is kept for a while, so that a circuit that opens again at once is probed less and less often.
 """
 
 import secrets
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import structlog
 from redis.asyncio import Redis
 
+from services.sms.provider.spend_cap import SpendCap
 from services.sms.provider.yunpian.error_codes import find_rule
 from shared.observability.metrics import ProviderMetrics
 
 UNREACHABLE = "unreachable"
-_FIRST_PROBE_SECONDS = 1
-_MAX_PROBE_SECONDS = 60
-_KEPT_SECONDS = 3600
-_REMEMBERED_SECONDS = 15
-# As long as between two probes, so that there is always somebody to try the next message that comes.
-_TRIAL_SECONDS = _MAX_PROBE_SECONDS
+_FIRST_PROBE_MS = 1_000
+_MAX_PROBE_MS = 60_000
+_OPEN_MS = 3_600_000
+_CLOSED_MS = 15_000
+# As long as between two probes, so that some worker can always try the next message.
+_HALF_OPEN_SECONDS = _MAX_PROBE_MS / 1000
 
-# How long a probe is away after so many. ARGV first in ms, longest in ms.
+# The wait before the next probe. ARGV first and longest wait in ms.
 _WAIT = """
 local function wait(tries) return math.min(ARGV[1] * 2 ^ math.min(tries, 16), tonumber(ARGV[2])) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
-# KEYS line; ARGV as above, code, token, kept for ms.
-# Returns 1 where this call has halted the line, also when it is repeated.
-_HALT = f"""{_WAIT}
+# KEYS circuit; ARGV as above, code, token, ms to keep it.
+# Returns 1 if this call has opened the circuit, also when it is repeated.
+_OPEN = f"""{_WAIT}
 if redis.call('HGET', KEYS[1], 'halted') ~= '1' then
   local at = now + wait(tonumber(redis.call('HGET', KEYS[1], 'tries') or 0))
   redis.call('HSET', KEYS[1], 'halted', '1', 'by', ARGV[4], 'probe_at', string.format('%.0f', at))
@@ -45,8 +47,8 @@ redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return redis.call('HGET', KEYS[1], 'by') == ARGV[4] and 1 or 0
 """
 
-# KEYS line; ARGV as above. Returns 1 where the caller is to probe now.
-# Repeated, it answers 0, and the next probe comes later.
+# KEYS circuit; ARGV as above. Returns 1 if the caller is to probe now.
+# Repeated, it returns 0, and the next probe comes later.
 _TAKE_PROBE = f"""{_WAIT}
 local at = tonumber(redis.call('HGET', KEYS[1], 'probe_at'))
 if redis.call('HGET', KEYS[1], 'halted') ~= '1' or not at or at > now then return 0 end
@@ -55,8 +57,8 @@ redis.call('HSET', KEYS[1], 'probe_at', string.format('%.0f', now + wait(tries))
 return 1
 """
 
-# KEYS line; ARGV token, remembered for ms. Returns 1 where this call has ended the halt.
-_RESUME = """
+# KEYS circuit; ARGV token, ms to keep it. Returns 1 if this call has closed the circuit.
+_CLOSE = """
 if redis.call('HGET', KEYS[1], 'halted') == '1' then
   redis.call('HSET', KEYS[1], 'halted', '0', 'by', ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -67,15 +69,8 @@ return redis.call('HGET', KEYS[1], 'by') == ARGV[1] and 1 or 0
 log = structlog.get_logger()
 
 
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)
-
-
-_PROBES = (_ms(_FIRST_PROBE_SECONDS), _ms(_MAX_PROBE_SECONDS))
-
-
 @dataclass(frozen=True, slots=True)
-class Line:
+class AccountChannel:
     """One account's channel."""
 
     account: str
@@ -83,82 +78,137 @@ class Line:
 
     @property
     def key(self) -> str:
-        """Where Redis keeps its halt."""
+        """The key of its circuit in Redis."""
         return f"sms:halt:{self.account}:{self.channel}"
 
 
-class Halts:
-    """The halted lines, as this worker knows them, and the trials that it has been given.
+class AccountCircuits:
+    """The circuits of all account channels as this worker knows them, closed, open or half-open.
+
+    Half-open is this worker's own state: it may try one message on an open circuit.
 
     Args:
-        redis: shared by all workers; methods raise `shared.redis.client.REDIS_FAILURES`.
-        lines: all there are.
-        metrics: shows the halts.
+        redis: shared by all workers; coroutines raise `shared.redis.client.REDIS_FAILURES`.
+        channels: all channels of all accounts.
+        metrics: shows the open circuits.
     """
 
-    def __init__(self, redis: Redis, lines: Sequence[Line], metrics: ProviderMetrics) -> None:
-        self.lines = lines
+    def __init__(self, redis: Redis, channels: Sequence[AccountChannel], metrics: ProviderMetrics) -> None:
+        self.channels = channels
         self._redis = redis
         self._metrics = metrics
-        self._codes: dict[Line, str] = {}
-        self._trials: dict[Line, float] = {}
-        self._halt = redis.register_script(_HALT)
+        self._codes: dict[AccountChannel, str] = {}
+        self._half_open_until: dict[AccountChannel, float] = {}
+        self._open = redis.register_script(_OPEN)
         self._take_probe = redis.register_script(_TAKE_PROBE)
-        self._resume = redis.register_script(_RESUME)
+        self._close = redis.register_script(_CLOSE)
 
-    def code(self, line: Line) -> str:
-        """Return why a line is halted: a code, `unreachable`, or nothing where it is not halted."""
-        return self._codes.get(line, "")
+    def code(self, channel: AccountChannel) -> str:
+        """Return why a circuit is open, a provider's code or `unreachable`; empty if it is closed."""
+        return self._codes.get(channel, "")
 
-    def on_trial(self, line: Line) -> bool:
-        """Tell whether this worker may try one message on a halted line."""
-        return self._trials.get(line, 0.0) > time.monotonic()
+    def is_half_open(self, channel: AccountChannel) -> bool:
+        """Return whether this worker may try one message on an open circuit."""
+        return self._half_open_until.get(channel, 0.0) > time.monotonic()
 
-    def grant_trial(self, line: Line) -> None:
-        """Let this worker try one message on a halted line, if one comes soon."""
-        self._trials[line] = time.monotonic() + _TRIAL_SECONDS
+    def half_open(self, channel: AccountChannel) -> None:
+        """Let this worker try one message on an open circuit, if one comes soon."""
+        self._half_open_until[channel] = time.monotonic() + _HALF_OPEN_SECONDS
 
-    def use_trial(self, line: Line) -> bool:
-        """Take the trial, where there is one."""
-        return self._trials.pop(line, 0.0) > time.monotonic()
+    def try_half_open(self, channel: AccountChannel) -> bool:
+        """Use up the one message of a half-open circuit; return False if the circuit is not half-open."""
+        return self._half_open_until.pop(channel, 0.0) > time.monotonic()
 
-    async def halt(self, line: Line, code: str) -> None:
-        """Halt a line for all workers."""
-        self._know(line, code)
-        args: list[str | int] = [*_PROBES, code, secrets.token_hex(8), _ms(_KEPT_SECONDS)]
-        first = await self._halt([line.key], args)
-        self._know(line, code)  # a refresh may have come between, with what was before
+    async def open(self, channel: AccountChannel, code: str) -> None:
+        """Open a circuit for all workers."""
+        self._set(channel, code)
+        args: list[str | int] = [_FIRST_PROBE_MS, _MAX_PROBE_MS, code, secrets.token_hex(8), _OPEN_MS]
+        first = await self._open([channel.key], args)
+        self._set(channel, code)  # a refresh may have come between, with the state before
         if first:
-            log.error("account_halted", account=line.account, channel=line.channel, why=describe(code))
+            log.error("account_halted", account=channel.account, channel=channel.channel, why=describe(code))
 
-    async def resume(self, line: Line) -> None:
-        """End a line's halt for all workers."""
-        self._know(line, "")
-        if await self._resume([line.key], [secrets.token_hex(8), _ms(_REMEMBERED_SECONDS)]):
-            log.info("account_resumed", account=line.account, channel=line.channel)
+    async def close(self, channel: AccountChannel) -> None:
+        """Close a circuit for all workers."""
+        self._set(channel, "")
+        if await self._close([channel.key], [secrets.token_hex(8), _CLOSED_MS]):
+            log.info("account_resumed", account=channel.account, channel=channel.channel)
 
-    async def take_probe(self, line: Line) -> bool:
-        """Tell whether this worker is the one to probe a halted line now."""
-        return bool(await self._take_probe([line.key], _PROBES))
+    async def take_probe(self, channel: AccountChannel) -> bool:
+        """Return whether this worker is to probe an open circuit now; only one worker is."""
+        return bool(await self._take_probe([channel.key], [_FIRST_PROBE_MS, _MAX_PROBE_MS]))
 
     async def refresh(self) -> None:
-        """Learn what other workers have halted and resumed."""
+        """Read the circuits that other workers have opened and closed."""
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for line in self.lines:
-                pipeline.hmget(line.key, "halted", "code")
+            for channel in self.channels:
+                pipeline.hmget(channel.key, "halted", "code")
             records = await cast("Awaitable[list[list[bytes | None]]]", pipeline.execute())
-        for line, (halted, code) in zip(self.lines, records, strict=True):
-            self._know(line, (code or b"").decode() if halted == b"1" else "")
+        for channel, (is_open, code) in zip(self.channels, records, strict=True):
+            self._set(channel, (code or b"").decode() if is_open == b"1" else "")
 
-    def _know(self, line: Line, code: str) -> None:
-        before = self._codes.pop(line, "")
+    def _set(self, channel: AccountChannel, code: str) -> None:
+        before = self._codes.pop(channel, "")
         if before and before != code:
-            self._metrics.halted.labels(line.account, line.channel, before).set(0)
+            self._metrics.circuit_open.labels(channel.account, channel.channel, before).set(0)
         if code:
-            self._codes[line] = code
-            self._metrics.halted.labels(line.account, line.channel, code).set(1)
+            self._codes[channel] = code
+            self._metrics.circuit_open.labels(channel.account, channel.channel, code).set(1)
         else:
-            self._trials.pop(line, None)
+            self._half_open_until.pop(channel, None)
+
+
+class CircuitBreaker:
+    """Stops consumption while no message can be sent.
+
+    It is open while the spend cap is reached or the circuits of all accounts are open. Only the circuits
+    of texts count: nearly all messages are texts, and while none can be sent, calls wait with them.
+
+    Args:
+        circuits: the circuits of the accounts.
+        spend_cap: the daily spend cap.
+        metrics: shows the state.
+    """
+
+    def __init__(self, circuits: AccountCircuits, spend_cap: SpendCap, metrics: ProviderMetrics) -> None:
+        self.half_open = False
+        self.reason = ""
+        self._circuits = circuits
+        self._channels = [channel for channel in circuits.channels if channel.channel == "sms"]
+        self._spend_cap = spend_cap
+        self._metrics = metrics
+        self._callbacks: list[Callable[[], None]] = []
+
+    @property
+    def closed(self) -> bool:
+        """Whether messages may be consumed; if not and `half_open`, one at a time."""
+        return not self.reason
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after each change of `closed` or `half_open`."""
+        self._callbacks.append(callback)
+
+    def refresh(self) -> None:
+        """Update the state from the circuits and the spend cap."""
+        before = self.closed, self.half_open
+        self.reason = self._find_reason()
+        self.half_open = (
+            bool(self.reason)
+            and not self._spend_cap.reason
+            and any(self._circuits.is_half_open(channel) for channel in self._channels)
+        )
+        self._metrics.breaker_open.set(not self.closed)
+        if before[0] != self.closed:
+            log.warning("sending_paused", reason=self.reason) if self.reason else log.info("sending_resumed")
+        if before != (self.closed, self.half_open):
+            for callback in self._callbacks:
+                callback()
+
+    def _find_reason(self) -> str:
+        codes = {channel.account: self._circuits.code(channel) for channel in self._channels}
+        if self._spend_cap.reason or not all(codes.values()):
+            return self._spend_cap.reason
+        return "; ".join(f"{account}: {describe(code)}" for account, code in codes.items())
 
 
 def describe(code: str) -> str:

@@ -1,4 +1,4 @@
-"""What happens beside the messages: sharing halts, probing halted accounts, writing what was spent."""
+"""Background work for the provider: refreshing and probing circuits, settling what was spent."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
@@ -7,45 +7,49 @@ from decimal import Decimal
 
 import structlog
 
-from services.sms.provider.breaker import Breaker
-from services.sms.provider.circuit_breaker import UNREACHABLE, Halts, Line
-from services.sms.provider.spend_cap import Spend
-from services.sms.provider.yunpian.client import CannotAsk, Yunpian
-from services.sms.provider.yunpian.error_codes import CODES
+from services.sms.provider.circuit_breaker import (
+    UNREACHABLE,
+    AccountChannel,
+    AccountCircuits,
+    CircuitBreaker,
+)
+from services.sms.provider.spend_cap import SpendCap
+from services.sms.provider.yunpian.client import QueryFailed, YunpianClient
+from services.sms.provider.yunpian.error_codes import RULES
 from shared.observability.metrics import ProviderMetrics
 from shared.redis.client import REDIS_FAILURES
 
-_SECONDS = 1.0
-_BALANCE_EVERY = 300
+_INTERVAL_SECONDS = 1.0
+_BALANCE_EVERY = 300  # intervals
 _BALANCE_TOO_LOW = "3"
 
 log = structlog.get_logger()
 
 
-class Watch:
-    """Looks after halts, spend and breaker once a second.
+class ProviderMonitor:
+    """Updates circuits, spend and breaker once a second; no open circuit closes without it.
 
     Args:
         accounts: in order of preference.
-        halts: which of their lines are halted.
-        spend: the daily spend cap.
-        breaker: told to look again.
-        price: RMB that a part is expected to cost; with less an account stays halted.
+        circuits: their circuits.
+        spend_cap: the daily spend cap.
+        breaker: refreshed after each update.
+        price: expected RMB of one part; the circuit of an account with a lower balance stays open.
         metrics: shows balances.
     """
 
     def __init__(
         self,
-        accounts: Sequence[Yunpian],
-        halts: Halts,
-        spend: Spend,
-        breaker: Breaker,
+        accounts: Sequence[YunpianClient],
+        circuits: AccountCircuits,
+        spend_cap: SpendCap,
+        breaker: CircuitBreaker,
         price: Decimal,
         metrics: ProviderMetrics,
     ) -> None:
-        self._accounts: Mapping[str, Yunpian] = {account.name: account for account in accounts}
-        self._halts = halts
-        self._spend = spend
+        self._accounts: Mapping[str, YunpianClient] = {account.name: account for account in accounts}
+        self._circuits = circuits
+        self._spend_cap = spend_cap
         self._breaker = breaker
         self._price = price
         self._metrics = metrics
@@ -54,63 +58,64 @@ class Watch:
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start in the background."""
         self._running = self._spawn(self._run())
 
     def alive(self) -> bool:
-        """Tell whether it goes on."""
+        """Return whether it is running."""
         return self._running is not None and not self._running.done()
 
     async def close(self) -> None:
-        """End, after writing what was spent."""
+        """Stop, and settle what was spent."""
         self._stopping.set()  # before Python 3.12 a call of Redis may swallow the cancellation
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with suppress(*REDIS_FAILURES):
-            await self._spend.flush()
+            await self._spend_cap.flush()
 
     async def _run(self) -> None:
         count = 0
         while not self._stopping.is_set():
             count += 1
-            await self._look()
+            await self._update()
             if count % _BALANCE_EVERY == 0:
                 for account in self._accounts.values():
                     self._spawn(self._read_balance(account))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), _SECONDS)
+                await asyncio.wait_for(self._stopping.wait(), _INTERVAL_SECONDS)
 
-    async def _look(self) -> None:
+    async def _update(self) -> None:
         try:
-            await self._spend.flush()
-            await self._halts.refresh()
-            for line in self._halts.lines:
-                if self._halts.code(line) and await self._halts.take_probe(line):
-                    self._spawn(self._probe(line, self._halts.code(line)))
+            await self._spend_cap.flush()
+            await self._circuits.refresh()
+            for channel in self._circuits.channels:
+                if self._circuits.code(channel) and await self._circuits.take_probe(channel):
+                    self._spawn(self._probe(channel, self._circuits.code(channel)))
         except REDIS_FAILURES as error:
             log.warning("provider_state_not_shared", error=type(error).__name__)
         self._breaker.refresh()
 
-    async def _probe(self, line: Line, code: str) -> None:
-        if code == UNREACHABLE or CODES[int(code)].account_tells:
-            if await self._recovered(self._accounts[line.account], code):
+    async def _probe(self, channel: AccountChannel, code: str) -> None:
+        """Ask the account whether it has recovered; where only sending can tell, try a message."""
+        if code == UNREACHABLE or RULES[int(code)].shown_by_account:
+            if await self._has_recovered(self._accounts[channel.account], code):
                 with suppress(*REDIS_FAILURES):
-                    await self._halts.resume(line)
+                    await self._circuits.close(channel)
         else:
-            self._halts.grant_trial(line)
+            self._circuits.half_open(channel)
         self._breaker.refresh()
 
-    async def _recovered(self, account: Yunpian, code: str) -> bool:
+    async def _has_recovered(self, account: YunpianClient, code: str) -> bool:
         try:
             info = await account.info()
-        except CannotAsk as error:
+        except QueryFailed as error:
             return code == UNREACHABLE and error.answered
         self._metrics.balance.labels(account.name).set(float(info.balance))
         return code != _BALANCE_TOO_LOW or info.balance >= self._price
 
-    async def _read_balance(self, account: Yunpian) -> None:
-        with suppress(CannotAsk):
+    async def _read_balance(self, account: YunpianClient) -> None:
+        with suppress(QueryFailed):
             info = await account.info()
             self._metrics.balance.labels(account.name).set(float(info.balance))
 

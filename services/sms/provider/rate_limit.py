@@ -1,26 +1,25 @@
-"""The sends per second that all workers share, in Redis: more workers do not send faster.
+"""The rate limit that all workers share, in Redis: more workers do not send faster.
 
-Without Redis nobody gets a slot: what cannot be counted is not sent.
+While Redis is unavailable no slot is granted: what cannot be counted is not sent.
 """
 
 import asyncio
 import time
 from collections import deque
-from typing import Protocol
 
 from redis.asyncio import Redis
 
-from services.sms.delivery.patience import until_redis_answers
 from shared.observability.metrics import ProviderMetrics
+from shared.redis.retry import retry_until_available
 
 _KEY = "sms:budget"
 _MICROSECONDS = 1_000_000
-# This part of the rate is held back for catching up: workers come a little late for their slots.
-_REST = 20
+# One part in this many of the rate is kept for catching up: workers come a little late for their slots.
+_BURST_SHARE = 20
 
 # The generic cell rate algorithm: KEYS when the next slot is due; ARGV µs between slots, µs of burst,
-# slots wanted. Returns how many the caller has taken, or less than 0: minus the µs until there is one.
-# Repeated, it takes others.
+# slots wanted. Returns how many slots were taken, or the negative of the µs until the next one.
+# Run again, it takes others.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -38,76 +37,61 @@ return taken
 """
 
 
-class SendBudget(Protocol):
-    """Says when the next message may be sent."""
+class RateLimiter:
+    """Grants slots to the calls of all workers, in any second no more than the rate.
 
-    async def take(self, seconds: float) -> bool:
-        """Wait for a slot, `seconds` at most; tells whether there was one in time."""
-
-
-class NoBudget:
-    """No limit."""
-
-    async def take(self, seconds: float) -> bool:
-        """Give a slot at once."""
-        return True
-
-
-class SharedBudget:
-    """Slots for all workers: in any second no more than the rate.
-
-    A slot is taken when it is used, never ahead, so that a worker that stalls does not make up for it
-    afterwards in one go. Each worker asks for all its calls that wait, and serves them in the order in
-    which they came.
+    A slot is taken when it is used, never ahead, so that a worker that was stalled does not send a burst
+    afterwards. Each worker asks for the slots of all its waiting calls at once, and grants them in the order
+    of arrival.
 
     Args:
         redis: shared by all workers.
-        per_second: slots in a second.
-        metrics: shows the waiting.
+        per_second: slots per second.
+        metrics: measures the waiting.
     """
 
     def __init__(self, redis: Redis, per_second: int, metrics: ProviderMetrics) -> None:
-        spare = per_second // _REST
+        spare = per_second // _BURST_SHARE
         self._interval = _MICROSECONDS / (per_second - spare)
         self._burst = self._interval * spare
         self._metrics = metrics
         self._take = redis.register_script(_TAKE)
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._serving: asyncio.Task[None] | None = None
+        self._granting: asyncio.Task[None] | None = None
 
-    async def take(self, seconds: float) -> bool:
-        """Wait for a slot, `seconds` at most; tells whether there was one in time."""
+    async def acquire(self, timeout: float) -> bool:  # noqa: ASYNC109 - it is measured either way
+        """Wait for a slot; return False if none is free within the timeout, in seconds."""
         started = time.monotonic()
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        if self._serving is None or self._serving.done():
-            self._serving = asyncio.create_task(self._serve())
+        slot = asyncio.get_running_loop().create_future()
+        self._waiting.append(slot)
+        if self._granting is None or self._granting.done():
+            self._granting = asyncio.create_task(self._grant())
         try:
-            async with asyncio.timeout(seconds):
-                await turn
+            async with asyncio.timeout(timeout):
+                await slot
         except TimeoutError:
-            self._metrics.budget_missed.inc()
+            self._metrics.rate_limit_timeouts.inc()
             return False
         finally:
-            self._metrics.budget_seconds.observe(time.monotonic() - started)
+            self._metrics.rate_limit_seconds.observe(time.monotonic() - started)
         return True
 
-    async def _serve(self) -> None:
-        """Take slots as long as anybody waits for one."""
-        while self._forget_those_who_left():
-            answer = await self._ask(len(self._waiting))
-            for _ in range(answer):
-                if self._forget_those_who_left():
+    async def _grant(self) -> None:
+        """Grant slots until no call waits."""
+        while self._drop_cancelled():
+            taken = await self._take_slots(len(self._waiting))
+            for _ in range(taken):
+                if self._drop_cancelled():
                     self._waiting.popleft().set_result(None)
-            if answer < 0:
-                await asyncio.sleep(-answer / _MICROSECONDS)
+            if taken < 0:
+                await asyncio.sleep(-taken / _MICROSECONDS)
 
-    def _forget_those_who_left(self) -> bool:
-        """Tell whether the first in the queue still waits; those before it were cancelled."""
+    def _drop_cancelled(self) -> bool:
+        """Remove cancelled calls from the head of the queue; return whether any call waits."""
         while self._waiting and self._waiting[0].done():
             self._waiting.popleft()
         return bool(self._waiting)
 
-    @until_redis_answers
-    async def _ask(self, wanted: int) -> int:
+    @retry_until_available
+    async def _take_slots(self, wanted: int) -> int:
         return int(await self._take([_KEY], [round(self._interval), round(self._burst), wanted]))

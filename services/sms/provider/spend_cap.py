@@ -1,11 +1,11 @@
-"""What is spent in a day, and the cap on it, in Redis for all workers.
+"""The money spent in a day, and the cap on it, in Redis for all workers.
 
 A price is reserved before a message is sent and settled with the provider's fee afterwards, so that
-workers side by side do not pass the cap. What a worker that died held stays reserved until the day ends:
-its message may have been sent. The day is China's (UTC+8), by the clock of Redis, like Yunpian's accounts.
+concurrent workers do not exceed the cap. The reservation of a worker that died stays until the day ends: its
+message may have been sent. The day is China's (UTC+8) by the clock of Redis, as in Yunpian's billing.
 
-Where there is no cap, nothing is reserved and money is only counted, a little later. Where there is one
-and Redis is gone, nothing is sent.
+Without a cap, nothing is reserved and money is only counted, a little later. With a cap and without Redis,
+nothing is sent.
 """
 
 import itertools
@@ -16,12 +16,12 @@ from decimal import ROUND_CEILING, Decimal
 import structlog
 from redis.asyncio import Redis
 
-from services.sms.delivery.patience import until_redis_answers
 from shared.observability.metrics import ProviderMetrics
+from shared.redis.retry import retry_until_available
 from shared.redis.scripts import RedisScripts
 
 _KEY = "sms:spend"
-# Money in Redis is a whole number of these, RMB.
+# Money in Redis is a whole number of this unit, RMB.
 _UNIT = Decimal("0.0001")
 
 # The hash: the day, money spent, money reserved, each reservation, each worker's last settlement.
@@ -35,8 +35,8 @@ end
 local function money() return redis.call('HGET', KEYS[1], 'spent') + redis.call('HGET', KEYS[1], 'held') end
 """
 
-# KEYS spend; ARGV reservation, price, cap. Returns {1 where it is reserved, 1 where this cap is reached
-# for the first time today}.
+# KEYS spend; ARGV reservation, price, cap. Returns {1 if it is reserved, 1 if this cap is reached for the
+# first time today}.
 _RESERVE = f"""{_TODAY}
 local field = 'hold:' .. ARGV[1]
 if redis.call('HEXISTS', KEYS[1], field) == 1 then return {{1, 0}} end
@@ -50,8 +50,8 @@ redis.call('HINCRBY', KEYS[1], 'held', ARGV[2])
 return {{1, 0}}
 """
 
-# KEYS spend; ARGV worker, settlement, money spent, a day, money known to be spent on it, reservations
-# that are over... Returns {day, money spent, money reserved}. What is known restores what Redis has lost.
+# KEYS spend; ARGV worker, settlement, money spent, a day, money known to be spent on it, settled
+# reservations... Returns {day, money spent, money reserved}. The known money restores what Redis has lost.
 _SETTLE = f"""{_TODAY}
 local last = 'worker:' .. ARGV[1]
 if tonumber(ARGV[4]) == day and redis.call('HGET', KEYS[1], 'spent') + 0 < ARGV[5] + 0 then
@@ -75,13 +75,13 @@ return {{day, tonumber(redis.call('HGET', KEYS[1], 'spent')), tonumber(redis.cal
 log = structlog.get_logger()
 
 
-class Spend:
-    """Money reserved and spent.
+class SpendCap:
+    """Reserves money and settles what was spent.
 
     Args:
         redis: shared by all workers.
-        cap: RMB a day; 0 where there is none.
-        price: RMB that a part is expected to cost.
+        cap: RMB a day; 0 for no cap.
+        price: expected RMB of one part.
         metrics: counts money.
     """
 
@@ -97,41 +97,45 @@ class Spend:
         self._batch: list[tuple[str, Decimal]] = []
         self._known = (0, 0)
         self._needed = price
-        self.capped = False
+        self.reached = False
         metrics.spend_cap.set(float(cap))
 
     @property
     def reason(self) -> str:
-        """Why nothing may be spent; nothing where it may."""
-        return f"the daily spend cap of {self._cap} RMB is reached" if self.capped else ""
+        """Why nothing may be spent; empty if it may."""
+        return f"the daily spend cap of {self._cap} RMB is reached" if self.reached else ""
 
     async def reserve(self, parts: int) -> str | None:
-        """Reserve the price of a message; returns the reservation, None where the cap does not allow it.
+        """Reserve the price of a message.
 
-        Waits until Redis answers.
+        Waits until Redis is available.
+
+        Returns:
+            The reservation, or None if the cap does not allow it.
         """
         reservation = f"{self._worker}.{next(self._numbers)}"
         if not self._cap:
             return reservation
         self._needed = parts * self._price
-        reserved, first = await self._ask(reservation, self._needed)
+        reserved, first = await self._try_reserve(reservation, self._needed)
         if reserved:
             return reservation
-        self.capped = True
+        self.reached = True
         self._metrics.spend_capped.inc()
         if first:
             log.error("spend_cap_reached", cap_rmb=str(self._cap))
         return None
 
     def settle(self, reservation: str, account: str, fee: Decimal) -> None:
-        """Replace a reservation by what was spent; `flush` writes it."""
+        """Replace a reservation by the money spent, RMB; `flush` writes it."""
         self._metrics.spend.labels(account).inc(float(fee))
         self._settled.append((reservation, fee))
 
     async def flush(self) -> None:
-        """Write what has been settled, and learn whether there is money for a message.
+        """Write what has been settled, and update whether the cap is reached.
 
-        Raises one of `shared.redis.client.REDIS_FAILURES`; what was not written then is, the next time.
+        Raises:
+            shared.redis.client.REDIS_FAILURES: Redis is unavailable; the next flush writes it.
         """
         if not self._batch:
             self._batch, self._settled = self._settled, []
@@ -139,7 +143,7 @@ class Spend:
         self._batch = []
         money = (spent + held) * _UNIT
         self._metrics.spend_today.set(float(money))
-        self.capped = bool(self._cap) and money + self._needed > self._cap
+        self.reached = bool(self._cap) and money + self._needed > self._cap
 
     async def _write(self, batch: Sequence[tuple[str, Decimal]]) -> tuple[int, int]:
         fees = sum((fee for _, fee in batch), Decimal(0))
@@ -151,8 +155,8 @@ class Spend:
         self._known = (day, spent)
         return spent, held
 
-    @until_redis_answers
-    async def _ask(self, reservation: str, price: Decimal) -> tuple[int, int]:
+    @retry_until_available
+    async def _try_reserve(self, reservation: str, price: Decimal) -> tuple[int, int]:
         reserved, first = await self._reserve([_KEY], [reservation, _units(price), _units(self._cap)])
         return reserved, first
 

@@ -1,86 +1,95 @@
-"""What became of accepted messages at the phone, as the provider reports it afterwards."""
+"""Storing status reports, and measuring what they say."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal, Protocol
+from datetime import datetime, timedelta
 
-Outcome = Literal["delivered", "failed"]
+from services.sms.delivery.models import Acceptance
+from services.sms.delivery.repository import MessageRepository
+from services.sms.reports.models import ReportBatch, ReportResult, StatusReport
+from shared.clock import Clock
+from shared.observability.metrics import ReportMetrics
+
+# The prefixes of carriers' codes: their gateways, or a message's final state. They bound the label values:
+# there are thousands of codes, and anybody may add one.
+_CODE_CLASSES = frozenset(
+    {
+        "DB", "MA", "MB", "MC", "MH", "MI", "MK", "MN", "IA", "IB", "IC", "ID", "CA", "CB", "CC", "CJ",
+        "SGIP", "UNDELIV", "EXPIRED", "REJECTD", "REJECT", "DELETED", "UNKNOWN", "ACCEPTD", "BLACK", "LIMIT",
+    }
+)  # fmt: skip
+_NUMERIC = "number"
+_OTHER = "other"
+# A report's time has a resolution of a second.
+_TOLERANCE = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class StatusReport:
-    """One report.
+class ReportService:
+    """Applies status reports to the messages' records and counts what they changed.
 
-    Attributes:
-        sid: the provider's number of the message.
-        outcome: whether the phone got it.
-        code: the carrier's code where it did not; codes differ by carrier.
-        at: when that was, as the provider says.
+    Args:
+        repository: the messages' records.
+        metrics: what is counted.
+        clock: the current time, UTC.
     """
 
-    sid: str
-    outcome: Outcome
-    code: str
-    at: datetime
+    def __init__(self, repository: MessageRepository, metrics: ReportMetrics, clock: Clock) -> None:
+        self._repository = repository
+        self._metrics = metrics
+        self._clock = clock
 
+    async def store(self, batch: ReportBatch, account: str = "") -> None:
+        """Store the reports of a push or pull, all of them or none.
 
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """What a status report did.
+        Unreadable items are counted and dropped: the provider would only repeat them unchanged.
 
-    Attributes:
-        known: whether its message is on record; where it is not, the report waits for it.
-        applied: whether it changed the record; a duplicate does not.
-        accepted_at: when the provider accepted the message, where known.
-        dial_code: the country of its number, where known.
-        prefix: the first digits of its number, where known.
-    """
-
-    known: bool
-    applied: bool
-    accepted_at: datetime | None = None
-    dial_code: str = ""
-    prefix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The reports of one push or pull, and how many of its items could not be read."""
-
-    reports: Sequence[StatusReport]
-    unreadable: int = 0
-
-
-class ReportBook(Protocol):
-    """Where reports are stored."""
-
-    async def report(self, reports: Sequence[StatusReport], account: str) -> Sequence[Reported]:
-        """Store all of them or none, in one step; in any order and any number of times alike.
-
-        Args:
-            reports: as they came.
-            account: whose they are, empty where that is not known.
+        Raises:
+            shared.redis.client.REDIS_FAILURES: Redis is unavailable.
         """
+        if batch.reports:
+            results = await self._repository.apply_reports(batch.reports, account)
+            for report, result in zip(batch.reports, results, strict=True):
+                self._count(report, result)
+        self._metrics.reports.labels("unreadable").inc(batch.unreadable)
+
+    def count_acceptance(self, acceptance: Acceptance, early_report: StatusReport | None) -> None:
+        """Count a message that the provider has accepted, and the report that came before, if any."""
+        self._metrics.accepted.labels(acceptance.dial_code, acceptance.prefix).inc()
+        if early_report is not None:
+            result = ReportResult(
+                known=True,
+                applied=True,
+                accepted_at=acceptance.accepted_at,
+                dial_code=acceptance.dial_code,
+                prefix=acceptance.prefix,
+            )
+            self._count(early_report, result)
+
+    def _count(self, report: StatusReport, result: ReportResult) -> None:
+        self._metrics.reports.labels(_effect(result)).inc()
+        if not result.applied:
+            return
+        self._metrics.ended.labels(result.dial_code, result.prefix, report.status).inc()
+        if report.status == "failed":
+            self._metrics.failures.labels(code_class(report.code)).inc()
+        elif result.accepted_at is not None:
+            self._metrics.delivery_seconds.observe(self._seconds(result.accepted_at, report.at))
+
+    def _seconds(self, accepted_at: datetime, at: datetime) -> float:
+        """Return how long a delivery took, until now where the reported time is impossible."""
+        now = self._clock()
+        if not accepted_at - _TOLERANCE <= at <= now + _TOLERANCE:
+            at = now
+        return max(0.0, (at - accepted_at).total_seconds())
 
 
-class Tally(Protocol):
-    """What counts reports."""
-
-    def unreadable(self, count: int) -> None:
-        """Count items that are no reports."""
-
-    def stored(self, report: StatusReport, reported: Reported) -> None:
-        """Count a stored report by what it did."""
+def code_class(code: str) -> str:
+    """Return the class of a carrier's code, one of a closed set."""
+    prefix = code.partition(":")[0].upper()
+    if prefix.isdecimal():
+        return _NUMERIC
+    return prefix if prefix in _CODE_CLASSES else _OTHER
 
 
-async def take_reports(batch: Batch, account: str = "", *, book: ReportBook, tally: Tally) -> None:
-    """Store the reports of a push or pull and count what they did.
-
-    What cannot be read is counted and dropped: the provider would only repeat it as it is.
-    """
-    tally.unreadable(batch.unreadable)
-    if not batch.reports:
-        return
-    for report, reported in zip(batch.reports, await book.report(batch.reports, account), strict=True):
-        tally.stored(report, reported)
+def _effect(result: ReportResult) -> str:
+    if not result.known:
+        return "unknown"
+    return "applied" if result.applied else "duplicate"

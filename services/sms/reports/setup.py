@@ -1,4 +1,4 @@
-"""Status reports, put together: pushed, pulled, or neither."""
+"""Constructs the receiving side of status reports: the webhook, and the poller where they are pulled."""
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -8,13 +8,11 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from services.sms.provider.yunpian.client import Yunpian
-from services.sms.reports.metrics import ReportTally
-from services.sms.reports.poller import ReportPuller, Source
-from services.sms.reports.pull_lock import PullLock
-from services.sms.reports.repository import RedisReportBook
-from services.sms.reports.service import take_reports
-from services.sms.reports.webhook import Callbacks
+from services.sms.delivery.repository import MessageRepository
+from services.sms.provider.yunpian.client import YunpianClient
+from services.sms.reports.poller import ReportPoller, Source
+from services.sms.reports.service import ReportService
+from services.sms.reports.webhook import Webhook
 from services.sms.settings import ReportSettings
 from shared.clock import now
 from shared.contracts.messages import Channel
@@ -25,49 +23,49 @@ _CHANNELS: tuple[Channel, ...] = ("sms", "voice")
 
 @dataclass(frozen=True, slots=True)
 class ReportParts:
-    """What the worker uses of it.
+    """The parts that the worker uses.
 
     Attributes:
-        tally: counts acceptances too, which reports are measured against.
-        callbacks: what the handlers of pushes need.
-        puller: pulls, where that is wanted.
+        service: stores reports and counts acceptances.
+        webhook: receives pushes.
+        poller: pulls, where that is configured.
     """
 
-    tally: ReportTally
-    callbacks: Callbacks
-    puller: ReportPuller | None
+    service: ReportService
+    webhook: Webhook
+    poller: ReportPoller | None
 
     def stop(self) -> None:
-        """Take in no more."""
-        if self.puller is not None:
-            self.puller.stop()
+        """Receive no more reports."""
+        if self.poller is not None:
+            self.poller.stop()
 
     def in_flight(self) -> int:
-        """Return how many pushes and pulled pages are in work."""
-        return self.callbacks.in_flight() + (self.puller.in_flight() if self.puller else 0)
+        """Return the number of pushes and pulled pages in work."""
+        return self.webhook.in_flight() + (self.poller.in_flight() if self.poller else 0)
 
 
 def open_reports(
     settings: ReportSettings,
-    accounts: Sequence[Yunpian],
+    accounts: Sequence[YunpianClient],
+    repository: MessageRepository,
     redis: Redis,
     registry: CollectorRegistry,
     stack: AsyncExitStack,
 ) -> ReportParts:
-    """Construct everything, closed with the stack."""
+    """Construct the parts; the stack closes them."""
     metrics = ReportMetrics(registry)
-    tally = ReportTally(metrics, now)
-    take = partial(take_reports, book=RedisReportBook(redis), tally=tally)
-    callbacks = Callbacks(settings.callback_secrets, take, HttpMetrics(registry))
-    callbacks.metrics.watch_in_flight(callbacks.in_flight)
+    service = ReportService(repository, metrics, now)
+    webhook = Webhook(settings.callback_secrets, service, HttpMetrics(registry))
+    webhook.metrics.watch_in_flight(webhook.in_flight)
     if settings.sms_reports != "pull":
-        return ReportParts(tally, callbacks, None)
+        return ReportParts(service, webhook, None)
     sources = [
         Source(account.name, partial(account.pull_reports, channel))
         for account in accounts
         for channel in _CHANNELS
     ]
-    puller = ReportPuller(sources, PullLock(redis), take, settings.sms_pull_interval, metrics)
-    stack.push_async_callback(puller.close)
-    puller.start()
-    return ReportParts(tally, callbacks, puller)
+    poller = ReportPoller(sources, redis, service, settings.sms_pull_interval, metrics)
+    stack.push_async_callback(poller.close)
+    poller.start()
+    return ReportParts(service, webhook, poller)

@@ -1,4 +1,4 @@
-"""What the SMS worker measures."""
+"""Metrics of the SMS worker."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -7,25 +7,24 @@ _DELIVERY_SECONDS = (1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 class SmsMetrics:
-    """What the SMS worker does with each message."""
+    """The messages that the worker handles."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.messages = Counter(
             "dialpass_sms_messages_total",
-            "Send-code messages taken from the queue, by outcome. Ends: accepted, limited, failed, expired,"
-            " unreadable; duplicate: it had ended before; waiting, halted, in_doubt, superseded: it comes"
+            "Send-code messages taken from the queue, by outcome. Final: accepted, limited, failed, expired,"
+            " unreadable; duplicate: it was final before; waiting, halted, in_doubt, superseded: it is tried"
             " again.",
             ("outcome",),
             registry=registry,
         )
-        self.doubts = Counter(
+        self.resolutions = Counter(
             "dialpass_sms_doubts_total",
-            "Doubts whether a provider had accepted a message, by how they were settled: filtered, found,"
-            " resent, unresolved.",
+            "Attempts of unknown outcome, by how they were resolved: filtered, found, resent, unresolved.",
             ("resolution",),
             registry=registry,
         )
-        self.second_texts = Counter(
+        self.sent_twice = Counter(
             "dialpass_sms_second_texts_total",
             "Messages that a provider has accepted twice.",
             registry=registry,
@@ -34,23 +33,23 @@ class SmsMetrics:
 
 
 class _LimitMetrics:
-    """What holds sending back: the shared budget of sends, the money of a day."""
+    """The rate limit and the spend cap."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.budget_seconds = Histogram(
+        self.rate_limit_seconds = Histogram(
             "dialpass_sms_budget_wait_seconds",
-            "How long a call waited for a slot of the shared budget of sends.",
+            "How long a call waited for a slot of the shared rate limit.",
             buckets=_PROVIDER_SECONDS,
             registry=registry,
         )
-        self.budget_missed = Counter(
+        self.rate_limit_timeouts = Counter(
             "dialpass_sms_budget_missed_total",
             "Calls that got no slot in time; their messages wait in the queue.",
             registry=registry,
         )
         self.spend = Counter(
             "dialpass_sms_spend_rmb_total",
-            "Money spent by this worker, as the provider says.",
+            "Money spent by this worker, from the provider's answers.",
             ("account",),
             registry=registry,
         )
@@ -60,7 +59,7 @@ class _LimitMetrics:
             registry=registry,
         )
         self.spend_cap = Gauge(
-            "dialpass_sms_spend_cap_rmb", "The daily spend cap, 0 where there is none.", registry=registry
+            "dialpass_sms_spend_cap_rmb", "The daily spend cap, 0 for none.", registry=registry
         )
         self.spend_capped = Counter(
             "dialpass_sms_spend_capped_total",
@@ -70,13 +69,13 @@ class _LimitMetrics:
 
 
 class ProviderMetrics(_LimitMetrics):
-    """What the SMS worker sees of its provider, and what holds it back from calling it."""
+    """The provider's answers and accounts, and the limits of calling it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
         self.answers = Counter(
             "dialpass_sms_provider_answers_total",
-            "Calls that send, by the provider's code or what happened, and by its class in the code table.",
+            "Calls that send, by the provider's code or what happened, and by the class of that code.",
             ("account", "channel", "code", "class"),
             registry=registry,
         )
@@ -87,7 +86,7 @@ class ProviderMetrics(_LimitMetrics):
             buckets=_PROVIDER_SECONDS,
             registry=registry,
         )
-        self.halted = Gauge(
+        self.circuit_open = Gauge(
             "dialpass_sms_account_halted",
             "1 while an account sends nothing by a channel, with the code that says why.",
             ("account", "channel", "code"),
@@ -102,7 +101,7 @@ class ProviderMetrics(_LimitMetrics):
 
 
 class ReportMetrics:
-    """What became of accepted messages at the phone."""
+    """Status reports: what became of accepted messages at the phone."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.accepted = Counter(
@@ -126,27 +125,27 @@ class ReportMetrics:
         )
         self.delivery_seconds = Histogram(
             "dialpass_sms_delivery_seconds",
-            "Time from a message's acceptance to its delivery, as far as the provider tells.",
+            "Time from a message's acceptance to its delivery, from the provider's reports.",
             buckets=_DELIVERY_SECONDS,
             registry=registry,
         )
         self.reports = Counter(
             "dialpass_sms_reports_total",
-            "Status reports by what they did: applied; duplicate; unknown: kept for a message that may be"
-            " recorded later; unreadable.",
+            "Status reports by effect: applied; duplicate; unknown: kept for a message that may be recorded"
+            " later; unreadable.",
             ("effect",),
             registry=registry,
         )
         self.pulls = Counter(
             "dialpass_sms_report_pulls_total",
-            "Tries to pull status reports: reports, empty, failed.",
+            "Pulls of status reports: reports, empty, failed.",
             ("outcome",),
             registry=registry,
         )
 
 
 class BacklogMetrics:
-    """How much waits for the SMS worker; each worker shows the whole, so take the maximum."""
+    """The messages that wait; each worker shows all of them, so take the maximum."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.depth = Gauge(
@@ -154,11 +153,11 @@ class BacklogMetrics:
         )
         self.open_messages = Gauge(
             "dialpass_sms_open_messages",
-            "Messages on record without an end, in work or in a queue.",
+            "Messages on record without a final state, in work or in a queue.",
             registry=registry,
         )
         self.oldest_seconds = Gauge(
             "dialpass_sms_oldest_message_seconds",
-            "Age of the oldest message without an end, 0 for none.",
+            "Age of the oldest message without a final state, 0 for none.",
             registry=registry,
         )

@@ -1,4 +1,4 @@
-"""The operator's other commands of the SMS worker, on the real servers."""
+"""The commands other than `dead`, on the real servers."""
 
 import time
 from datetime import datetime
@@ -13,17 +13,17 @@ from redis.asyncio import Redis
 from deploy.local.ports import free_ports
 from deploy.local.rabbitmq import RabbitMq, RabbitPorts
 from deploy.local.servers import MANAGEMENT
-from services.sms.delivery.repository import RedisLedger
+from services.sms.delivery.repository import MessageRepository
 from shared.amqp.topology import DEAD_QUEUE, declare_sms_topology
 from shared.clock import now
-from tests.sms.reports.test_repository import accepted
 from tests.support.client import Phone, new_mobile
-from tests.support.sms_commands import bury, message, rows, sms
+from tests.support.sms_commands import message, put_dead, rows, sms
+from tests.support.sms_delivery import accepted
 from tests.support.system import System
 
 
-async def test_the_queues_status_is_shown(system: System, dead_queue: AbstractChannel) -> None:
-    await bury(dead_queue, message(new_mobile()))
+async def test_queue_status_shows_depth_and_consumers(system: System, dead_queue: AbstractChannel) -> None:
+    await put_dead(dead_queue, message(new_mobile()))
     status = rows(sms(system, "queue", "status", "--json"))
     queues = {queue["name"]: queue for queue in status["queues"]}
     assert queues[DEAD_QUEUE] == {
@@ -69,8 +69,8 @@ def work_queue(system: System, amqp_url: str, management_url: str) -> dict[str, 
     return dict(by_name["sms.send_code"])
 
 
-async def test_a_messages_record_is_shown(system: System, system_redis: Redis) -> None:
-    message_id = await accepted(RedisLedger(system_redis), "4711")
+async def test_ledger_show_prints_the_record_of_a_message(system: System, system_redis: Redis) -> None:
+    message_id = await accepted(MessageRepository(system_redis), "4711")
     record = rows(sms(system, "ledger", "show", message_id, "--json"))
     assert record.items() >= {"message_id": message_id, "state": "accepted", "sid": "4711"}.items()
     assert "accepted" in sms(system, "ledger", "show", message_id).stdout
@@ -78,7 +78,7 @@ async def test_a_messages_record_is_shown(system: System, system_redis: Redis) -
     assert (unknown.returncode, unknown.stderr) == (1, "no such message, or it is older than a day\n")
 
 
-async def test_the_accounts_are_checked(system: System) -> None:
+async def test_provider_check_shows_the_state_of_each_account(system: System) -> None:
     good = sms(system, "provider", "check", "--json")
     assert (good.returncode, [row["state"] for row in rows(good)]) == (0, ["ok"])
     assert float(rows(good)[0]["balance"]) > 0
@@ -90,7 +90,7 @@ async def test_the_accounts_are_checked(system: System) -> None:
     assert (nobody.returncode, rows(nobody)[0]["state"]) == (1, "connect")
 
 
-async def test_a_trial_goes_the_whole_way(system: System, phone: Phone) -> None:
+async def test_send_waits_for_the_delivery(system: System, phone: Phone) -> None:
     mobile = new_mobile()
     await phone.outcome(mobile=mobile, delay=0)
     done = sms(system, "send", "--mobile", f"+86 {mobile}", "--delivered", "--json")
@@ -102,7 +102,7 @@ async def test_a_trial_goes_the_whole_way(system: System, phone: Phone) -> None:
     assert datetime.fromisoformat(record["accepted_at"]) <= now()
 
 
-async def test_a_trial_that_is_refused_says_so(system: System, phone: Phone) -> None:
+async def test_send_fails_if_the_message_is_refused(system: System, phone: Phone) -> None:
     mobile = new_mobile()
     await phone.fault(fault="code", code=10, mobile=mobile, times=1)
     done = sms(system, "send", "--mobile", mobile, "--json")
@@ -121,7 +121,7 @@ async def test_a_trial_that_is_refused_says_so(system: System, phone: Phone) -> 
         ("send --mobile 13800000000", "Redis"),
     ],
 )
-def test_a_server_that_is_not_there_is_said_in_a_line(system: System, command: str, server: str) -> None:
+def test_an_unavailable_server_is_reported_in_one_line(system: System, command: str, server: str) -> None:
     nowhere = {
         "RabbitMQ": {"AMQP_URL": "amqp://user:hunter2@127.0.0.1:1/"},
         "Redis": {"REDIS_URL": "redis://:hunter2@127.0.0.1:1/0"},

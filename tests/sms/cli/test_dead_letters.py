@@ -1,4 +1,4 @@
-"""What an operator does with dead letters, on the real servers."""
+"""The `dead` commands, on the real servers."""
 
 import secrets
 from datetime import timedelta
@@ -7,13 +7,13 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 from redis.asyncio import Redis
 
-from services.sms.cli.dead_queue import held_letters
-from services.sms.delivery.repository import RedisLedger
+from services.sms.cli.dead_letter_queue import hold_letters
+from services.sms.delivery.repository import MessageRepository
 from shared.amqp.topology import DEAD_KEY
 from shared.contracts.messages import SendCodeV2, encode_send_code
-from tests.sms.reports.test_repository import accepted
 from tests.support.client import Phone, new_mobile
-from tests.support.sms_commands import CODE, SEALER, bury, depth, message, rows, sms
+from tests.support.sms_commands import CODE, SEALER, depth, message, put_dead, rows, sms
+from tests.support.sms_delivery import accepted
 from tests.support.system import System
 
 
@@ -21,7 +21,10 @@ async def test_dead_letters_are_listed_without_code_and_number(
     system: System, dead_queue: AbstractChannel
 ) -> None:
     mobile = new_mobile()
-    ids = [await bury(dead_queue, message(mobile)), await bury(dead_queue, message(mobile), "unresolved")]
+    ids = [
+        await put_dead(dead_queue, message(mobile)),
+        await put_dead(dead_queue, message(mobile), "unresolved"),
+    ]
     done = sms(system, "dead", "list", "--json")
     assert [row["id"] for row in rows(done)] == ids
     assert rows(done)[0].items() >= {
@@ -37,21 +40,21 @@ async def test_dead_letters_are_listed_without_code_and_number(
     assert rows(sms(system, "dead", "list", "--json", "--limit", "1")) == rows(done)[:1]
 
 
-async def test_looking_often_loses_nothing_and_keeps_the_order(
+async def test_holding_letters_repeatedly_loses_none_and_keeps_the_order(
     dead_queue: AbstractChannel, system: System
 ) -> None:
-    ids = [await bury(dead_queue, message(new_mobile())) for _ in range(5)]
+    ids = [await put_dead(dead_queue, message(new_mobile())) for _ in range(5)]
     connection = await aio_pika.connect(system.env["AMQP_URL"])
     async with connection:
         for _ in range(30):
             looking = await connection.channel()
-            async with held_letters(looking, SEALER) as letters:
+            async with hold_letters(looking, SEALER) as letters:
                 assert [letter.key for letter in letters] == ids
     assert await depth(dead_queue) == 5
 
 
-async def test_an_unknown_letter_is_said_so_in_a_line(system: System, dead_queue: AbstractChannel) -> None:
-    await bury(dead_queue, message(new_mobile()))
+async def test_an_unknown_letter_is_reported_in_one_line(system: System, dead_queue: AbstractChannel) -> None:
+    await put_dead(dead_queue, message(new_mobile()))
     for command in (["show"], ["replay"], ["drop", "--yes"]):
         done = sms(system, "dead", *command, "nothing")
         assert (done.returncode, done.stdout, done.stderr) == (1, "", "no such dead letter: nothing\n")
@@ -60,21 +63,21 @@ async def test_an_unknown_letter_is_said_so_in_a_line(system: System, dead_queue
 
 async def test_a_replayed_letter_is_sent(system: System, dead_queue: AbstractChannel, phone: Phone) -> None:
     mobile = new_mobile()
-    other = await bury(dead_queue, message(new_mobile()))
-    letter = await bury(dead_queue, message(mobile))
+    other = await put_dead(dead_queue, message(new_mobile()))
+    letter = await put_dead(dead_queue, message(mobile))
     done = sms(system, "dead", "replay", letter, "--json")
     assert (done.returncode, [(row["id"], row["outcome"]) for row in rows(done)]) == (0, [(letter, "queued")])
     assert await phone.code(mobile) == CODE
     assert [row["id"] for row in rows(sms(system, "dead", "list", "--json"))] == [other]
 
 
-async def test_a_replay_that_was_cut_off_sends_one_text(
+async def test_an_interrupted_replay_sends_one_text(
     system: System, dead_queue: AbstractChannel, phone: Phone, system_redis: Redis
 ) -> None:
     mobile = new_mobile()
     dead = message(mobile)
-    letter = await bury(dead_queue, dead)
-    await RedisLedger(system_redis).reopen(letter)
+    letter = await put_dead(dead_queue, dead)
+    await MessageRepository(system_redis).reopen(letter)
     exchange = await dead_queue.get_exchange("sms", ensure=False)
     body = encode_send_code(dead, SEALER)
     live = aio_pika.Message(body, type=SendCodeV2.TYPE, message_id=letter)
@@ -88,25 +91,25 @@ async def test_a_replay_that_was_cut_off_sends_one_text(
     assert await depth(dead_queue) == 0
 
 
-async def test_what_was_accepted_meanwhile_is_not_sent_again(
+async def test_a_letter_that_was_accepted_meanwhile_is_not_sent(
     system: System, dead_queue: AbstractChannel, phone: Phone, system_redis: Redis
 ) -> None:
-    mobile, ledger = new_mobile(), RedisLedger(system_redis)
+    mobile, repository = new_mobile(), MessageRepository(system_redis)
     dead = message(mobile).model_copy(
-        update={"message_id": await accepted(ledger, str(secrets.randbits(48)))}
+        update={"message_id": await accepted(repository, str(secrets.randbits(48)))}
     )
-    await bury(dead_queue, dead)
+    await put_dead(dead_queue, dead)
     done = sms(system, "dead", "replay", "--all", "--json")
     assert (done.returncode, rows(done)[0]["outcome"]) == (0, "sent before")
     assert await depth(dead_queue) == 0
     assert await phone.texts(mobile) == []
 
 
-async def test_expired_codes_stay_dead_unless_told_otherwise(
+async def test_expired_codes_are_replayed_only_on_request(
     system: System, dead_queue: AbstractChannel, phone: Phone
 ) -> None:
     mobile = new_mobile()
-    letter = await bury(dead_queue, message(mobile, -timedelta(seconds=1)))
+    letter = await put_dead(dead_queue, message(mobile, -timedelta(seconds=1)))
     done = sms(system, "dead", "replay", letter)
     assert done.returncode == 1
     assert "expired" in done.stdout
@@ -116,7 +119,7 @@ async def test_expired_codes_stay_dead_unless_told_otherwise(
     assert await depth(dead_queue) == 0
 
 
-async def test_what_cannot_be_read_can_be_dropped_but_not_sent(
+async def test_an_unreadable_letter_can_be_dropped_but_not_replayed(
     system: System, dead_queue: AbstractChannel
 ) -> None:
     exchange = await dead_queue.get_exchange("sms", ensure=False)
@@ -135,6 +138,6 @@ async def test_what_cannot_be_read_can_be_dropped_but_not_sent(
     assert await depth(dead_queue) == 0
 
 
-async def test_letters_have_to_be_named_or_all_of_them_meant(system: System) -> None:
+async def test_replay_and_drop_need_ids_or_all(system: System) -> None:
     for command in (["replay"], ["replay", "x", "--all"], ["drop", "--yes"]):
         assert sms(system, "dead", *command).returncode == 2

@@ -1,4 +1,4 @@
-"""The sends per second that all workers share, on a real Redis that says when each slot was taken."""
+"""The rate limit that all workers share, on a real Redis that tells when each slot was taken."""
 
 import asyncio
 import subprocess
@@ -10,29 +10,29 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from services.sms.provider.rate_limit import NoBudget, SharedBudget
+from services.sms.provider.rate_limit import RateLimiter
 from shared.observability.metrics import ProviderMetrics
 from tests.support.client import eventually
 from tests.support.system import ROOT
 
 RATE = 60
 SECONDS = 3
-# A worker of its own: eight calls at a time want slots until told to end.
+# A worker in which eight calls at a time acquire slots for some seconds.
 WORKER = """
 import asyncio, sys, time
 from prometheus_client import CollectorRegistry
-from services.sms.provider.rate_limit import SharedBudget
+from services.sms.provider.rate_limit import RateLimiter
 from shared.redis import client as redis_client
 from shared.observability.metrics import ProviderMetrics
 
 async def main(url, rate, seconds):
     redis = redis_client.connect(url)
-    budget = SharedBudget(redis, rate, ProviderMetrics(CollectorRegistry()))
+    limiter = RateLimiter(redis, rate, ProviderMetrics(CollectorRegistry()))
     taken, end = 0, time.monotonic() + seconds
 
     async def calls():
         nonlocal taken
-        while time.monotonic() < end and await budget.take(60):
+        while time.monotonic() < end and await limiter.acquire(60):
             taken += 1
 
     await asyncio.gather(*(calls() for _ in range(8)))
@@ -66,12 +66,12 @@ async def slots(own_redis_url: str) -> AsyncIterator[list[float]]:
         await asyncio.gather(listening, return_exceptions=True)
 
 
-def new_budget(own_redis: Redis, rate: int, registry: CollectorRegistry | None = None) -> SharedBudget:
-    return SharedBudget(own_redis, rate, ProviderMetrics(registry or CollectorRegistry()))
+def new_limiter(own_redis: Redis, rate: int, registry: CollectorRegistry | None = None) -> RateLimiter:
+    return RateLimiter(own_redis, rate, ProviderMetrics(registry or CollectorRegistry()))
 
 
 def most_in_a_second(times: list[float]) -> int:
-    # Redis notes a moment a little later than it takes it.
+    # Redis logs a command a little later than it reads the time.
     return max(sum(start <= time < start + 0.99 for time in times) for start in times)
 
 
@@ -92,20 +92,20 @@ async def test_more_workers_do_not_send_faster(own_redis_url: str, slots: list[f
 
 
 async def test_slots_are_spread_over_the_second(own_redis: Redis, slots: list[float]) -> None:
-    budget = new_budget(own_redis, 10)
+    limiter = new_limiter(own_redis, 10)
 
-    assert all([await budget.take(10) for _ in range(6)])
+    assert all([await limiter.acquire(10) for _ in range(6)])
 
     await own_redis.ping()
     assert min(later - earlier for earlier, later in pairwise(slots)) > 0.09
 
 
 async def test_calls_get_their_slots_in_the_order_in_which_they_came(own_redis: Redis) -> None:
-    budget = new_budget(own_redis, 50)
+    limiter = new_limiter(own_redis, 50)
     order: list[int] = []
 
     async def call(number: int) -> None:
-        await budget.take(30)
+        await limiter.acquire(30)
         order.append(number)
 
     await asyncio.gather(*(call(number) for number in range(20)))
@@ -115,29 +115,25 @@ async def test_calls_get_their_slots_in_the_order_in_which_they_came(own_redis: 
 
 async def test_a_call_does_not_wait_longer_than_it_may(own_redis: Redis) -> None:
     registry = CollectorRegistry()
-    budget = new_budget(own_redis, 1, registry)
-    await budget.take(10)
+    limiter = new_limiter(own_redis, 1, registry)
+    await limiter.acquire(10)
 
-    assert not await budget.take(0.1)
+    assert not await limiter.acquire(0.1)
     assert registry.get_sample_value("dialpass_sms_budget_missed_total") == 1
 
 
-async def test_a_call_that_gave_up_takes_no_slot(own_redis: Redis) -> None:
-    budget = new_budget(own_redis, 2)
-    await budget.take(10)
-    waiting = [asyncio.create_task(budget.take(0.05)) for _ in range(50)]
+async def test_a_call_that_timed_out_takes_no_slot(own_redis: Redis) -> None:
+    limiter = new_limiter(own_redis, 2)
+    await limiter.acquire(10)
+    waiting = [asyncio.create_task(limiter.acquire(0.05)) for _ in range(50)]
     assert not any(await asyncio.gather(*waiting))
 
     async with asyncio.timeout(5):
-        assert await budget.take(5)
+        assert await limiter.acquire(5)
 
 
 async def test_a_clock_that_was_put_back_does_not_stop_the_sending(own_redis: Redis) -> None:
     await own_redis.set("sms:budget", 4_000_000_000_000_000)
 
     async with asyncio.timeout(10):
-        assert await new_budget(own_redis, 50).take(10)
-
-
-async def test_without_a_limit_nothing_waits() -> None:
-    assert all([await NoBudget().take(0) for _ in range(1000)])
+        assert await new_limiter(own_redis, 50).acquire(10)

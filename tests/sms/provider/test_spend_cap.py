@@ -1,4 +1,4 @@
-"""What is spent in a day, and the cap on it, on a real Redis."""
+"""The money spent in a day and the cap on it, on a real Redis."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from services.sms.provider.spend_cap import Spend
+from services.sms.provider.spend_cap import SpendCap
 from shared.observability.metrics import ProviderMetrics
 
 PRICE = Decimal("0.05")
@@ -23,11 +23,11 @@ async def _fresh(own_redis: Redis) -> None:
     await own_redis.delete("sms:spend")
 
 
-def new_spend(own_redis: Redis, cap: Decimal = CAP, registry: CollectorRegistry | None = None) -> Spend:
-    return Spend(own_redis, cap, PRICE, ProviderMetrics(registry or CollectorRegistry()))
+def new_spend(own_redis: Redis, cap: Decimal = CAP, registry: CollectorRegistry | None = None) -> SpendCap:
+    return SpendCap(own_redis, cap, PRICE, ProviderMetrics(registry or CollectorRegistry()))
 
 
-async def spend_all(spend: Spend) -> list[str]:
+async def spend_all(spend: SpendCap) -> list[str]:
     """Reserve until the cap; return the reservations."""
     reservations = []
     while reservation := await spend.reserve(1):
@@ -40,7 +40,7 @@ async def in_redis(own_redis: Redis) -> dict[str, Decimal]:
     return {name: Decimal(int(fields[name.encode()])) / 10_000 for name in ("spent", "held")}
 
 
-async def test_workers_side_by_side_do_not_pass_the_cap(own_redis: Redis) -> None:
+async def test_concurrent_workers_do_not_exceed_the_cap(own_redis: Redis) -> None:
     workers = [new_spend(own_redis) for _ in range(5)]
 
     given = await asyncio.gather(*(worker.reserve(1) for worker in workers for _ in range(20)))
@@ -49,15 +49,15 @@ async def test_workers_side_by_side_do_not_pass_the_cap(own_redis: Redis) -> Non
     assert await in_redis(own_redis) == {"spent": 0, "held": CAP}
 
 
-async def test_what_was_not_spent_is_free_again(own_redis: Redis) -> None:
+async def test_money_that_was_not_spent_is_available_again(own_redis: Redis) -> None:
     spend = new_spend(own_redis)
     reservations = await spend_all(spend)
-    assert spend.capped
+    assert spend.reached
 
     spend.settle(reservations[0], "main", Decimal(0))
     await spend.flush()
 
-    assert not spend.capped
+    assert not spend.reached
     assert await spend.reserve(1)
 
 
@@ -94,16 +94,16 @@ async def test_a_worker_learns_that_others_have_reached_the_cap(own_redis: Redis
 
     await other.flush()
 
-    assert other.capped
+    assert other.reached
 
 
-async def test_a_higher_cap_opens_the_tap(own_redis: Redis) -> None:
+async def test_a_higher_cap_allows_to_spend_again(own_redis: Redis) -> None:
     await spend_all(new_spend(own_redis))
 
     assert await new_spend(own_redis, CAP * 2).reserve(1)
 
 
-async def test_the_next_day_opens_the_tap(own_redis: Redis) -> None:
+async def test_the_next_day_allows_to_spend_again(own_redis: Redis) -> None:
     spend = new_spend(own_redis)
     await spend_all(spend)
     today = int(time.time() + 8 * 3600) // DAY
@@ -112,7 +112,7 @@ async def test_the_next_day_opens_the_tap(own_redis: Redis) -> None:
     await own_redis.hset("sms:spend", "day", str(today - 1))
     await spend.flush()
 
-    assert not spend.capped
+    assert not spend.reached
     assert await in_redis(own_redis) == {"spent": 0, "held": 0}
 
 
@@ -122,10 +122,10 @@ async def test_a_message_of_several_parts_needs_the_money_of_all(own_redis: Redi
     assert await spend.reserve(2)
     assert await spend.reserve(2) is None
     await spend.flush()
-    assert spend.capped
+    assert spend.reached
 
 
-async def test_what_an_emptied_redis_forgot_is_restored(own_redis: Redis) -> None:
+async def test_money_that_an_emptied_redis_lost_is_restored(own_redis: Redis) -> None:
     spend = new_spend(own_redis)
     for reservation in (await spend_all(spend))[:10]:
         spend.settle(reservation, "main", PRICE)
@@ -137,7 +137,7 @@ async def test_what_an_emptied_redis_forgot_is_restored(own_redis: Redis) -> Non
     assert await in_redis(own_redis) == {"spent": PRICE * 10, "held": 0}
 
 
-async def test_without_a_cap_money_is_counted_and_nothing_held(own_redis: Redis) -> None:
+async def test_without_a_cap_money_is_counted_and_nothing_reserved(own_redis: Redis) -> None:
     spend = new_spend(own_redis, Decimal(0))
     for _ in range(50):
         reservation = await spend.reserve(1)
@@ -146,6 +146,6 @@ async def test_without_a_cap_money_is_counted_and_nothing_held(own_redis: Redis)
 
     await spend.flush()
 
-    assert not spend.capped
+    assert not spend.reached
     assert await in_redis(own_redis) == {"spent": PRICE * 50, "held": 0}
     assert await own_redis.hkeys("sms:spend") != []

@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from functools import partial
 
 import aiohttp
@@ -13,27 +12,18 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from deploy.local.servers import Servers
-from services.sms.delivery.repository import RedisLedger
-from services.sms.provider.base import Answer
+from services.sms.delivery.repository import MessageRepository
 from services.sms.provider.setup import open_accounts
-from services.sms.provider.yunpian.client import CannotAsk, Yunpian
+from services.sms.provider.yunpian.client import QueryFailed, YunpianClient
 from services.sms.provider.yunpian.transport import new_session
-from services.sms.reports.metrics import ReportTally
-from services.sms.reports.poller import ReportPuller, Source
-from services.sms.reports.pull_lock import PullLock
-from services.sms.reports.repository import RedisReportBook
-from services.sms.reports.service import take_reports
+from services.sms.reports.poller import LOCK_KEY, ReportPoller, Source
+from services.sms.reports.service import ReportService
 from shared.clock import now
 from shared.contracts.messages import Channel
 from shared.observability.metrics import ProviderMetrics, ReportMetrics
-from tests.sms.reports.test_repository import acceptance
 from tests.support.client import eventually
-from tests.support.provider import (
-    Simulator,
-    outgoing,
-    provider_settings,
-    running_simulator,
-)
+from tests.support.provider import Simulator, outgoing, provider_settings, running_simulator
+from tests.support.sms_delivery import acceptance
 
 CHANNELS: tuple[Channel, ...] = ("sms", "voice")
 PUSHED = {"sid": 1, "report_status": "SUCCESS", "user_receive_time": None}
@@ -48,7 +38,7 @@ async def simulator(session: aiohttp.ClientSession) -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-async def accounts(simulator: Simulator) -> AsyncIterator[list[Yunpian]]:
+async def accounts(simulator: Simulator) -> AsyncIterator[list[YunpianClient]]:
     async with new_session() as session:
         yield open_accounts(provider_settings(simulator.url), session, ProviderMetrics(CollectorRegistry()))
 
@@ -59,36 +49,36 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-def ledger(redis: Redis) -> RedisLedger:
-    return RedisLedger(redis)
+def repository(redis: Redis) -> MessageRepository:
+    return MessageRepository(redis)
 
 
 @pytest.fixture(autouse=True)
 async def free_lock(redis: Redis) -> None:
-    await redis.delete("sms:reports:puller")
+    await redis.delete(LOCK_KEY)
 
 
-def make_puller(redis: Redis, registry: CollectorRegistry, *sources: Source) -> ReportPuller:
+def make_poller(redis: Redis, registry: CollectorRegistry, *sources: Source) -> ReportPoller:
     metrics = ReportMetrics(registry)
-    take = partial(take_reports, book=RedisReportBook(redis), tally=ReportTally(metrics, now))
-    return ReportPuller(sources, PullLock(redis), take, 0.05, metrics)
+    service = ReportService(MessageRepository(redis), metrics, now)
+    return ReportPoller(sources, redis, service, 0.05, metrics)
 
 
-async def state(ledger: RedisLedger, message_id: str) -> str:
-    return (await ledger.fields(message_id))["state"]
+async def state(repository: MessageRepository, message_id: str) -> str:
+    return (await repository.fields(message_id))["state"]
 
 
-async def reaches(ledger: RedisLedger, message_id: str, wanted: str) -> None:
+async def reaches(repository: MessageRepository, message_id: str, wanted: str) -> None:
     deadline = time.monotonic() + 20
-    while (seen := await state(ledger, message_id)) != wanted:
+    while (seen := await state(repository, message_id)) != wanted:
         assert time.monotonic() < deadline, f"still {seen}"
         await asyncio.sleep(0.05)
 
 
 async def test_reports_of_each_account_and_channel_are_pulled(
-    redis: Redis, registry: CollectorRegistry, ledger: RedisLedger, accounts: list[Yunpian]
+    redis: Redis, registry: CollectorRegistry, repository: MessageRepository, accounts: list[YunpianClient]
 ) -> None:
-    puller = make_puller(
+    poller = make_poller(
         redis,
         registry,
         *(Source(one.name, partial(one.pull_reports, channel)) for one in accounts for channel in CHANNELS),
@@ -96,13 +86,13 @@ async def test_reports_of_each_account_and_channel_are_pulled(
     messages = []
     for number in range(30):
         account, channel = accounts[number % 2], CHANNELS[number // 2 % 2]
-        answer: Answer = await account.send(outgoing(f"137{number:08}", channel))
+        answer = await account.send(outgoing(f"137{number:08}", channel))
         messages.append(secrets.token_hex(16))
-        await ledger.accept(messages[-1], acceptance(answer.sid, account.name))
-    puller.start()
+        await repository.record_acceptance(messages[-1], acceptance(answer.sid, account.name))
+    poller.start()
     for message_id in messages:
-        await reaches(ledger, message_id, "delivered")
-    await puller.close()
+        await reaches(repository, message_id, "delivered")
+    await poller.close()
     assert registry.get_sample_value("dialpass_sms_reports_total", {"effect": "applied"}) == 30
 
 
@@ -118,26 +108,26 @@ async def test_one_worker_pulls_at_a_time_and_the_next_takes_over_when_it_stops(
         running -= 1
         return []
 
-    pullers = [
-        make_puller(redis, CollectorRegistry(), Source("main", partial(pull, worker))) for worker in (0, 1)
+    pollers = [
+        make_poller(redis, CollectorRegistry(), Source("main", partial(pull, worker))) for worker in (0, 1)
     ]
-    pullers[0].start()
+    pollers[0].start()
     await eventually(lambda: pulls[0] > 3)
-    pullers[1].start()
+    pollers[1].start()
     await asyncio.sleep(0.5)
     assert pulls[1] == 0
-    pullers[0].stop()
+    pollers[0].stop()
     await eventually(lambda: pulls[1] > 3, seconds=5)
-    for puller in pullers:
-        await puller.close()
+    for poller in pollers:
+        await poller.close()
     assert most == 1
 
 
-async def test_a_page_that_redis_does_not_take_is_stored_once_it_does(
-    redis: Redis, registry: CollectorRegistry, ledger: RedisLedger, servers: Servers
+async def test_a_page_is_held_until_redis_is_available(
+    redis: Redis, registry: CollectorRegistry, repository: MessageRepository, servers: Servers
 ) -> None:
     sid, message_id = str(secrets.randbits(48)), secrets.token_hex(16)
-    await ledger.accept(message_id, acceptance(sid))
+    await repository.record_acceptance(message_id, acceptance(sid))
     handed_out = asyncio.Event()
 
     async def pull(_limit: int) -> object:
@@ -147,18 +137,18 @@ async def test_a_page_that_redis_does_not_take_is_stored_once_it_does(
         servers.redis.pause()
         return [PUSHED | {"sid": sid}]
 
-    puller = make_puller(redis, registry, Source("main", pull))
-    puller.start()
+    poller = make_poller(redis, registry, Source("main", pull))
+    poller.start()
     await handed_out.wait()
     try:
-        puller.stop()  # as a worker does that is asked to end meanwhile
+        poller.stop()  # as a stopping worker does
         await asyncio.sleep(1.5)
-        assert puller.in_flight() == 1
+        assert poller.in_flight() == 1
     finally:
         servers.redis.resume()
-    await reaches(ledger, message_id, "delivered")
-    await eventually(lambda: puller.in_flight() == 0)
-    await puller.close()
+    await reaches(repository, message_id, "delivered")
+    await eventually(lambda: poller.in_flight() == 0)
+    await poller.close()
 
 
 async def test_nothing_is_pulled_without_redis(
@@ -173,19 +163,19 @@ async def test_nothing_is_pulled_without_redis(
 
     servers.redis.pause()
     try:
-        puller = make_puller(redis, registry, Source("main", pull))
-        puller.start()
+        poller = make_poller(redis, registry, Source("main", pull))
+        poller.start()
         failed = partial(registry.get_sample_value, "dialpass_sms_report_pulls_total", {"outcome": "failed"})
         await eventually(lambda: bool(failed()))
         assert pulls == 0
     finally:
         servers.redis.resume()
     await eventually(lambda: pulls > 0)
-    await puller.close()
+    await poller.close()
 
 
 @pytest.mark.parametrize("problem", ["refused", "garbage"])
-async def test_a_failed_pull_is_counted_and_tried_again(
+async def test_a_failed_pull_is_counted_and_retried(
     redis: Redis, registry: CollectorRegistry, problem: str
 ) -> None:
     tries = 0
@@ -197,23 +187,68 @@ async def test_a_failed_pull_is_counted_and_tried_again(
             return []
         if problem == "garbage":
             return {"code": 0}
-        raise CannotAsk("-11", answered=True)
+        raise QueryFailed("-11", answered=True)
 
-    puller = make_puller(redis, registry, Source("main", pull))
-    puller.start()
+    poller = make_poller(redis, registry, Source("main", pull))
+    poller.start()
     await eventually(lambda: tries > 2)
-    await puller.close()
+    await poller.close()
     assert registry.get_sample_value("dialpass_sms_report_pulls_total", {"outcome": "failed"}) == 2
 
 
 async def test_the_lock_outlives_its_holder_by_half_a_minute(redis: Redis) -> None:
-    lock = PullLock(redis)
-    assert await lock.take()
-    assert timedelta(seconds=25) < timedelta(milliseconds=await redis.pttl("sms:reports:puller"))
-    assert not await PullLock(redis).take()
-    await PullLock(redis).release()
-    assert not await PullLock(redis).take()
-    await lock.release()
-    other = PullLock(redis)
-    assert await other.take()
-    await other.release()
+    pulls = 0
+
+    async def pull(_limit: int) -> object:
+        nonlocal pulls
+        pulls += 1
+        return []
+
+    poller = make_poller(redis, CollectorRegistry(), Source("main", pull))
+    poller.start()
+    await eventually(lambda: pulls > 0)
+    assert await redis.pttl(LOCK_KEY) > 25_000
+    await poller.close()
+    assert not await redis.exists(LOCK_KEY)
+
+
+async def test_a_lock_that_another_worker_holds_is_neither_used_nor_released(redis: Redis) -> None:
+    pulls = 0
+
+    async def pull(_limit: int) -> object:
+        nonlocal pulls
+        pulls += 1
+        return []
+
+    poller = make_poller(redis, CollectorRegistry(), Source("main", pull))
+    poller.start()
+    await eventually(lambda: pulls > 0)
+    await redis.set(LOCK_KEY, "another", px=30_000)  # it expired, and another worker took it
+    await asyncio.sleep(0.2)
+    before = pulls
+    await asyncio.sleep(0.5)
+    assert pulls == before
+    await poller.close()
+    assert await redis.get(LOCK_KEY) == b"another"
+
+
+async def test_an_acquisition_whose_answer_was_lost_is_not_waited_out(
+    redis: Redis, registry: CollectorRegistry, servers: Servers
+) -> None:
+    pulls = 0
+
+    async def pull(_limit: int) -> object:
+        nonlocal pulls
+        pulls += 1
+        return []
+
+    poller = make_poller(redis, registry, Source("main", pull))
+    servers.redis.pause()  # once resumed, it executes the acquisition, whose caller has timed out
+    try:
+        poller.start()
+        failed = partial(registry.get_sample_value, "dialpass_sms_report_pulls_total", {"outcome": "failed"})
+        await eventually(lambda: bool(failed()))
+    finally:
+        servers.redis.resume()
+    await eventually(lambda: pulls > 0)
+    await poller.close()

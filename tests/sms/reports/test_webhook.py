@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from services.sms.delivery.repository import RedisLedger
-from tests.sms.reports.test_repository import accepted
+from services.sms.delivery.repository import MessageRepository
 from tests.support.client import Api, Reply
+from tests.support.sms_delivery import accepted
 from tests.support.system import CALLBACK_SECRET, System
 
 URL = f"/callbacks/yunpian/{CALLBACK_SECRET}/"
@@ -20,8 +20,8 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded;charset=utf-8"}
 
 
 @pytest.fixture
-def ledger(system_redis: Redis) -> RedisLedger:
-    return RedisLedger(system_redis)
+def repository(system_redis: Redis) -> MessageRepository:
+    return MessageRepository(system_redis)
 
 
 def new_sid() -> str:
@@ -45,63 +45,69 @@ async def push(api: Api, body: str | bytes, path: str = URL, **options: Any) -> 
         return response.status, await response.text()
 
 
-async def state(ledger: RedisLedger, message_id: str) -> str:
-    return (await ledger.fields(message_id))["state"]
+async def state(repository: MessageRepository, message_id: str) -> str:
+    return (await repository.fields(message_id))["state"]
 
 
 @pytest.mark.parametrize("path", [URL, URL.rstrip("/")])
-async def test_a_push_is_acknowledged_once_stored(api: Api, ledger: RedisLedger, path: str) -> None:
+async def test_a_push_is_acknowledged_once_stored(api: Api, repository: MessageRepository, path: str) -> None:
     good, bad = new_sid(), new_sid()
-    messages = [await accepted(ledger, sid) for sid in (good, bad)]
+    messages = [await accepted(repository, sid) for sid in (good, bad)]
     failed = item(bad, report_status="FAIL", error_msg="DB:0103", error_detail="号码状态异常")
     assert await push(api, form(item(good), failed), path) == (200, "SUCCESS")
-    assert [await state(ledger, message) for message in messages] == ["delivered", "failed"]
+    assert [await state(repository, message) for message in messages] == ["delivered", "failed"]
 
 
-async def test_a_hundred_reports_encoded_twice_fit(api: Api, ledger: RedisLedger) -> None:
+async def test_a_hundred_reports_encoded_twice_fit(api: Api, repository: MessageRepository) -> None:
     sids = [new_sid() for _ in range(100)]
-    messages = [await accepted(ledger, sid) for sid in sids]
+    messages = [await accepted(repository, sid) for sid in sids]
     items = [item(sid, uid="u" * 256, error_detail="短信已送达用户手机" * 5) for sid in sids]
     body = urlencode({"sms_status": quote_plus(json.dumps(items, ensure_ascii=False))})
     assert len(body) > 64 * 1024
     assert await push(api, body) == (200, "SUCCESS")
-    assert {await state(ledger, message) for message in messages} == {"delivered"}
+    assert {await state(repository, message) for message in messages} == {"delivered"}
 
 
-async def test_reports_of_voice_calls_come_under_a_name_of_their_own(api: Api, ledger: RedisLedger) -> None:
+async def test_reports_of_voice_calls_have_their_own_form_member(
+    api: Api, repository: MessageRepository
+) -> None:
     sid = secrets.token_hex(16)
-    message_id = await accepted(ledger, sid)
+    message_id = await accepted(repository, sid)
     body = urlencode({"voice_status": json.dumps([item(sid, duration=10)])})
     assert await push(api, body) == (200, "SUCCESS")
-    assert await state(ledger, message_id) == "delivered"
+    assert await state(repository, message_id) == "delivered"
 
 
-async def test_a_hundred_pushes_at_once_are_all_acknowledged(api: Api, ledger: RedisLedger) -> None:
+async def test_a_hundred_concurrent_pushes_are_all_acknowledged(
+    api: Api, repository: MessageRepository
+) -> None:
     sids = [new_sid() for _ in range(30)]
-    messages = [await accepted(ledger, sid) for sid in sids]
+    messages = [await accepted(repository, sid) for sid in sids]
     body = form(*map(item, sids))
     assert await asyncio.gather(*(push(api, body) for _ in range(100))) == [(200, "SUCCESS")] * 100
-    assert {await state(ledger, message) for message in messages} == {"delivered"}
+    assert {await state(repository, message) for message in messages} == {"delivered"}
 
 
 @pytest.mark.parametrize(
     "secret", ["wrong", CALLBACK_SECRET[:-1], CALLBACK_SECRET + "x", CALLBACK_SECRET.upper(), "%2e"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_a_wrong_secret_finds_nothing(api: Api, ledger: RedisLedger, method: str, secret: str) -> None:
+async def test_a_wrong_secret_is_answered_with_404(
+    api: Api, repository: MessageRepository, method: str, secret: str
+) -> None:
     sid = new_sid()
-    message_id = await accepted(ledger, sid)
+    message_id = await accepted(repository, sid)
     reply = await api.call(method, f"/callbacks/yunpian/{secret}/", data=form(item(sid)), headers=FORM)
     assert_problem(reply, 404, "not-found")
-    assert await state(ledger, message_id) == "accepted"
+    assert await state(repository, message_id) == "accepted"
 
 
 @pytest.mark.parametrize("path", ["/callbacks/", "/callbacks/yunpian/", f"{URL}more", "/callbacks/metrics"])
-async def test_other_paths_find_nothing(api: Api, path: str) -> None:
+async def test_other_paths_are_answered_with_404(api: Api, path: str) -> None:
     assert_problem(await api.post(path, {}), 404, "not-found")
 
 
-async def test_only_post_is_taken(api: Api) -> None:
+async def test_only_post_is_allowed(api: Api) -> None:
     reply = await api.get(URL)
     assert_problem(reply, 405, "method-not-allowed")
     assert reply.headers["Allow"] == "POST"
@@ -121,22 +127,24 @@ async def test_garbage_is_refused(api: Api, body: str | bytes) -> None:
     assert "SUCCESS" not in text
 
 
-async def test_what_is_no_form_is_refused(api: Api) -> None:
+async def test_a_body_that_is_not_a_form_is_refused(api: Api) -> None:
     assert_problem(await api.post(URL, [item(new_sid())]), 400, "invalid-request")
 
 
-async def test_garbage_among_reports_keeps_none_of_them(api: Api, ledger: RedisLedger) -> None:
+async def test_garbage_among_reports_does_not_stop_the_others(
+    api: Api, repository: MessageRepository
+) -> None:
     sid = new_sid()
-    message_id = await accepted(ledger, sid)
+    message_id = await accepted(repository, sid)
     detail_in_another_encoding = form(item(sid, error_detail="X")).replace(
         "X", quote_plus("号码".encode("gbk"))
     )
     assert await push(api, detail_in_another_encoding) == (200, "SUCCESS")
-    assert await state(ledger, message_id) == "delivered"
+    assert await state(repository, message_id) == "delivered"
     other = new_sid()
-    message_id = await accepted(ledger, other)
+    message_id = await accepted(repository, other)
     assert await push(api, form({"sid": None}, "garbage", item(other))) == (200, "SUCCESS")
-    assert await state(ledger, message_id) == "delivered"
+    assert await state(repository, message_id) == "delivered"
 
 
 async def test_a_body_over_the_limit_is_refused(api: Api) -> None:

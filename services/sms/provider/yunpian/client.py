@@ -1,4 +1,4 @@
-"""One Yunpian account: its calls (v2), and what their answers mean.
+"""A client of the Yunpian API (v2) for one account.
 
 Sources: yunpian.com/official/document/sms: domestic_single_send, domestic_sms_record, user_get,
 domestic_pull_status, returnvalue_common.
@@ -12,11 +12,11 @@ from typing import Any
 
 import structlog
 
-from services.sms.provider.base import UNKNOWN, Answer, Found, Outgoing, Verdict
+from services.sms.provider.base import UNAVAILABLE, Answer, Outgoing, SearchResult, SendStatus
 from services.sms.provider.yunpian import records as yunpian_records
 from services.sms.provider.yunpian import voice as yunpian_voice
-from services.sms.provider.yunpian.error_codes import Class, Rule, find_rule
-from services.sms.provider.yunpian.transport import InDoubt, NotSent, YunpianHttp
+from services.sms.provider.yunpian.error_codes import ErrorClass, Rule, find_rule
+from services.sms.provider.yunpian.transport import NotSent, OutcomeUnknown, TransportError, YunpianTransport
 from shared.clock import now
 from shared.contracts.messages import Channel
 from shared.observability.metrics import ProviderMetrics
@@ -27,28 +27,28 @@ _RMB = "RMB"
 log = structlog.get_logger()
 
 
-class CannotAsk(Exception):
-    """A question to Yunpian was not answered as hoped.
+class QueryFailed(Exception):
+    """A call that sends nothing, such as a query, failed.
 
-    Args:
-        why: Yunpian's code, or what happened.
-        answered: whether Yunpian was there and refused.
+    Attributes:
+        reason: Yunpian's code, or what happened.
+        answered: whether Yunpian answered, with a refusal.
     """
 
-    def __init__(self, why: str, *, answered: bool = False) -> None:
-        super().__init__(why)
-        self.why = why
+    def __init__(self, reason: str, *, answered: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
         self.answered = answered
 
 
 @dataclass(frozen=True, slots=True)
 class AccountInfo:
-    """What Yunpian says about an account.
+    """The state of an account.
 
     Attributes:
-        balance: RMB, or messages where the account is billed so.
-        alarm_balance: below it Yunpian itself sounds an alarm.
-        ip_whitelist: the addresses that may call; empty where all may.
+        balance: RMB, or messages if the account is billed by message.
+        alarm_balance: Yunpian alerts the account's owner below this balance.
+        ip_whitelist: the addresses that may call; empty for all.
     """
 
     balance: Decimal
@@ -56,58 +56,58 @@ class AccountInfo:
     ip_whitelist: str
 
 
-class Yunpian:
-    """Calls of one account.
+class YunpianClient:
+    """Calls the API with one account.
 
     Args:
-        name: how settings, metrics and the ledger name the account.
-        http: the account's transport.
+        name: the account's name in settings, metrics and records.
+        transport: the account's transport.
         base_url: of all calls but voice.
-        voice_url: of the voice call.
-        price: RMB for one part, where Yunpian counts parts instead of money.
+        voice_url: of voice calls.
+        price: RMB for one part, for answers that count parts instead of money.
         metrics: counts answers.
     """
 
     def __init__(
         self,
         name: str,
-        http: YunpianHttp,
+        transport: YunpianTransport,
         base_url: str,
         voice_url: str,
         price: Decimal,
         metrics: ProviderMetrics,
     ) -> None:
         self.name = name
-        self._http = http
+        self._transport = transport
         self._base_url = base_url
         self._voice_url = voice_url
         self._price = price
         self._metrics = metrics
 
     async def send(self, message: Outgoing) -> Answer:
-        """Send one message by its channel; every failure is an answer, none is raised."""
+        """Send one message by its channel; never raises, every failure is an answer."""
         with self._metrics.seconds.labels(self.name, message.channel).time():
-            answer, class_ = await self._answer(message)
-        self._metrics.answers.labels(self.name, message.channel, answer.code, class_).inc()
+            answer, error_class = await self._answer(message)
+        self._metrics.answers.labels(self.name, message.channel, answer.code, error_class).inc()
         return answer
 
-    async def find(self, mobile: str, text: str, since: datetime) -> Found:
-        """Look up whether the account accepted a text for a number at `since` or later."""
+    async def find(self, mobile: str, text: str, since: datetime) -> SearchResult:
+        """Search for a text that the account accepted for a number at `since` or later."""
         try:
             query = yunpian_records.query(mobile, since, now())
-            records = await self._ask("/v2/sms/get_record.json", **query)
-        except CannotAsk as error:
-            log.warning("records_not_read", account=self.name, why=error.why)
-            return UNKNOWN
+            records = await self._query("/v2/sms/get_record.json", **query)
+        except QueryFailed as error:
+            log.warning("records_not_read", account=self.name, why=error.reason)
+            return UNAVAILABLE
         return yunpian_records.find(records, text, since)
 
     async def info(self) -> AccountInfo:
-        """Return what Yunpian says about the account.
+        """Return the state of the account.
 
         Raises:
-            CannotAsk: it says nothing, or refuses.
+            QueryFailed: Yunpian does not answer, or refuses.
         """
-        document = await self._ask("/v2/user/get.json")
+        document = await self._query("/v2/user/get.json")
         return AccountInfo(
             _decimal(document.get("balance")),
             _decimal(document.get("alarm_balance")),
@@ -115,67 +115,72 @@ class Yunpian:
         )
 
     async def pull_reports(self, channel: Channel, limit: int) -> object:
-        """Take up to `limit` (100 at most) status reports; Yunpian forgets what it has handed out.
+        """Return up to `limit` (100 at most) status reports; Yunpian forgets those that it has returned.
 
         Raises:
-            CannotAsk: it says nothing, or refuses.
+            QueryFailed: Yunpian does not answer, or refuses.
         """
         host = self._voice_url if channel == "voice" else self._base_url
-        return await self._ask(f"/v2/{channel}/pull_status.json", host, page_size=str(limit))
+        return await self._query(f"/v2/{channel}/pull_status.json", host, page_size=str(limit))
 
-    async def _answer(self, message: Outgoing) -> tuple[Answer, Class]:
+    async def _answer(self, message: Outgoing) -> tuple[Answer, ErrorClass]:
         try:
             document = await self._send(message)
         except NotSent as error:
-            return Answer(Verdict.RETRY, error.what, self.name), Class.RETRY
-        except InDoubt as error:
-            return Answer(Verdict.AMBIGUOUS, error.what, self.name), Class.DOUBT
+            return Answer(SendStatus.RETRY, error.reason, self.name), ErrorClass.RETRY
+        except OutcomeUnknown as error:
+            return Answer(SendStatus.UNKNOWN, error.reason, self.name), ErrorClass.UNKNOWN_OUTCOME
         except yunpian_voice.CodeNotSpeakable:
-            return Answer(Verdict.PERMANENT, "code too long", self.name), Class.BUG
-        return self._read(document)
+            return Answer(SendStatus.REJECTED, "code too long", self.name), ErrorClass.REQUEST_ERROR
+        return self._parse(document)
 
     async def _send(self, message: Outgoing) -> Any:  # noqa: ANN401 - any JSON
         if message.channel == "voice":
             url, form = self._voice_url + yunpian_voice.PATH, yunpian_voice.form(message)
-            return yunpian_voice.with_code(await self._http.post(url, **form))
+            return yunpian_voice.normalise_answer(await self._transport.post(url, **form))
         url = self._base_url + "/v2/sms/single_send.json"
-        return await self._http.post(url, mobile=message.mobile, text=message.text)
+        return await self._transport.post(url, mobile=message.mobile, text=message.text)
 
-    def _read(self, document: Any) -> tuple[Answer, Class]:  # noqa: ANN401 - any JSON
+    def _parse(self, document: Any) -> tuple[Answer, ErrorClass]:  # noqa: ANN401 - any JSON
         code = _code(document)
         if code is None:
-            return Answer(Verdict.AMBIGUOUS, "no code", self.name), Class.DOUBT
+            return Answer(SendStatus.UNKNOWN, "no code", self.name), ErrorClass.UNKNOWN_OUTCOME
         if code == _SUCCESS:
-            return self._accepted(document), Class.DELIVERED
+            return self._accepted(document), ErrorClass.ACCEPTED
         rule = find_rule(code, f"{document.get('msg')} {document.get('detail')}")
-        self._note(code, rule)
-        once = rule.class_ is Class.UNKNOWN
-        answer = Answer(rule.class_.verdict, str(code), self.name, filtered=rule.filtered, once=once)
-        return answer, rule.class_
+        self._log_refusal(code, rule)
+        answer = Answer(
+            rule.error_class.status,
+            str(code),
+            self.name,
+            duplicate_hint=rule.duplicate_hint,
+            retry_once=rule.error_class is ErrorClass.UNKNOWN_CODE,
+        )
+        return answer, rule.error_class
 
     def _accepted(self, document: Mapping[str, Any]) -> Answer:
         parts = int(_decimal(document.get("count"), Decimal(1)))
         fee = _decimal(document.get("fee"), parts * self._price)
         if document.get("unit", _RMB) != _RMB:
             fee = parts * self._price
-        return Answer(Verdict.ACCEPTED, "0", self.name, str(document.get("sid", "")), parts, fee)
+        return Answer(SendStatus.ACCEPTED, "0", self.name, str(document.get("sid", "")), parts, fee)
 
-    def _note(self, code: int, rule: Rule) -> None:
-        """Name what one has to look at, message by message; a paused account is logged once, elsewhere."""
-        if rule.class_ in {Class.BUG, Class.UNKNOWN}:
+    def _log_refusal(self, code: int, rule: Rule) -> None:
+        """Log refusals of single messages; the circuit breaker logs an account that refuses all, once."""
+        if rule.error_class in {ErrorClass.REQUEST_ERROR, ErrorClass.UNKNOWN_CODE}:
             log.error("provider_refused", account=self.name, code=code, meaning=rule.meaning)
-        elif rule.class_ is Class.LIMIT:
-            seconds = rule.lasts.total_seconds() or None
+        elif rule.error_class is ErrorClass.NUMBER_LIMIT:
+            seconds = rule.limit_duration.total_seconds() or None
             log.info("number_limited", account=self.name, code=code, meaning=rule.meaning, seconds=seconds)
 
-    async def _ask(self, path: str, host: str = "", **form: str) -> Any:  # noqa: ANN401 - any JSON
+    async def _query(self, path: str, host: str = "", **form: str) -> Any:  # noqa: ANN401 - any JSON
         try:
-            document = await self._http.post((host or self._base_url) + path, **form)
-        except (NotSent, InDoubt) as error:
-            raise CannotAsk(error.what) from error
+            document = await self._transport.post((host or self._base_url) + path, **form)
+        except TransportError as error:
+            raise QueryFailed(error.reason) from error
         code = _code(document)
         if code not in {None, _SUCCESS}:
-            raise CannotAsk(str(code), answered=True)
+            raise QueryFailed(str(code), answered=True)
         return document
 
 

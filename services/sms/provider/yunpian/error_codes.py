@@ -1,7 +1,7 @@
-"""Yunpian's codes, and what each means for a message, its account and the operator.
+"""Yunpian's error codes, and what each means for a message, its account and the operator.
 
-Sources: yunpian.com, returnvalue_common (the page of today and the copy in yunpian-java-sdk, `Code.java`
-and `messages.properties`); the classes are ours.
+Sources: yunpian.com, returnvalue_common (today's page and the copy in yunpian-java-sdk, `Code.java` and
+`messages.properties`); the classes are ours.
 """
 
 from collections.abc import Mapping
@@ -9,52 +9,51 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from services.sms.provider.base import Filtered, Verdict
+from services.sms.provider.base import DuplicateHint, SendStatus
 
 
-class Class(StrEnum):
-    """What is to be done about an answer."""
+class ErrorClass(StrEnum):
+    """What is to be done about an answer; the values are label values of a metric."""
 
-    DELIVERED = "D"
-    """Accepted by the provider."""
-    RETRY = "R"
-    """Certainly not sent; try again later."""
-    PACE = "R, account-wide"
-    """Too many calls of the account: it pauses, and the message waits."""
-    DOUBT = "R, in doubt"
-    """Nobody knows whether it was sent."""
-    UNKNOWN = "R once, then P+O"
-    """Not in the table: try again once, and have the operator look."""
-    LIMIT = "L"
+    ACCEPTED = "accepted"
+    RETRY = "retry"
+    """Certainly not sent: retry the message."""
+    THROTTLED = "throttled"
+    """Too many calls of the account: it pauses, and messages wait."""
+    UNKNOWN_OUTCOME = "unknown_outcome"
+    """The provider may have accepted the message."""
+    UNKNOWN_CODE = "unknown_code"
+    """Not in the table: retry the message once, and alert the operator."""
+    NUMBER_LIMIT = "number_limit"
     """A limit of the number."""
-    MESSAGE = "P"
-    """This message will never pass."""
-    BUG = "P+O"
-    """This message will never pass, and the operator has to look."""
-    OPERATOR = "O"
-    """Nothing passes until the operator has acted: the account pauses, and messages wait."""
+    REJECTED = "rejected"
+    """This message will never be accepted."""
+    REQUEST_ERROR = "request_error"
+    """This message will never be accepted, and the operator has to act."""
+    ACCOUNT_ERROR = "account_error"
+    """Nothing is accepted until the operator has acted: the account pauses, and messages wait."""
 
     @property
-    def verdict(self) -> Verdict:
+    def status(self) -> SendStatus:
         """What it means for the message."""
-        return _VERDICTS[self]
+        return _STATUSES[self]
 
     @property
     def alerts(self) -> bool:
-        """Whether the operator has to look."""
-        return self in {Class.BUG, Class.OPERATOR, Class.UNKNOWN}
+        """Whether the operator has to act."""
+        return self in {ErrorClass.REQUEST_ERROR, ErrorClass.ACCOUNT_ERROR, ErrorClass.UNKNOWN_CODE}
 
 
-_VERDICTS: Mapping[Class, Verdict] = {
-    Class.DELIVERED: Verdict.ACCEPTED,
-    Class.RETRY: Verdict.RETRY,
-    Class.PACE: Verdict.HALTED,
-    Class.DOUBT: Verdict.AMBIGUOUS,
-    Class.UNKNOWN: Verdict.RETRY,
-    Class.LIMIT: Verdict.LIMITED,
-    Class.MESSAGE: Verdict.PERMANENT,
-    Class.BUG: Verdict.PERMANENT,
-    Class.OPERATOR: Verdict.HALTED,
+_STATUSES: Mapping[ErrorClass, SendStatus] = {
+    ErrorClass.ACCEPTED: SendStatus.ACCEPTED,
+    ErrorClass.RETRY: SendStatus.RETRY,
+    ErrorClass.THROTTLED: SendStatus.DEFERRED,
+    ErrorClass.UNKNOWN_OUTCOME: SendStatus.UNKNOWN,
+    ErrorClass.UNKNOWN_CODE: SendStatus.RETRY,
+    ErrorClass.NUMBER_LIMIT: SendStatus.LIMITED,
+    ErrorClass.REJECTED: SendStatus.REJECTED,
+    ErrorClass.REQUEST_ERROR: SendStatus.REJECTED,
+    ErrorClass.ACCOUNT_ERROR: SendStatus.DEFERRED,
 }
 
 
@@ -63,107 +62,108 @@ class Rule:
     """One row of the table.
 
     Attributes:
-        class_: what is to be done.
+        error_class: what is to be done.
         meaning: Yunpian's words, in English.
-        lasts: how long a limit holds, where that is known.
-        filtered: whether the code says that the same or a like text was sent shortly before.
-        account_tells: a look at the account (`user/get`) shows that it is over; a message need not.
-        next_account: another account may be asked at once, although this one goes on.
+        limit_duration: how long a limit lasts, where known.
+        duplicate_hint: whether the code tells that the same or a similar text was sent shortly before.
+        shown_by_account: whether the account's state (`user/get`) shows that the error is over; otherwise
+            only sending a message does.
+        next_account: whether another account may be called at once, although this one keeps sending.
     """
 
-    class_: Class
+    error_class: ErrorClass
     meaning: str
-    lasts: timedelta = timedelta(0)
-    filtered: Filtered = Filtered.NO
-    account_tells: bool = False
+    limit_duration: timedelta = timedelta(0)
+    duplicate_hint: DuplicateHint = DuplicateHint.NONE
+    shown_by_account: bool = False
     next_account: bool = False
 
 
-def _operator(meaning: str, *, account_tells: bool = False) -> Rule:
-    return Rule(Class.OPERATOR, meaning, account_tells=account_tells)
+def _account_error(meaning: str, *, shown_by_account: bool = False) -> Rule:
+    return Rule(ErrorClass.ACCOUNT_ERROR, meaning, shown_by_account=shown_by_account)
 
 
-def _limit(meaning: str, filtered: Filtered, **lasts: float) -> Rule:
-    return Rule(Class.LIMIT, meaning, timedelta(**lasts), filtered)
+def _limit(meaning: str, hint: DuplicateHint, **duration: float) -> Rule:
+    return Rule(ErrorClass.NUMBER_LIMIT, meaning, timedelta(**duration), hint)
 
 
 _GET_UNSUPPORTED_OR_HARASSMENT = 11
 _BAD_FORMAT = 2
-_UNKNOWN = Rule(Class.UNKNOWN, "not in the table")
+_UNKNOWN_CODE = Rule(ErrorClass.UNKNOWN_CODE, "not in the table")
 
-CODES: Mapping[int, Rule] = {
-    0: Rule(Class.DELIVERED, "accepted"),
-    1: Rule(Class.BUG, "parameter missing"),
-    2: Rule(Class.MESSAGE, "bad parameter format"),  # P+O unless it is the mobile: `find_rule`
-    3: _operator("balance too low", account_tells=True),
-    4: Rule(Class.BUG, "blocked keyword"),
-    5: _operator("no matching template"),  # template or signature drift: every message fails
-    6: _operator("adding the template failed"),
-    7: _operator("template not usable: in review or rejected"),
-    8: _limit("same text to the number within 30 seconds", Filtered.STRONG, seconds=30),
-    9: _limit("same text to the number more than three times in 5 minutes", Filtered.STRONG, minutes=5),
-    10: Rule(Class.MESSAGE, "the number is on the black list"),
-    11: Rule(Class.MESSAGE, "the number does not want messages"),  # once: GET not supported, `find_rule`
-    12: Rule(Class.BUG, "POST not supported"),
-    13: Rule(Class.BUG, "marketing messages are paused"),
-    14: Rule(Class.BUG, "decoding failed"),
-    15: _operator("the signature does not match"),
-    16: _operator("bad format of the signature"),
-    17: _limit("too many to the number in 24 hours", Filtered.WEAK, hours=24),
-    18: _operator("checking the signature failed"),
-    19: _operator("the request has expired"),
-    20: Rule(Class.MESSAGE, "country not supported"),
-    21: _operator("decryption failed"),
-    22: _limit("too many to the number in an hour", Filtered.WEAK, hours=1),
-    23: Rule(Class.MESSAGE, "country not among the template's"),
-    24: _operator("setting the alarm failed"),
-    25: Rule(Class.BUG, "numbers and texts differ in count"),
-    26: _operator("data plan error"),
-    27: _operator("billing by money is not switched on"),
-    28: Rule(Class.MESSAGE, "carrier not supported", next_account=True),
-    33: _limit("a code to the number within 30 seconds", Filtered.WEAK, seconds=30),
-    34: _operator("creating the signature failed"),
-    40: _operator("the white list is not switched on"),
-    43: _limit("too many to the number in a day", Filtered.WEAK, days=1),
-    48: Rule(Class.BUG, "parameter too long"),
-    52: Rule(Class.BUG, "blocked keyword"),
-    # Text and voice together; seems to stand for 8, 9, 17, 22, 33 and 43 today, so how long is open.
-    53: _limit("too often to the number", Filtered.WEAK),
-    55: _operator("service offline"),
-    56: Rule(Class.MESSAGE, "bad format of the number"),
-    58: Rule(Class.BUG, "bad format of a variable"),
-    60: _operator("the template has expired"),
-    -1: _operator("bad API key", account_tells=True),
-    -2: _operator("the account may not use this call", account_tells=True),
-    -3: _operator("address not on the white list", account_tells=True),
-    -4: Rule(Class.PACE, "too many calls of the account"),
-    -5: Rule(Class.PACE, "calls of the account too frequent"),
-    -6: _operator("batch calls not supported"),
-    -7: _operator("HTTP request failed"),
-    -8: _operator("data plan used up"),
-    -11: _operator("feature not switched on"),
-    -50: Rule(Class.DOUBT, "unknown exception"),
-    -51: Rule(Class.RETRY, "system busy"),
-    -52: _operator("recharging failed"),
-    -53: Rule(Class.RETRY, "submitting the message failed"),
-    -54: _operator("the record exists already"),
-    -55: _operator("there is no such record"),
-    -56: _operator("giving away failed"),
-    -57: _operator("no usable signature"),
-    -62: _operator("invalid qualification information"),
+RULES: Mapping[int, Rule] = {
+    0: Rule(ErrorClass.ACCEPTED, "accepted"),
+    1: Rule(ErrorClass.REQUEST_ERROR, "parameter missing"),
+    2: Rule(ErrorClass.REJECTED, "bad parameter format"),  # has two meanings: see `find_rule`
+    3: _account_error("balance too low", shown_by_account=True),
+    4: Rule(ErrorClass.REQUEST_ERROR, "blocked keyword"),
+    5: _account_error("no matching template"),  # template or signature drift: every message fails
+    6: _account_error("adding the template failed"),
+    7: _account_error("template not usable: in review or rejected"),
+    8: _limit("same text to the number within 30 seconds", DuplicateHint.CERTAIN, seconds=30),
+    9: _limit("same text to the number more than three times in 5 minutes", DuplicateHint.CERTAIN, minutes=5),
+    10: Rule(ErrorClass.REJECTED, "the number is on the black list"),
+    11: Rule(ErrorClass.REJECTED, "the number does not want messages"),  # has two meanings: see `find_rule`
+    12: Rule(ErrorClass.REQUEST_ERROR, "POST not supported"),
+    13: Rule(ErrorClass.REQUEST_ERROR, "marketing messages are paused"),
+    14: Rule(ErrorClass.REQUEST_ERROR, "decoding failed"),
+    15: _account_error("the signature does not match"),
+    16: _account_error("bad format of the signature"),
+    17: _limit("too many to the number in 24 hours", DuplicateHint.LIKELY, hours=24),
+    18: _account_error("checking the signature failed"),
+    19: _account_error("the request has expired"),
+    20: Rule(ErrorClass.REJECTED, "country not supported"),
+    21: _account_error("decryption failed"),
+    22: _limit("too many to the number in an hour", DuplicateHint.LIKELY, hours=1),
+    23: Rule(ErrorClass.REJECTED, "country not among the template's"),
+    24: _account_error("setting the alarm failed"),
+    25: Rule(ErrorClass.REQUEST_ERROR, "numbers and texts differ in count"),
+    26: _account_error("data plan error"),
+    27: _account_error("billing by money is not switched on"),
+    28: Rule(ErrorClass.REJECTED, "carrier not supported", next_account=True),
+    33: _limit("a code to the number within 30 seconds", DuplicateHint.LIKELY, seconds=30),
+    34: _account_error("creating the signature failed"),
+    40: _account_error("the white list is not switched on"),
+    43: _limit("too many to the number in a day", DuplicateHint.LIKELY, days=1),
+    48: Rule(ErrorClass.REQUEST_ERROR, "parameter too long"),
+    52: Rule(ErrorClass.REQUEST_ERROR, "blocked keyword"),
+    # Text and voice together; seems to replace 8, 9, 17, 22, 33 and 43 today, so its duration is not known.
+    53: _limit("too often to the number", DuplicateHint.LIKELY),
+    55: _account_error("service offline"),
+    56: Rule(ErrorClass.REJECTED, "bad format of the number"),
+    58: Rule(ErrorClass.REQUEST_ERROR, "bad format of a variable"),
+    60: _account_error("the template has expired"),
+    -1: _account_error("bad API key", shown_by_account=True),
+    -2: _account_error("the account may not use this call", shown_by_account=True),
+    -3: _account_error("address not on the white list", shown_by_account=True),
+    -4: Rule(ErrorClass.THROTTLED, "too many calls of the account"),
+    -5: Rule(ErrorClass.THROTTLED, "calls of the account too frequent"),
+    -6: _account_error("batch calls not supported"),
+    -7: _account_error("HTTP request failed"),
+    -8: _account_error("data plan used up"),
+    -11: _account_error("feature not switched on"),
+    -50: Rule(ErrorClass.UNKNOWN_OUTCOME, "unknown exception"),
+    -51: Rule(ErrorClass.RETRY, "system busy"),
+    -52: _account_error("recharging failed"),
+    -53: Rule(ErrorClass.RETRY, "submitting the message failed"),
+    -54: _account_error("the record exists already"),
+    -55: _account_error("there is no such record"),
+    -56: _account_error("giving away failed"),
+    -57: _account_error("no usable signature"),
+    -62: _account_error("invalid qualification information"),
 }
 
 
-def find_rule(code: int, says: str = "") -> Rule:
+def find_rule(code: int, message: str = "") -> Rule:
     """Return the row of a code.
 
     Args:
-        code: Yunpian's.
-        says: the answer's message and detail, which tell two meanings of a code apart.
+        code: Yunpian's code.
+        message: the answer's message and detail, which tell two meanings of one code apart.
     """
-    rule = CODES.get(code, _UNKNOWN)
-    if code == _BAD_FORMAT and "mobile" not in says:
-        return Rule(Class.BUG, rule.meaning)
-    if code == _GET_UNSUPPORTED_OR_HARASSMENT and "GET" in says:
-        return Rule(Class.BUG, "GET not supported")
+    rule = RULES.get(code, _UNKNOWN_CODE)
+    if code == _BAD_FORMAT and "mobile" not in message:
+        return Rule(ErrorClass.REQUEST_ERROR, rule.meaning)
+    if code == _GET_UNSUPPORTED_OR_HARASSMENT and "GET" in message:
+        return Rule(ErrorClass.REQUEST_ERROR, "GET not supported")
     return rule

@@ -1,7 +1,7 @@
-"""Yunpian's status reports, pushed (form member `sms_status`) or pulled (`pull_status`), read.
+"""Parsing Yunpian's status reports, pushed (form member `sms_status`) or pulled (`pull_status`).
 
-Source: yunpian.com/official/document/sms/en/domestic_push_report. Not verified with a live account, and
-therefore here alone: that the time is China's (`yunpian_time`), and that some pushes are url-encoded twice.
+Source: yunpian.com/official/document/sms/en/domestic_push_report. Not verified with a live account: that
+times are in UTC+8 (`records.parse_time`), and that some pushes are URL-encoded twice.
 """
 
 import json
@@ -10,60 +10,60 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
-from services.sms.provider.yunpian.time import from_yunpian
-from services.sms.reports.service import Batch, Outcome, StatusReport
+from services.sms.provider.yunpian.records import parse_time
+from services.sms.reports.models import ReportBatch, ReportStatus, StatusReport
 
-# Of texts and of voice calls.
+# The form members of texts and of voice calls.
 PUSH_MEMBERS = ("sms_status", "voice_status")
 
-_OUTCOMES: dict[object, Outcome] = {"SUCCESS": "delivered", "FAIL": "failed"}
+_STATUSES: dict[object, ReportStatus] = {"SUCCESS": "delivered", "FAIL": "failed"}
 _SID = re.compile(r"[0-9A-Za-z_\-]{1,64}", re.ASCII)
-# A carrier's code, such as DB:0103 or UNDELIV. Anything else in its place may be content.
+# A carrier's code, such as DB:0103 or UNDELIV. Anything else may be content and is not kept.
 _CODE = re.compile(r"[0-9A-Za-z:._\-]{1,32}", re.ASCII)
 _OTHER_CODE = "other"
 
 
 class UnreadableReports(ValueError):
-    """There is no usable report; the message says why, without content."""
+    """No report could be parsed; the error message holds no content."""
 
 
-def read_push(value: str, now: datetime) -> Batch:
-    """Return the reports of a push.
+def parse_push(value: str, now: datetime) -> ReportBatch:
+    """Parse the reports of a push.
 
     Args:
-        value: the form member's value, url-decoded once.
-        now: stands in for a time that is missing or malformed.
+        value: the form member's value, URL-decoded once.
+        now: replaces a time that is missing or malformed.
 
     Raises:
-        UnreadableReports: it is no JSON array, or no item of it is a report.
+        UnreadableReports: it is not a JSON array, or no item is a report.
     """
     document = _json(value)
     if document is None:
         document = _json(unquote_plus(value))
-    batch = read_items(document, now)
+    batch = parse_items(document, now)
     if batch.unreadable and not batch.reports:
         raise UnreadableReports("no item is a report")
     return batch
 
 
-def read_items(document: object, now: datetime) -> Batch:
-    """Return the reports of a parsed array.
+def parse_items(document: object, now: datetime) -> ReportBatch:
+    """Parse the reports of a decoded array.
 
-    An item that is none is left out: refusing the whole would have the provider repeat it as it is, and
-    then drop the others with it.
+    An item that is not a report is left out: if the whole were refused, the provider would repeat it
+    unchanged and finally drop the others with it.
 
     Raises:
-        UnreadableReports: it is no array.
+        UnreadableReports: it is not an array.
     """
     if not isinstance(document, list):
         raise UnreadableReports("not an array")
-    read = [_report(item, now) for item in document]
-    reports = [report for report in read if report is not None]
-    return Batch(reports, len(read) - len(reports))
+    parsed = [_report(item, now) for item in document]
+    reports = [report for report in parsed if report is not None]
+    return ReportBatch(reports, len(parsed) - len(reports))
 
 
 def _json(text: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return the parsed text, None where it is no JSON."""
+    """Return the decoded text, or None if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -73,21 +73,21 @@ def _json(text: str) -> Any:  # noqa: ANN401 - any JSON
 def _report(item: object, now: datetime) -> StatusReport | None:
     if not isinstance(item, dict):
         return None
-    sid, outcome = _sid(item.get("sid")), _outcome(item.get("report_status"))
-    if not sid or outcome is None:
+    sid, status = _sid(item.get("sid")), _status(item.get("report_status"))
+    if not sid or status is None:
         return None
-    code = _code(item.get("error_msg")) if outcome == "failed" else ""
-    return StatusReport(sid, outcome, code, _moment(item.get("user_receive_time"), now))
+    code = _code(item.get("error_msg")) if status == "failed" else ""
+    return StatusReport(sid, status, code, _time(item.get("user_receive_time"), now))
 
 
 def _sid(value: object) -> str:
-    """Return a sid as text: it comes as a number in pushes, and as a string elsewhere."""
+    """Return a sid as text: it is a number in pushes and a string elsewhere."""
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     return text if _SID.fullmatch(text) else ""
 
 
-def _outcome(value: object) -> Outcome | None:
-    return _OUTCOMES.get(value) if isinstance(value, str) else None
+def _status(value: object) -> ReportStatus | None:
+    return _STATUSES.get(value) if isinstance(value, str) else None
 
 
 def _code(value: object) -> str:
@@ -95,8 +95,8 @@ def _code(value: object) -> str:
     return text if _CODE.fullmatch(text) else _OTHER_CODE
 
 
-def _moment(value: object, now: datetime) -> datetime:
+def _time(value: object, now: datetime) -> datetime:
     try:
-        return from_yunpian(value) if isinstance(value, str) else now
+        return parse_time(value) if isinstance(value, str) else now
     except ValueError:
         return now

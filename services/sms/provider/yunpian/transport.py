@@ -1,4 +1,4 @@
-"""Yunpian's transport: form in, JSON out, and what is known about a request without an answer.
+"""Yunpian's HTTP transport: form in, JSON out, and whether a request that failed may have been sent.
 
 Source: yunpian.com/official/document/sms/en/domestic_single_send; yunpian-python-sdk `ypclient.py`.
 """
@@ -16,20 +16,24 @@ _READ_SECONDS = 8.0
 _FORM = {"Content-Type": "application/x-www-form-urlencoded;charset=utf-8"}
 
 
-class NotSent(Exception):
-    """The request has certainly not reached Yunpian; `what` says why."""
+class TransportError(Exception):
+    """Base of the errors: a request without a usable answer.
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
+    Attributes:
+        reason: what happened.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
-class InDoubt(Exception):
-    """Nobody knows what became of the request; `what` says what happened."""
+class NotSent(TransportError):
+    """The request has certainly not reached Yunpian."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
+
+class OutcomeUnknown(TransportError):
+    """The request may have reached Yunpian."""
 
 
 _NOT_SENT = (
@@ -38,23 +42,22 @@ _NOT_SENT = (
     (aiohttp.ClientConnectorError, "connect"),
     (aiohttp.ConnectionTimeoutError, "connect timeout"),
 )
-_IN_DOUBT = (
+_UNKNOWN = (
     (TimeoutError, "timeout"),
     (aiohttp.ServerDisconnectedError, "disconnected"),
     (aiohttp.ClientPayloadError, "cut off"),
     (OSError, "reset"),
     (aiohttp.ClientError, "bad http"),
 )
-NOT_SENT = frozenset(what for _, what in _NOT_SENT)
-"""Every reason of a `NotSent`."""
+NOT_SENT_REASONS = frozenset(reason for _, reason in _NOT_SENT)
 
 
-class YunpianHttp:
-    """Calls of one account over kept-alive connections.
+class YunpianTransport:
+    """Sends the requests of one account over kept-alive connections.
 
     Args:
-        session: as `new_session` makes it.
-        api_key: the account's; it travels as a form member, so bodies are never logged.
+        session: from `new_session`.
+        api_key: the account's; it is a form member, so bodies are never logged.
     """
 
     def __init__(self, session: aiohttp.ClientSession, api_key: pydantic.SecretStr) -> None:
@@ -62,13 +65,13 @@ class YunpianHttp:
         self._api_key = api_key
 
     async def post(self, url: str, **form: str) -> Any:  # noqa: ANN401 - any JSON
-        """Return the JSON that a call answers with, whatever the status: refusals come with 400.
+        """Return the JSON of the answer, for any HTTP status: refusals come with 400.
 
         Raises:
-            NotSent: no connection.
-            InDoubt: a time-out, a reset, or an answer that is not JSON, as of a gateway between.
+            NotSent: there was no connection.
+            OutcomeUnknown: a timeout, a reset, or an answer that is not JSON, such as a proxy's.
         """
-        # A body that is ready costs aiohttp a third less than a form.
+        # Passing an encoded body to aiohttp takes a third less time than passing a form.
         data = urlencode({"apikey": self._api_key.get_secret_value(), **form}).encode()
         try:
             async with self._session.post(url, data=data, headers=_FORM, allow_redirects=False) as response:
@@ -77,25 +80,25 @@ class YunpianHttp:
             raise _translate(error) from error
 
 
-def _translate(error: Exception) -> NotSent | InDoubt:
-    for kind, what in _NOT_SENT:
+def _translate(error: Exception) -> NotSent | OutcomeUnknown:
+    for kind, reason in _NOT_SENT:
         if isinstance(error, kind):
-            return NotSent(what)
-    return InDoubt(next(what for kind, what in _IN_DOUBT if isinstance(error, kind)))
+            return NotSent(reason)
+    return OutcomeUnknown(next(reason for kind, reason in _UNKNOWN if isinstance(error, kind)))
 
 
 def _parse(status: int, body: bytes) -> Any:  # noqa: ANN401 - any JSON
     try:
         return json.loads(body, parse_float=Decimal)
     except ValueError as error:
-        raise InDoubt(f"http {status}") from error
+        raise OutcomeUnknown(f"http {status}") from error
 
 
 def new_session(trace_configs: list[aiohttp.TraceConfig] | None = None) -> aiohttp.ClientSession:
-    """Return an HTTP session with the provider's time limits.
+    """Return an HTTP session with the provider's timeouts.
 
-    The number of connections is bounded by the messages in work. A connection has to be there within
-    3 seconds, name and TLS included; an answer may pause for 8, and take no longer than both.
+    The messages in work bound the number of connections. Connecting, DNS and TLS included, takes at most
+    3 seconds, a pause in an answer 8, and the whole call the sum of both.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),

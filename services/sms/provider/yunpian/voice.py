@@ -1,11 +1,10 @@
-"""Yunpian's voice call, which reads a code out; all that is particular to it is here.
+"""Yunpian's voice calls, which read a code out, as far as they differ from texts.
 
 Source: yunpian.com/official/document/sms/zh_CN/voicecode_list and scene_voice: the address, the form,
-and that mainland numbers are not called from 22:00 to 7:30. From a live account nothing is known; in
-particular these are readings of the page:
-- success has no `code`, but the `sid` that failures lack; the same codes mean the same as for texts;
-- `fee` counts messages, not money: a call costs what one part costs;
-- the filter of repeated contents knows the code and the number, as it does for texts;
+and that mainland numbers are not called from 22:00 to 7:30. Assumed, not verified with a live account:
+- a success has a `sid` and no `code`, a failure has a `code`, with the same meaning as for texts;
+- `fee` counts messages, not money: a call costs as much as one part;
+- the duplicate filter compares the code and the number, as it does for texts;
 - `get_record` does not show calls.
 """
 
@@ -19,11 +18,11 @@ _SMS_HOST, _VOICE_HOST = "https://sms.yunpian.com", "https://voice.yunpian.com"
 
 
 class CodeNotSpeakable(Exception):
-    """The voice call reads out 4 to 6 digits."""
+    """A voice call reads out 4 to 6 digits."""
 
 
 def voice_url(base_url: str) -> str:
-    """Return where an account's voice calls go: a host of its own at home, the same one elsewhere."""
+    """Return the base URL of voice calls: its own host in mainland China, the same one elsewhere."""
     return _VOICE_HOST if base_url == _SMS_HOST else base_url
 
 
@@ -31,15 +30,15 @@ def form(message: Outgoing) -> dict[str, str]:
     """Return the call's form.
 
     Raises:
-        CodeNotSpeakable: the code is too long.
+        CodeNotSpeakable: the code is too short or too long.
     """
     if len(message.code) not in _DIGITS:
         raise CodeNotSpeakable
     return {"mobile": message.mobile, "code": message.code}
 
 
-def with_code(document: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return an answer in the form of a text's."""
+def normalise_answer(document: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a voice call's answer with the members of a text's answer."""
     if not isinstance(document, dict) or "code" in document or "sid" not in document:
         return document
     return document | {"code": 0, "unit": "COUNT"}

@@ -11,10 +11,18 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from deploy.local.ports import free_port
-from services.sms.provider.base import NOT_FOUND, UNKNOWN, Answer, Filtered, Found, Search, Verdict
+from services.sms.provider.base import (
+    NOT_FOUND,
+    UNAVAILABLE,
+    Answer,
+    DuplicateHint,
+    SearchResult,
+    SearchStatus,
+    SendStatus,
+)
 from services.sms.provider.setup import open_accounts
-from services.sms.provider.yunpian.client import CannotAsk, Yunpian
-from services.sms.provider.yunpian.error_codes import CODES, Class
+from services.sms.provider.yunpian.client import QueryFailed, YunpianClient
+from services.sms.provider.yunpian.error_codes import RULES, ErrorClass
 from services.sms.provider.yunpian.transport import new_session
 from shared.clock import now
 from shared.observability.metrics import ProviderMetrics
@@ -26,10 +34,10 @@ from tests.support.provider import (
     provider_settings,
 )
 
-REFUSALS = [code for code in CODES if code != 0]
-# The simulator words a scripted 2 and 11 as our own mistakes.
-SCRIPTED_CLASS = {2: Class.BUG, 11: Class.BUG}
-IN_DOUBT = ["drop", "reset", "accept_then_drop", "accept_then_reset", "bad_gateway_html",
+REFUSALS = [code for code in RULES if code != 0]
+# The simulator words the scripted codes 2 and 11 as request errors.
+SCRIPTED_CLASS = {2: ErrorClass.REQUEST_ERROR, 11: ErrorClass.REQUEST_ERROR}
+UNKNOWN_OUTCOMES = ["drop", "reset", "accept_then_drop", "accept_then_reset", "bad_gateway_html",
             "accept_then_bad_gateway", "empty_503"]  # fmt: skip
 
 
@@ -39,13 +47,13 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-async def yunpian(simulator: Simulator, registry: CollectorRegistry) -> AsyncIterator[Yunpian]:
+async def yunpian(simulator: Simulator, registry: CollectorRegistry) -> AsyncIterator[YunpianClient]:
     async with new_session() as session:
         yield open_accounts(provider_settings(simulator.url), session, ProviderMetrics(registry))[0]
 
 
 @pytest.fixture
-async def impatient(simulator: Simulator) -> AsyncIterator[Yunpian]:
+async def impatient(simulator: Simulator) -> AsyncIterator[YunpianClient]:
     """A client that waits half a second for an answer."""
     timeout = aiohttp.ClientTimeout(total=1, sock_read=0.5)
     async with aiohttp.ClientSession(timeout=timeout) as session:
@@ -54,86 +62,93 @@ async def impatient(simulator: Simulator) -> AsyncIterator[Yunpian]:
 
 
 async def test_an_accepted_text_has_its_number_its_parts_and_its_price(
-    yunpian: Yunpian, simulator: Simulator, registry: CollectorRegistry
+    yunpian: YunpianClient, simulator: Simulator, registry: CollectorRegistry
 ) -> None:
     answer = await yunpian.send(outgoing())
 
     [message] = await simulator.inbox()
-    assert answer == Answer(Verdict.ACCEPTED, "0", "main", str(message["sid"]), 1, Decimal("0.05"))
+    assert answer == Answer(SendStatus.ACCEPTED, "0", "main", str(message["sid"]), 1, Decimal("0.05"))
     assert message["text"] == TEXT
-    labels = {"account": "main", "channel": "sms", "code": "0", "class": "D"}
+    labels = {"account": "main", "channel": "sms", "code": "0", "class": "accepted"}
     assert registry.get_sample_value("dialpass_sms_provider_answers_total", labels) == 1
 
 
 @pytest.mark.parametrize("code", REFUSALS)
-async def test_a_refusal_means_what_the_table_says(yunpian: Yunpian, simulator: Simulator, code: int) -> None:
+async def test_a_refusal_means_what_the_table_says(
+    yunpian: YunpianClient, simulator: Simulator, code: int
+) -> None:
     await simulator.fault(fault="code", code=code)
 
     answer = await yunpian.send(outgoing())
 
-    class_ = SCRIPTED_CLASS.get(code, CODES[code].class_)
-    assert answer == Answer(class_.verdict, str(code), "main", filtered=CODES[code].filtered)
+    error_class = SCRIPTED_CLASS.get(code, RULES[code].error_class)
+    hint = RULES[code].duplicate_hint
+    assert answer == Answer(error_class.status, str(code), "main", duplicate_hint=hint)
     assert await simulator.inbox() == []
 
 
-async def test_a_code_that_nobody_knows_is_retried_and_reported(
-    yunpian: Yunpian, simulator: Simulator
-) -> None:
+async def test_an_unknown_code_is_retried_and_logged(yunpian: YunpianClient, simulator: Simulator) -> None:
     await simulator.fault(fault="code", code=4711)
 
     with capture_logs() as logs:
         answer = await yunpian.send(outgoing())
 
-    assert answer == Answer(Verdict.RETRY, "4711", "main", once=True)
+    assert answer == Answer(SendStatus.RETRY, "4711", "main", retry_once=True)
     assert [(log["event"], log["code"]) for log in logs] == [("provider_refused", 4711)]
     assert MOBILE not in str(logs)
 
 
-async def test_a_bad_number_is_the_users_mistake(yunpian: Yunpian) -> None:
+async def test_a_bad_number_is_the_users_mistake(yunpian: YunpianClient) -> None:
     with capture_logs() as logs:
         answer = await yunpian.send(outgoing("12345"))
 
-    assert (answer.verdict, answer.code) == (Verdict.PERMANENT, "2")
+    assert (answer.status, answer.code) == (SendStatus.REJECTED, "2")
     assert logs == []
 
 
-async def test_the_filter_of_repeated_texts_is_recognised(yunpian: Yunpian) -> None:
+async def test_the_duplicate_filter_is_recognised(yunpian: YunpianClient) -> None:
     await yunpian.send(outgoing())
 
     with capture_logs() as logs:
         answer = await yunpian.send(outgoing())
 
-    assert (answer.verdict, answer.code, answer.filtered) == (Verdict.LIMITED, "8", Filtered.STRONG)
+    assert (answer.status, answer.code, answer.duplicate_hint) == (
+        SendStatus.LIMITED,
+        "8",
+        DuplicateHint.CERTAIN,
+    )
     assert [(log["event"], log["seconds"]) for log in logs] == [("number_limited", 30)]
 
 
-@pytest.mark.parametrize("kind", IN_DOUBT)
-async def test_without_an_answer_nobody_knows(yunpian: Yunpian, simulator: Simulator, kind: str) -> None:
+@pytest.mark.parametrize("kind", UNKNOWN_OUTCOMES)
+async def test_without_an_answer_the_outcome_is_unknown(
+    yunpian: YunpianClient, simulator: Simulator, kind: str
+) -> None:
     await simulator.fault(fault=kind)
 
     answer = await yunpian.send(outgoing())
 
-    assert answer.verdict is Verdict.AMBIGUOUS
+    assert answer.status is SendStatus.UNKNOWN
     assert len(await simulator.inbox()) == kind.startswith("accept_then")
 
 
 @pytest.mark.parametrize("kind", ["hang", "accept_then_hang"])
-async def test_an_answer_that_does_not_come_in_time_is_in_doubt(
-    impatient: Yunpian, simulator: Simulator, kind: str
+async def test_a_timeout_is_an_unknown_outcome(
+    impatient: YunpianClient, simulator: Simulator, kind: str
 ) -> None:
     await simulator.fault(fault=kind)
 
     answer = await impatient.send(outgoing())
 
-    assert (answer.verdict, answer.code) == (Verdict.AMBIGUOUS, "timeout")
+    assert (answer.status, answer.code) == (SendStatus.UNKNOWN, "timeout")
 
 
-async def test_an_answer_that_trickles_is_cut_off(impatient: Yunpian, simulator: Simulator) -> None:
+async def test_an_answer_that_trickles_times_out(impatient: YunpianClient, simulator: Simulator) -> None:
     await simulator.fault(fault="slow_read", seconds=20)
 
     answer = await impatient.send(outgoing())
 
-    assert (answer.verdict, answer.code) == (Verdict.AMBIGUOUS, "timeout")
+    assert (answer.status, answer.code) == (SendStatus.UNKNOWN, "timeout")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +163,7 @@ async def test_without_a_connection_nothing_was_sent(url: str, code: str) -> Non
         yunpian = open_accounts(provider_settings(url), session, ProviderMetrics(CollectorRegistry()))[0]
         answer = await yunpian.send(outgoing())
 
-    assert (answer.verdict, answer.code) == (Verdict.RETRY, code)
+    assert (answer.status, answer.code) == (SendStatus.RETRY, code)
 
 
 async def test_a_broken_tls_handshake_sends_nothing() -> None:
@@ -161,34 +176,38 @@ async def test_a_broken_tls_handshake_sends_nothing() -> None:
         yunpian = open_accounts(provider_settings(url), session, ProviderMetrics(CollectorRegistry()))[0]
         answer = await yunpian.send(outgoing())
 
-    assert (answer.verdict, answer.code) == (Verdict.RETRY, "tls")
+    assert (answer.status, answer.code) == (SendStatus.RETRY, "tls")
 
 
-async def test_a_call_reads_the_code_out(yunpian: Yunpian, simulator: Simulator) -> None:
+async def test_a_call_reads_the_code_out(yunpian: YunpianClient, simulator: Simulator) -> None:
     answer = await yunpian.send(outgoing(channel="voice"))
 
     [message] = await simulator.inbox()
     assert message["channel"] == "voice"
     assert "123456" in message["text"]
-    assert answer == Answer(Verdict.ACCEPTED, "0", "main", message["sid"], 1, Decimal("0.05"))
+    assert answer == Answer(SendStatus.ACCEPTED, "0", "main", message["sid"], 1, Decimal("0.05"))
 
 
-async def test_a_refused_call_means_what_a_refused_text_does(yunpian: Yunpian, simulator: Simulator) -> None:
+async def test_a_refused_call_means_what_a_refused_text_does(
+    yunpian: YunpianClient, simulator: Simulator
+) -> None:
     await simulator.fault(fault="code", code=-11, endpoint="voice_send")
 
     answer = await yunpian.send(outgoing(channel="voice"))
 
-    assert (answer.verdict, answer.code) == (Verdict.HALTED, "-11")
+    assert (answer.status, answer.code) == (SendStatus.DEFERRED, "-11")
 
 
-async def test_a_code_that_cannot_be_read_out_is_refused_here(yunpian: Yunpian, simulator: Simulator) -> None:
+async def test_a_code_that_cannot_be_read_out_is_not_sent(
+    yunpian: YunpianClient, simulator: Simulator
+) -> None:
     answer = await yunpian.send(outgoing(channel="voice", code="12345678"))
 
-    assert answer.verdict is Verdict.PERMANENT
+    assert answer.status is SendStatus.REJECTED
     assert await simulator.inbox() == []
 
 
-async def test_an_accepted_text_is_found_by_its_words(yunpian: Yunpian, simulator: Simulator) -> None:
+async def test_an_accepted_text_is_found_by_its_words(yunpian: YunpianClient, simulator: Simulator) -> None:
     since = now()
     await simulator.fault(fault="accept_then_drop")
     await yunpian.send(outgoing())
@@ -196,23 +215,27 @@ async def test_an_accepted_text_is_found_by_its_words(yunpian: Yunpian, simulato
     found = await yunpian.find(MOBILE, TEXT, since)
 
     [message] = await simulator.inbox()
-    assert found == Found(Search.FOUND, str(message["sid"]))
+    assert found == SearchResult(SearchStatus.FOUND, str(message["sid"]))
 
 
-async def test_another_text_and_an_earlier_one_are_not_found(yunpian: Yunpian) -> None:
+async def test_another_text_and_an_earlier_one_are_not_found(yunpian: YunpianClient) -> None:
     await yunpian.send(outgoing())
 
     assert await yunpian.find(MOBILE, "【Dialpass】您的验证码是654321", now()) == NOT_FOUND
     assert await yunpian.find(MOBILE, TEXT, now() + timedelta(seconds=8)) == NOT_FOUND
 
 
-async def test_a_search_without_an_answer_finds_nothing_out(yunpian: Yunpian, simulator: Simulator) -> None:
+async def test_a_search_without_an_answer_is_unavailable(
+    yunpian: YunpianClient, simulator: Simulator
+) -> None:
     await simulator.fault(fault="empty_503", endpoint="get_record")
 
-    assert await yunpian.find(MOBILE, TEXT, now()) == UNKNOWN
+    assert await yunpian.find(MOBILE, TEXT, now()) == UNAVAILABLE
 
 
-async def test_the_account_shows_its_balance_and_white_list(yunpian: Yunpian, simulator: Simulator) -> None:
+async def test_the_account_shows_its_balance_and_white_list(
+    yunpian: YunpianClient, simulator: Simulator
+) -> None:
     await simulator.set_account(balance=12.34, ip_whitelist=["127.0.0.1"])
 
     info = await yunpian.info()
@@ -220,10 +243,10 @@ async def test_the_account_shows_its_balance_and_white_list(yunpian: Yunpian, si
     assert (info.balance, info.ip_whitelist) == (Decimal("12.34"), "127.0.0.1")
 
 
-async def test_a_refused_question_says_why(yunpian: Yunpian, simulator: Simulator) -> None:
+async def test_a_refused_query_has_a_reason(yunpian: YunpianClient, simulator: Simulator) -> None:
     await simulator.set_account(ip_whitelist=["192.0.2.1"])
 
-    with pytest.raises(CannotAsk) as refused:
+    with pytest.raises(QueryFailed) as refused:
         await yunpian.info()
 
-    assert (refused.value.why, refused.value.answered) == ("-3", True)
+    assert (refused.value.reason, refused.value.answered) == ("-3", True)

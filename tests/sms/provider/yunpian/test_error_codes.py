@@ -1,86 +1,90 @@
-"""The code table against the list that it was made from, code by code."""
+"""The table of error codes against the list that it was made from, code by code."""
 
 import pytest
 
-from services.sms.provider.base import Filtered, Verdict
-from services.sms.provider.yunpian.error_codes import CODES, Class, find_rule
+from services.sms.provider.base import DuplicateHint, SendStatus
+from services.sms.provider.yunpian.error_codes import RULES, ErrorClass, find_rule
 
-D, R, P, L, O, PO = "D", "R", "P", "L", "O", "P+O"  # noqa: E741 - the list's own letters
-PACE, DOUBT = "R, account-wide", "R, in doubt"
+ACCEPTED, RETRY, THROTTLED = ErrorClass.ACCEPTED, ErrorClass.RETRY, ErrorClass.THROTTLED
+UNKNOWN, LIMIT, MSG = ErrorClass.UNKNOWN_OUTCOME, ErrorClass.NUMBER_LIMIT, ErrorClass.REJECTED
+REQ, ACC = ErrorClass.REQUEST_ERROR, ErrorClass.ACCOUNT_ERROR
 LISTED = {
-    0: D, 1: PO, 2: P, 3: O, 4: PO, 5: O, 6: O, 7: O, 8: L, 9: L, 10: P, 11: P, 12: PO, 13: PO, 14: PO,
-    15: O, 16: O, 17: L, 18: O, 19: O, 20: P, 21: O, 22: L, 23: P, 24: O, 25: PO, 26: O, 27: O, 28: P,
-    33: L, 34: O, 40: O, 43: L, 48: PO, 52: PO, 53: L, 55: O, 56: P, 58: PO, 60: O,
-    -1: O, -2: O, -3: O, -4: PACE, -5: PACE, -6: O, -7: O, -8: O, -11: O,
-    -50: DOUBT, -51: R, -52: O, -53: R, -54: O, -55: O, -56: O, -57: O, -62: O,
+    0: ACCEPTED, 1: REQ, 2: MSG, 3: ACC, 4: REQ, 5: ACC, 6: ACC, 7: ACC, 8: LIMIT, 9: LIMIT, 10: MSG, 11: MSG,
+    12: REQ, 13: REQ, 14: REQ, 15: ACC, 16: ACC, 17: LIMIT, 18: ACC, 19: ACC, 20: MSG, 21: ACC, 22: LIMIT,
+    23: MSG, 24: ACC, 25: REQ, 26: ACC, 27: ACC, 28: MSG, 33: LIMIT, 34: ACC, 40: ACC, 43: LIMIT, 48: REQ,
+    52: REQ, 53: LIMIT, 55: ACC, 56: MSG, 58: REQ, 60: ACC,
+    -1: ACC, -2: ACC, -3: ACC, -4: THROTTLED, -5: THROTTLED, -6: ACC, -7: ACC, -8: ACC, -11: ACC,
+    -50: UNKNOWN, -51: RETRY, -52: ACC, -53: RETRY, -54: ACC, -55: ACC, -56: ACC, -57: ACC, -62: ACC,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("code", "letter"), LISTED.items())
-def test_a_code_has_its_listed_class(code: int, letter: str) -> None:
-    assert CODES[code].class_ == letter
+@pytest.mark.parametrize(("code", "error_class"), LISTED.items())
+def test_a_code_has_its_listed_class(code: int, error_class: ErrorClass) -> None:
+    assert RULES[code].error_class is error_class
 
 
 def test_no_code_is_missing_or_added() -> None:
-    assert set(CODES) == set(LISTED)
+    assert set(RULES) == set(LISTED)
 
 
 @pytest.mark.parametrize(
-    ("letter", "verdict", "alerts"),
+    ("error_class", "status", "alerts"),
     [
-        (D, Verdict.ACCEPTED, False),
-        (R, Verdict.RETRY, False),
-        (PACE, Verdict.HALTED, False),
-        (DOUBT, Verdict.AMBIGUOUS, False),
-        (P, Verdict.PERMANENT, False),
-        (PO, Verdict.PERMANENT, True),
-        (L, Verdict.LIMITED, False),
-        (O, Verdict.HALTED, True),
-        ("R once, then P+O", Verdict.RETRY, True),
+        (ACCEPTED, SendStatus.ACCEPTED, False),
+        (RETRY, SendStatus.RETRY, False),
+        (THROTTLED, SendStatus.DEFERRED, False),
+        (UNKNOWN, SendStatus.UNKNOWN, False),
+        (MSG, SendStatus.REJECTED, False),
+        (REQ, SendStatus.REJECTED, True),
+        (LIMIT, SendStatus.LIMITED, False),
+        (ACC, SendStatus.DEFERRED, True),
+        (ErrorClass.UNKNOWN_CODE, SendStatus.RETRY, True),
     ],
 )
-def test_a_class_has_its_verdict(letter: str, verdict: Verdict, alerts: bool) -> None:  # noqa: FBT001
-    assert (Class(letter).verdict, Class(letter).alerts) == (verdict, alerts)
+def test_a_class_has_its_status(error_class: ErrorClass, status: SendStatus, *, alerts: bool) -> None:
+    assert (error_class.status, error_class.alerts) == (status, alerts)
 
 
 def test_an_unknown_code_is_tried_again_and_alerts() -> None:
     rule = find_rule(4711)
 
-    assert rule.class_ is Class.UNKNOWN
+    assert rule.error_class is ErrorClass.UNKNOWN_CODE
 
 
 @pytest.mark.parametrize(
-    ("code", "seconds", "filtered"),
+    ("code", "seconds", "hint"),
     [
-        (8, 30, Filtered.STRONG),
-        (9, 300, Filtered.STRONG),
-        (17, 86_400, Filtered.WEAK),
-        (22, 3_600, Filtered.WEAK),
-        (33, 30, Filtered.WEAK),
-        (43, 86_400, Filtered.WEAK),
-        (53, 0, Filtered.WEAK),
+        (8, 30, DuplicateHint.CERTAIN),
+        (9, 300, DuplicateHint.CERTAIN),
+        (17, 86_400, DuplicateHint.LIKELY),
+        (22, 3_600, DuplicateHint.LIKELY),
+        (33, 30, DuplicateHint.LIKELY),
+        (43, 86_400, DuplicateHint.LIKELY),
+        (53, 0, DuplicateHint.LIKELY),
     ],
 )
 def test_a_limit_says_how_long_and_whether_the_text_was_sent(
-    code: int, seconds: int, filtered: Filtered
+    code: int, seconds: int, hint: DuplicateHint
 ) -> None:
-    assert (CODES[code].lasts.total_seconds(), CODES[code].filtered) == (seconds, filtered)
+    assert (RULES[code].limit_duration.total_seconds(), RULES[code].duplicate_hint) == (seconds, hint)
 
 
 def test_only_limits_hint_at_an_earlier_message() -> None:
-    hinting = {code for code, rule in CODES.items() if rule.filtered is not Filtered.NO}
+    hinting = {code for code, rule in RULES.items() if rule.duplicate_hint is not DuplicateHint.NONE}
 
-    assert hinting == {code for code, letter in LISTED.items() if letter == L}
+    assert hinting == {code for code, error_class in LISTED.items() if error_class is LIMIT}
 
 
 @pytest.mark.parametrize(
-    ("code", "says", "class_"),
+    ("code", "message", "error_class"),
     [
-        (2, "参数 mobile 格式不正确，mobile:189194884497", Class.MESSAGE),
-        (2, "参数 text 格式不正确", Class.BUG),
-        (11, "用户手机号防骚扰", Class.MESSAGE),
-        (11, "接口不支持GET方式调用", Class.BUG),
+        (2, "参数 mobile 格式不正确，mobile:189194884497", ErrorClass.REJECTED),
+        (2, "参数 text 格式不正确", ErrorClass.REQUEST_ERROR),
+        (11, "用户手机号防骚扰", ErrorClass.REJECTED),
+        (11, "接口不支持GET方式调用", ErrorClass.REQUEST_ERROR),
     ],
 )
-def test_the_words_tell_two_meanings_of_a_code_apart(code: int, says: str, class_: Class) -> None:
-    assert find_rule(code, says).class_ is class_
+def test_the_words_tell_two_meanings_of_a_code_apart(
+    code: int, message: str, error_class: ErrorClass
+) -> None:
+    assert find_rule(code, message).error_class is error_class

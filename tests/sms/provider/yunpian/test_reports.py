@@ -1,4 +1,4 @@
-"""Yunpian's status reports, as they are pushed and pulled."""
+"""Parsing Yunpian's status reports, as they are pushed and pulled."""
 
 import json
 from datetime import UTC, datetime
@@ -7,9 +7,9 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from services.sms.provider.yunpian.reports import UnreadableReports, read_items, read_push
-from services.sms.reports.service import StatusReport
-from tests.support.fakes import NOW
+from services.sms.provider.yunpian.reports import UnreadableReports, parse_items, parse_push
+from services.sms.reports.models import StatusReport
+from tests.support.clock import NOW
 
 DELIVERED: dict[str, Any] = {
     "sid": 9527, "uid": None, "mobile": "15205201314", "report_status": "SUCCESS", "error_msg": "DELIVRD",
@@ -20,7 +20,7 @@ RECEIVED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def test_a_pushed_array_is_read() -> None:
-    batch = read_push(json.dumps([DELIVERED, FAILED]), NOW)
+    batch = parse_push(json.dumps([DELIVERED, FAILED]), NOW)
     assert batch.reports == [
         StatusReport("9527", "delivered", "", RECEIVED),
         StatusReport("9528", "failed", "DB:0103", RECEIVED),
@@ -30,21 +30,21 @@ def test_a_pushed_array_is_read() -> None:
 
 def test_an_array_that_was_encoded_once_more_is_read_alike() -> None:
     plain = json.dumps([DELIVERED | {"error_detail": "100% + 号码"}, FAILED])
-    assert read_push(quote_plus(plain), NOW) == read_push(plain, NOW)
+    assert parse_push(quote_plus(plain), NOW) == parse_push(plain, NOW)
 
 
-def test_an_empty_array_is_no_failure() -> None:
-    assert read_push("[]", NOW).reports == []
+def test_an_empty_array_holds_no_reports() -> None:
+    assert parse_push("[]", NOW).reports == []
 
 
 @pytest.mark.parametrize("time", [None, "", "yesterday", 5, "2026-13-01 00:00:00"])
 def test_a_time_that_cannot_be_read_is_the_time_of_the_report(time: Any) -> None:
-    assert read_items([DELIVERED | {"user_receive_time": time}], NOW).reports[0].at == NOW
+    assert parse_items([DELIVERED | {"user_receive_time": time}], NOW).reports[0].at == NOW
 
 
 @pytest.mark.parametrize("code", [None, "", 7, "号码 13800000000 已停机", "x" * 33])
-def test_what_is_no_carriers_code_is_not_kept(code: Any) -> None:
-    assert read_items([FAILED | {"error_msg": code}], NOW).reports[0].code == "other"
+def test_content_in_place_of_a_carriers_code_is_not_kept(code: Any) -> None:
+    assert parse_items([FAILED | {"error_msg": code}], NOW).reports[0].code == "other"
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_what_is_no_carriers_code_is_not_kept(code: Any) -> None:
         DELIVERED | {"report_status": ["SUCCESS"]},
     ],
 )  # fmt: skip
-def test_an_item_that_is_no_report_is_left_out_and_counted(item: Any) -> None:
-    batch = read_items([item, DELIVERED], NOW)
+def test_an_item_that_is_not_a_report_is_left_out_and_counted(item: Any) -> None:
+    batch = parse_items([item, DELIVERED], NOW)
     assert [report.sid for report in batch.reports] == ["9527"]
     assert batch.unreadable == 1
 
@@ -69,7 +69,7 @@ def test_an_item_that_is_no_report_is_left_out_and_counted(item: Any) -> None:
         "[{}]", "[null, 1]", "%", "\x00",
     ],
 )  # fmt: skip
-def test_what_holds_no_report_is_refused_in_words_without_content(value: str) -> None:
+def test_a_value_without_reports_is_refused_without_quoting_it(value: str) -> None:
     with pytest.raises(UnreadableReports) as refusal:
-        read_push(value, NOW)
+        parse_push(value, NOW)
     assert str(refusal.value) in {"not an array", "no item is a report"}

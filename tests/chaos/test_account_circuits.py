@@ -1,4 +1,4 @@
-"""A provider that refuses everybody: consumption rests, says why, and goes on by itself."""
+"""A provider that refuses all accounts: consumption pauses, says why, and resumes by itself."""
 
 import asyncio
 import json
@@ -16,12 +16,12 @@ from deploy.local.servers import Servers
 from tests.support.client import Api, Phone, eventually, new_mobile
 from tests.support.system import Process, System, http_status
 
-PATIENCE = 60
+TIMEOUT = 60
 
 
 @pytest.fixture(autouse=True)
-def _known_to_nobody_else(servers: Servers) -> Iterator[None]:
-    """All workers of a Redis share halts, those of other tests too."""
+def _separate_circuits(servers: Servers) -> Iterator[None]:
+    """All workers of a Redis share circuits, those of other tests too."""
     yield
     with Redis.from_url(servers.redis.url) as redis:
         for key in redis.keys("sms:halt:*"):
@@ -66,8 +66,8 @@ async def ask(api: Api, count: int) -> dict[str, str]:
 
 async def all_arrive_once(api: Api, phone: Phone, asked: dict[str, str]) -> None:
     for mobile, message_id in asked.items():
-        await phone.code(mobile, seconds=PATIENCE)
-        async with asyncio.timeout(PATIENCE):
+        await phone.code(mobile, seconds=TIMEOUT)
+        async with asyncio.timeout(TIMEOUT):
             while (await api.get(f"/code/{message_id}/"))["status"] != "sent":  # noqa: ASYNC110 - elsewhere
                 await asyncio.sleep(0.1)
     assert [len(await phone.texts(mobile)) for mobile in asked] == [1] * len(asked)
@@ -79,7 +79,7 @@ async def test_without_money_messages_wait_until_there_is_some(
     await set_account(own_phone, balance=0.0)
     asked = await ask(own_api, 5)
 
-    await eventually(lambda: all(paused(worker) for worker in workers), PATIENCE)
+    await eventually(lambda: all(paused(worker) for worker in workers), TIMEOUT)
 
     asked |= await ask(own_api, 5)
     for worker in workers:
@@ -97,12 +97,12 @@ async def test_without_money_messages_wait_until_there_is_some(
 
 
 @pytest.mark.long
-async def test_too_many_calls_are_followed_by_a_few_single_ones(
+async def test_a_throttled_account_is_probed_with_single_messages(
     own_api: Api, own_phone: Phone, workers: list[Process]
 ) -> None:
     await own_phone.fault(fault="code", code=-5)
     asked = await ask(own_api, 20)
-    await eventually(lambda: all(paused(worker) for worker in workers), PATIENCE)
+    await eventually(lambda: all(paused(worker) for worker in workers), TIMEOUT)
     before = (await set_account(own_phone))["answers"]["-5"]
 
     await asyncio.sleep(8)

@@ -1,9 +1,9 @@
-"""Calls of Redis that are repeated until it answers."""
+"""Calls of Redis that are repeated until Redis is available."""
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from services.sms.delivery.patience import until_redis_answers
+from shared.redis.retry import retry_until_available
 
 
 class Store:
@@ -13,7 +13,7 @@ class Store:
         self.errors = [*errors]
         self.calls = 0
 
-    @until_redis_answers
+    @retry_until_available
     async def get(self, number: int) -> int:
         self.calls += 1
         if self.errors:
@@ -21,17 +21,17 @@ class Store:
         return number
 
 
-async def test_an_answer_is_passed_on() -> None:
+async def test_a_result_is_returned() -> None:
     store = Store()
     assert (await store.get(7), store.calls) == (7, 1)
 
 
-async def test_a_call_is_repeated_until_there_is_an_answer() -> None:
+async def test_a_call_is_repeated_until_it_succeeds() -> None:
     store = Store(RedisConnectionError(), TimeoutError(), OSError())
     assert (await store.get(7), store.calls) == (7, 4)
 
 
-async def test_other_errors_are_passed_on() -> None:
+async def test_other_errors_are_raised() -> None:
     store = Store(RedisConnectionError(), ValueError("mine"))
     with pytest.raises(ValueError, match="mine"):
         await store.get(7)
