@@ -19,13 +19,12 @@ from services.auth.codes.repository import CodeRepository
 from services.auth.codes.service import CodeService
 from services.auth.db.cleanup import Cleanup
 from services.auth.db.database import Database
-from services.auth.http.fields import ValidationContext
+from services.auth.http.fields import ValidationContext, load_common_passwords
 from services.auth.http.handler import HttpContext
 from services.auth.keyed_hash import KeyedHash
 from services.auth.outbox.publisher import EventPublisher
 from services.auth.outbox.relay import Relay
 from services.auth.outbox.repository import OutboxRepository
-from services.auth.passwords.common_passwords import load_common_passwords
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.passwords.service import PasswordService
 from services.auth.routes import Services, make_application

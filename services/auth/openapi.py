@@ -15,8 +15,7 @@ from typing import Any, Literal, get_type_hints
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from services.auth.http.handler import Routes
-from services.auth.http.operation import Operation
+from services.auth.http.handler import Operation, Routes
 from shared.errors import (
     BadGateway,
     GatewayTimeout,

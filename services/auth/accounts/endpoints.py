@@ -11,8 +11,7 @@ from services.auth.accounts.schemas import (
     RegisterResponse,
 )
 from services.auth.accounts.service import AccountService
-from services.auth.http.handler import JsonHandler, Routes
-from services.auth.http.operation import Operation
+from services.auth.http.handler import JsonHandler, Operation, Routes
 
 _TAG = "Account"
 

@@ -3,8 +3,7 @@
 from services.auth import errors
 from services.auth.codes.schemas import CodeRequest, CodeResponse, CodeStatusResponse
 from services.auth.codes.service import CodeService
-from services.auth.http.handler import JsonHandler, Routes
-from services.auth.http.operation import Operation
+from services.auth.http.handler import JsonHandler, Operation, Routes
 from shared.errors import NotFound
 
 _TAG = "Codes"

@@ -1,9 +1,12 @@
 """The fields of requests and answers: types that validate, and that the OpenAPI document describes."""
 
+import runpy
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -39,6 +42,24 @@ class ValidationContext:
 
     regions: Collection[str]
     common_passwords: Collection[str]
+
+
+def load_common_passwords() -> frozenset[str]:
+    """Return those of the 30,000 most common passwords that are long enough, in lower case.
+
+    They are refused (NIST SP 800-63B §3.1.1.2); the list is zxcvbn's.
+    """
+    return frozenset(word for word in _frequency_list() if len(word) >= _PASSWORD_LENGTHS.start)
+
+
+def _frequency_list() -> list[str]:
+    """Return the library's list without importing the library, which would cost 12 MB of memory."""
+    package = find_spec("zxcvbn")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("zxcvbn")
+    namespace = runpy.run_path(str(Path(package.origin).with_name("frequency_lists.py")))
+    passwords: list[str] = namespace["FREQUENCY_LISTS"]["passwords"]
+    return passwords
 
 
 def _fail(text: Text) -> PydanticCustomError:

@@ -25,12 +25,48 @@ from shared.security.access_tokens import bearer_token
 # Below the gateway's time limit, so that a client gets this answer and not the gateway's 504.
 _HANDLER_SECONDS = 8.0
 _USER_AGENT_LENGTH = 255
+_OPERATION = "operation"
 _METHODS = ("GET", "POST", "PATCH", "DELETE")
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 Service = TypeVar("Service")
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """The description of one method of one path; decorates its `handle_<method>`.
+
+    Attributes:
+        tag: the group that it is shown in.
+        request: the model of the request's body.
+        problems: its own errors, beside those that every operation of its kind has.
+        signed_in: whether it requires an access token.
+        note: what a user of the API has to know beside the summary.
+    """
+
+    tag: str
+    request: type[BaseModel] | None = None
+    problems: tuple[type[AppError], ...] = ()
+    signed_in: bool = False
+    note: str = ""
+
+    def __call__(self, method: _Method) -> _Method:
+        """Attach the description to a method and return it."""
+        setattr(method, _OPERATION, self)
+        return method
+
+    @staticmethod
+    def of(method: Callable[..., Any]) -> "Operation":
+        """Return the description of a decorated method.
+
+        Raises:
+            AttributeError: the method is not decorated.
+        """
+        described: Operation = getattr(method, _OPERATION)
+        return described
 
 
 @dataclass(frozen=True, slots=True)

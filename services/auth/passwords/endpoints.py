@@ -1,8 +1,7 @@
 """`/password/reset/` and `/password/change/`."""
 
 from services.auth import errors
-from services.auth.http.handler import JsonHandler, Routes
-from services.auth.http.operation import Operation
+from services.auth.http.handler import JsonHandler, Operation, Routes
 from services.auth.passwords.schemas import EmptyResponse, PasswordChangeRequest, PasswordResetRequest
 from services.auth.passwords.service import PasswordService
 

@@ -1,8 +1,7 @@
 """`/token/refresh/`, `/logout/`, `/sessions/`, and the list of ended sessions for gateways."""
 
 from services.auth import errors
-from services.auth.http.handler import JsonHandler, Routes
-from services.auth.http.operation import Operation
+from services.auth.http.handler import JsonHandler, Operation, Routes
 from services.auth.sessions.revocations import Revocations
 from services.auth.sessions.schemas import (
     EndedSessionsResponse,

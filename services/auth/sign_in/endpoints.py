@@ -1,8 +1,7 @@
 """`/login/` and `/login/code/`."""
 
 from services.auth import errors
-from services.auth.http.handler import JsonHandler, Routes
-from services.auth.http.operation import Operation
+from services.auth.http.handler import JsonHandler, Operation, Routes
 from services.auth.sessions.schemas import LoginResponse
 from services.auth.sign_in.schemas import LoginCodeRequest, LoginCodeResponse, LoginRequest
 from services.auth.sign_in.service import SignInService

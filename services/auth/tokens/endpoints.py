@@ -1,7 +1,6 @@
 """`/.well-known/jwks.json`, and the verification of HS256 tokens for gateways."""
 
-from services.auth.http.handler import JsonHandler, Routes
-from services.auth.http.operation import Operation
+from services.auth.http.handler import JsonHandler, Operation, Routes
 from services.auth.tokens.issuer import AccessTokenIssuer
 from services.auth.tokens.schemas import JwksResponse, TokenRequest, TokenResponse
 
