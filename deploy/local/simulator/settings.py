@@ -7,7 +7,7 @@ FIRST_ACCOUNT = "first"
 
 
 class SimulatorSettings(BaseSettings):
-    """What the simulated accounts look like; the services' own variables where they mean the same."""
+    """The simulated accounts; variables of the services are shared where they mean the same."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
