@@ -12,7 +12,7 @@ from deploy.local.mariadb import MariaDb
 from deploy.local.ports import free_port
 from deploy.local.servers import start_all, stop_all
 from services.auth.db.migrate import migrate
-from shared import mysql_url
+from shared.server_urls import parse_mysql_url
 
 BUFFER_POOL_MEGABYTES = 2048
 PASSWORD_HASH = "$2b$12$" + "a" * 53  # as long as a real one; nobody signs in
@@ -55,7 +55,7 @@ def mobile(number: int) -> str:
 
 def grow(url: str, have: int, wanted: int) -> None:
     """Add accounts, in thousands, until there are as many as wanted."""
-    address = mysql_url.parse(url)
+    address = parse_mysql_url(url)
     ((host, port),) = address.nodes
     now = datetime.now(UTC).replace(tzinfo=None)
     with pymysql.connect(

@@ -15,8 +15,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared import mysql_url
-from shared.redis import sentinel_url
+from shared.server_urls import (
+    SENTINEL_URL_FORMAT,
+    is_sentinel_url,
+    parse_mysql_url,
+    parse_sentinel_url,
+)
 
 EXIT_BAD_SETTINGS = 2
 _TOLD = "told"
@@ -24,14 +28,14 @@ _SHORTEST_SECRET = 32
 
 
 def _check_mysql_url(value: SecretStr) -> SecretStr:
-    mysql_url.parse(value.get_secret_value())
+    parse_mysql_url(value.get_secret_value())
     return value
 
 
 def _check_redis_url(value: SecretStr) -> SecretStr:
     url = value.get_secret_value()
-    if sentinel_url.is_sentinel(url):
-        sentinel_url.parse(url)
+    if is_sentinel_url(url):
+        parse_sentinel_url(url)
     else:
         TypeAdapter(RedisDsn).validate_python(url)
     return value
@@ -121,7 +125,7 @@ class RedisSettings(ServiceSettings):
     """Where Redis is."""
 
     redis_url: RedisUrl = Field(
-        description=f"redis://[user:password@]host:port/database, or {sentinel_url.FORM}"
+        description=f"redis://[user:password@]host:port/database, or {SENTINEL_URL_FORMAT}"
     )
 
 

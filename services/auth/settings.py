@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 
 from services.auth.codes.quota_settings import BudgetSettings
-from shared.mysql_url import FORM as MYSQL_FORM
+from shared.server_urls import MYSQL_URL_FORMAT
 from shared.settings import (
     AmqpSettings,
     CommaSeparated,
@@ -24,7 +24,7 @@ from shared.settings import (
 class MysqlSettings(ServiceSettings):
     """What the commands that touch nothing but MySQL need."""
 
-    mysql_url: MysqlUrl = Field(description=MYSQL_FORM)
+    mysql_url: MysqlUrl = Field(description=MYSQL_URL_FORMAT)
     mysql_pool_size: Annotated[int, Field(ge=1, le=500)] = Field(
         16,
         description="connections per process, 1 to 500; "

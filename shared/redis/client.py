@@ -9,7 +9,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import RedisError
 
-from shared.redis import sentinel_url
+from shared.server_urls import SentinelAddress, is_sentinel_url, parse_sentinel_url
 
 # What a caller can see when Redis is down, hangs or its pool is exhausted.
 REDIS_FAILURES = (RedisError, OSError, TimeoutError)
@@ -36,7 +36,7 @@ def connect(url: str) -> Redis:
 
     Args:
         url: `redis://…` or `rediss://…` for one server, `redis+sentinel://…` (see
-            `shared.redis.sentinel_url`) for one that fails over. After a failover the clients follow by
+            `shared.server_urls`) for one that fails over. After a failover the clients follow by
             themselves; replication being asynchronous, the last writes before it can be lost.
     """
     # One more try, for a connection that died while it was idle or whose server was demoted.
@@ -47,8 +47,8 @@ def connect(url: str) -> Redis:
         "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.05), retries=1),
         **_limits(),
     }
-    if sentinel_url.is_sentinel(url):
-        return Redis.from_pool(_sentinel_pool(sentinel_url.parse(url), options))
+    if is_sentinel_url(url):
+        return Redis.from_pool(_sentinel_pool(parse_sentinel_url(url), options))
     return Redis.from_pool(BlockingConnectionPool.from_url(url, **options))
 
 
@@ -65,7 +65,7 @@ def _limits() -> dict[str, float]:
     return {"socket_timeout": _SOCKET_SECONDS, "socket_connect_timeout": _SOCKET_SECONDS}
 
 
-def _sentinel_pool(address: sentinel_url.SentinelAddress, options: Mapping[str, Any]) -> _SentinelPool:
+def _sentinel_pool(address: SentinelAddress, options: Mapping[str, Any]) -> _SentinelPool:
     sentinels = Sentinel(  # type: ignore[no-untyped-call]
         address.sentinels,
         # Not tried twice: the next Sentinel is asked instead.

@@ -14,7 +14,7 @@ from deploy.local.programs import rabbitmq_script
 from deploy.local.rabbitmq import NODE
 from deploy.local.rabbitmq import USER as BROKER_USER
 from deploy.local.servers import Servers
-from shared import mysql_url
+from shared.server_urls import parse_mysql_url
 from tests.support.system import run
 
 _REDIS_DATABASE = 1
@@ -32,7 +32,7 @@ def place_apart(servers: Servers, name: str) -> dict[str, str]:
 
 
 def _database(servers: Servers, name: str) -> str:
-    address = mysql_url.parse(servers.mariadb.url)
+    address = parse_mysql_url(servers.mariadb.url)
     connection = pymysql.connect(
         host=LOOPBACK, port=servers.mariadb.port, user=USER, password=address.password
     )
