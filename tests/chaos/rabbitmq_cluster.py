@@ -36,9 +36,9 @@ class ClusterNode(RabbitMq):
         lines = ["cluster_formation.peer_discovery_backend = rabbit_peer_discovery_classic_config", *peers]
         return super()._configuration() + "\n".join(lines) + "\n"
 
-    def _environment(self) -> Mapping[str, str]:
+    def environment(self) -> Mapping[str, str]:
         own = {"RABBITMQ_NODENAME": self._node, "HOME": str(self._cluster_folder)}
-        return {**super()._environment(), **own}
+        return {**super().environment(), **own}
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ async def test_an_observed_dependency_does_not_affect_readiness() -> None:
     assert state.checks["b"] != OK
 
 
-async def test_adraining_process_is_not_ready() -> None:
+async def test_a_draining_process_is_not_ready() -> None:
     health = Health({"a": works})
     health.draining = True
     assert not (await health.readiness()).ready

@@ -24,7 +24,7 @@ async def test_a_drain_waits_for_work_in_flight() -> None:
     assert (steps, interrupted, in_flight()) == (["begin drain", "stop intake"], 0, 0)
 
 
-async def test_adrain_ends_at_its_deadline_and_says_what_it_interrupted() -> None:
+async def test_a_drain_ends_at_its_deadline_and_says_what_it_interrupted() -> None:
     in_flight = InFlight()
     for _ in range(3):
         in_flight.enter()

@@ -44,7 +44,7 @@ def _database(servers: Servers, name: str) -> str:
 def _virtual_host(servers: Servers, name: str) -> str:
     script = rabbitmq_script()
     assert script is not None
-    environment = dict(servers.rabbitmq._environment())
+    environment = dict(servers.rabbitmq.environment())
     environment.pop("detached")  # meant for the server's own start
     program = (
         f'rabbit_vhost:add(<<"{name}">>, <<"tests">>), '

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from deploy.local.environment import NO_SUSPICION
+from deploy.local.environment import RELAXED_LIMITS
 from deploy.local.ports import free_port, free_ports
 from deploy.local.servers import Servers
 
@@ -146,7 +146,7 @@ def _environment(servers: Servers, folder: Path) -> dict[str, str]:
         "BCRYPT_ROUNDS": "4",
         "DRAIN_DELAY": "0",
         "SMS_RETRY_DELAYS": "0.5,1,2",
-        **NO_SUSPICION,
+        **RELAXED_LIMITS,
         # Load tests fail to sign in more often than anybody, and all from one address.
         "SIGN_IN_LIMIT_ADDRESS": "1000000/hour",
         "SIGN_IN_LIMIT_NETWORK": "1000000/hour",
