@@ -71,7 +71,8 @@ class MariaDb(Server):
         options = ("--skip-test-db", "--auth-root-authentication-method=socket", *NOT_DURABLE)
         with TemporaryDirectory() as scratch:
             installed = Path(scratch, "data")
-            install = self._spawn("install", [program, *self._base_options(installed), *options])
+            command = [program, *self._base_options(installed), *options, f"--tmpdir={scratch}"]
+            install = self._spawn("install", command)
             install.wait()
             install.end()
             if install.returncode:
