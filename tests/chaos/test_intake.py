@@ -12,7 +12,7 @@ from services.sms.messaging.publisher import Outlet
 from shared.amqp.topology import SEND_CODE_QUEUE
 from shared.observability.metrics import SmsMetrics, new_registry
 from tests.support.pipeline import DELAYS, Pipeline, until
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.proxies import TcpProxy
 
 QUICK = Vigilance(interval=0.2, patience=1.0)
 

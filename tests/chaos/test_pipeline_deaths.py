@@ -7,7 +7,7 @@ import pytest
 from shared.contracts.messages import SendCode
 from tests.chaos.audit import audit
 from tests.support.pipeline import ASK_AT_ONCE, Pipeline
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.proxies import TcpProxy
 
 BY_FILTER: dict[str, str] = {}
 BOTH_WAYS = pytest.mark.parametrize("settling", [BY_FILTER, ASK_AT_ONCE], ids=["filter", "records"])

@@ -8,7 +8,7 @@ import pytest
 from shared.contracts.messages import SendCode
 from tests.chaos.audit import Books, audit
 from tests.support.pipeline import ASK_AT_ONCE, Pipeline
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.proxies import TcpProxy
 
 SETTLING = pytest.mark.parametrize("settling", [{}, ASK_AT_ONCE], ids=["filter", "records"])
 

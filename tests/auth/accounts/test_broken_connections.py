@@ -18,8 +18,8 @@ from services.auth.pseudonyms import Pseudonyms
 from services.auth.sessions.repository import MysqlSessions
 from shared.errors import Unavailable
 from tests.support.client import new_mobile
-from tests.support.cutting_proxy import CuttingProxy
 from tests.support.fakes import NOW, clock
+from tests.support.proxies import CuttingProxy
 from tests.support.system import CODE_SECRET
 
 CLIENT = Client("192.0.2.1", "test", "request-1")
