@@ -98,14 +98,15 @@ class ServiceSettings(BaseSettings):
         "info", description="debug, info, warning or error"
     )
     drain_delay: Annotated[float, Field(ge=0)] = Field(
-        5.0, description="seconds to keep serving after SIGTERM while load balancers take note"
+        5.0, description="seconds to keep serving after SIGTERM until load balancers notice"
     )
     drain_timeout: Seconds = Field(
-        20.0, description="seconds that work in flight gets to finish after intake has stopped"
+        20.0, description="seconds for work in flight to finish after intake has stopped"
     )
 
     otel_exporter_otlp_endpoint: BaseUrl | None = Field(
-        None, description="where traces go by OTLP over HTTP, http://collector:4318; nowhere where not set"
+        None,
+        description="the URL of the OTLP/HTTP collector for traces, http://collector:4318; off if not set",
     )
 
     @classmethod
