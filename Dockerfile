@@ -1,7 +1,7 @@
 # One image for the three services and their commands:
 #   docker build -t dialpass .
 #   docker run dialpass services.gateway serve
-# The provider's simulator is a target of its own, so that the image to deploy does not contain it:
+# The simulator is a separate target, so that the deployed image does not contain it:
 #   docker build --target simulator -t dialpass-simulator .
 
 ARG PYTHON_IMAGE=python:3.13-slim
@@ -10,16 +10,16 @@ ARG PYTHON_IMAGE=python:3.13-slim
 FROM ${PYTHON_IMAGE} AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
-# strip takes the debugging symbols, a quarter of the image, out of the packages' libraries.
+# strip removes the libraries' debugging symbols, a quarter of the image.
 RUN apt-get update -q && apt-get install -q -y --no-install-recommends binutils
 COPY requirements/runtime.txt /build/
-# The base's pip fills the environment, which gets none of its own. Wheels alone: an unhashed build
-# dependency and a compiler would come with anything else.
+# Installed by the base image's pip; the environment has none. Wheels only: source packages would need
+# unhashed build dependencies and a compiler.
 RUN python -m venv --without-pip /venv \
     && python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: --no-deps \
         --no-compile -r /build/runtime.txt
-# Nor does anything import the packages' own tests, the places and carriers of the world's numbers, and
-# the grammars of languages other than that of our tracebacks.
+# Also removed, because nothing imports them: the packages' tests, phonenumbers' data of places and
+# carriers, and Pygments' lexers except those for tracebacks.
 RUN find /venv/lib -name '*.so' -exec strip --strip-unneeded {} + \
     && cd /venv/lib/python3*/site-packages \
     && rm -r tornado/test phonenumbers/geodata phonenumbers/carrierdata phonenumbers/tzdata \
@@ -31,23 +31,23 @@ COPY services /build/services/services
 COPY deploy/__init__.py /build/simulator/deploy/
 COPY deploy/local/__init__.py /build/simulator/deploy/local/
 COPY deploy/local/simulator /build/simulator/deploy/local/simulator
-# A checkout's modes depend on who made it; the image's user has to read everything.
+# File modes depend on the checkout; the image's user has to read everything.
 RUN chmod -R u=rwX,go=rX /build \
     && /venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /build
 
 
 FROM ${PYTHON_IMAGE} AS runtime
 
-# USER in the environment: drivers ask for the user's name when imported, and this one has none. The
-# bytecode is in the image; the root file system may be read-only.
+# USER is set because drivers read the user's name on import, and this user has none. The bytecode is
+# in the image; the root file system can be read-only.
 ENV PATH=/venv/bin:$PATH USER=dialpass PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 COPY --from=build /venv /venv
-# A new volume mounted here takes this owner.
+# New volumes mounted here get this owner.
 RUN install -d -m 0700 -o 10001 -g 10001 /var/lib/dialpass/keys
 WORKDIR /app
-# By number, so that Kubernetes can tell that it is not root.
+# By number, so that Kubernetes can check that it is not root.
 USER 10001:10001
-# No shell in between: signals reach Python. The arguments choose the module and its command.
+# Without a shell, so that signals reach Python. The arguments are the module and its command.
 ENTRYPOINT ["python", "-m"]
 
 
@@ -57,7 +57,7 @@ COPY --from=build /build/simulator /app
 CMD ["deploy.local.simulator"]
 
 
-# The last stage is the one built without --target.
+# The last stage is the default target.
 FROM runtime AS services
 
 COPY --from=build /build/services /app

@@ -7,19 +7,19 @@ LOCK = $(PYTHON) -m uv pip compile --universal --python-version 3.11 --generate-
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: ## make .venv with the locked dependencies
+setup: ## create .venv with the locked dependencies
 	@deploy/local/bootstrap.sh
 
 run: setup ## run the whole system on this machine until Ctrl-C
 	@$(PYTHON) -m deploy.local up
 
-test: setup lint types imports ## everything that a change has to pass
+test: setup lint types imports ## lint, types, import contracts, all tests
 	$(PYTHON) -m pytest
 
-chaos: setup ## the chaos tests in their long form: twenty workers come and go for a minute, more failovers
+chaos: setup ## the chaos tests in their long mode: twenty workers start and stop for a minute, more failovers
 	CHAOS=long $(PYTHON) -m pytest tests/chaos --timeout 300
 
-containers: setup ## the compose file in a Docker engine, from nothing to a passed sign-up
+containers: setup ## a sign-up through the compose file, in a Docker engine
 	$(PYTHON) -m pytest tests/containers
 
 lint: setup ## ruff: rules and format
@@ -29,21 +29,21 @@ lint: setup ## ruff: rules and format
 types: setup ## mypy, strict
 	$(PYTHON) -m mypy
 
-imports: setup ## import-linter: who may import whom
+imports: setup ## import-linter: the contracts in pyproject.toml
 	$(PYTHON) -c 'from importlinter.cli import lint_imports_command as main; main()'
 
-format: setup ## let ruff repair what it can
+format: setup ## fix and format with ruff
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-lock: setup ## resolve pyproject.toml into requirements/ again
+lock: setup ## resolve pyproject.toml into requirements/
 	$(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(LOCK) --extra dev pyproject.toml -o requirements/dev.txt
 
-monitoring: setup ## write dashboards and the PrometheusRule from deploy/monitoring/
+monitoring: setup ## generate dashboards and the PrometheusRule from deploy/monitoring/
 	$(PYTHON) -m deploy.monitoring.generate
 
-bench: setup ## measure
+bench: setup ## run the benchmarks
 	$(PYTHON) -m benchmarks
 
 clean: ## remove .run/: data, secrets and logs of earlier runs

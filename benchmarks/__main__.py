@@ -1,4 +1,4 @@
-"""Command line of the benchmarks: `python -m benchmarks [gateway] [codes] …`; all of them by default."""
+"""The command line of the benchmarks: `python -m benchmarks [gateway] [codes] …`, by default all."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Benchmark(StrEnum):
-    """What there is to measure."""
+    """The benchmarks."""
 
     GATEWAY = "gateway"
     SIGN_IN = "sign-in"
@@ -34,7 +34,7 @@ class Benchmark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long and how often."""
+    """Durations and repetitions."""
 
     rounds: int
     seconds: int
@@ -44,11 +44,11 @@ class Effort:
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-Chosen = Annotated[list[Benchmark] | None, typer.Argument(help="What to measure; everything by default.")]
+Chosen = Annotated[list[Benchmark] | None, typer.Argument(help="The benchmarks to run; all by default.")]
 Rounds = Annotated[int, typer.Option(min=1, max=9, help="Rounds of each comparison.")]
-Seconds = Annotated[int, typer.Option(min=1, max=9, help="Length of one load.")]
-Load = Annotated[int, typer.Option(min=3, max=60, help="Seconds of sign-ins, and of idleness before.")]
-Samples = Annotated[int, typer.Option(min=4, max=100, help="Sign-ins that fail, of each kind.")]
+Seconds = Annotated[int, typer.Option(min=1, max=9, help="Seconds of each load.")]
+Load = Annotated[int, typer.Option(min=3, max=60, help="Seconds of sign-ins, and of the idle time before.")]
+Samples = Annotated[int, typer.Option(min=4, max=100, help="Failed sign-ins of each kind.")]
 Millions = Annotated[int, typer.Option(min=1, max=100, help="Millions of accounts in the large table.")]
 
 
@@ -61,16 +61,19 @@ def main(
     samples: Samples = 40,
     millions: Millions = 10,
 ) -> None:
-    """Measure, print, and write benchmarks/results/ where everything was measured."""
+    """Run the benchmarks, print the results, and write benchmarks/results/ if all were run."""
     names = set(chosen or Benchmark)
     console = Console()
     busy = busy_percent()
     if busy is not None and busy > QUIET_PERCENT:
-        console.print(f"the machine is {busy:.0f} % busy with other things: figures suffer", style="yellow")
+        console.print(
+            f"the machine is {busy:.0f} % busy with other processes: results are less accurate",
+            style="yellow",
+        )
     effort = Effort(rounds, seconds, load, samples, millions)
     try:
         with TemporaryDirectory(prefix="dialpass-bench-") as folder:
-            sections = list(_sections(names, Path(folder), effort, _speaker(console)))
+            sections = list(_sections(names, Path(folder), effort, _reporter(console)))
     except LocalError as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from error
@@ -84,7 +87,7 @@ def main(
 def _sections(names: Collection[Benchmark], folder: Path, effort: Effort, say: Report) -> Iterator[Section]:
     if Benchmark.GATEWAY in names:
         yield gateway.measure(folder, effort.rounds, effort.seconds, say)
-    measures = _of_the_system(effort, say)
+    measures = _system_benchmarks(effort, say)
     if measures.keys() & names:
         with running_system(folder, say) as system:
             yield from (measure(system) for name, measure in measures.items() if name in names)
@@ -92,8 +95,8 @@ def _sections(names: Collection[Benchmark], folder: Path, effort: Effort, say: R
         yield lookups.measure(folder, effort.rounds, effort.seconds, effort.millions * 1_000_000, say)
 
 
-def _of_the_system(effort: Effort, say: Report) -> dict[Benchmark, Callable[[System], Section]]:
-    """Return what measures the whole system, in the order in which it is done."""
+def _system_benchmarks(effort: Effort, say: Report) -> dict[Benchmark, Callable[[System], Section]]:
+    """Return the benchmarks of the whole system, in their order."""
     rounds, seconds = effort.rounds, effort.seconds
     return {
         Benchmark.SIGN_IN: lambda system: sign_in.measure(system, effort.load, effort.samples, say),
@@ -105,7 +108,7 @@ def _of_the_system(effort: Effort, say: Report) -> dict[Benchmark, Callable[[Sys
     }
 
 
-def _speaker(console: Console) -> Report:
+def _reporter(console: Console) -> Report:
     return lambda text: console.print(text, style="dim", markup=False, highlight=False)
 
 

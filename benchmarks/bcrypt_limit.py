@@ -1,4 +1,4 @@
-"""How fast this machine verifies passwords: the limit of any sign-in."""
+"""The rate of password verifications on this machine, the upper limit of sign-ins."""
 
 import statistics
 import time
@@ -14,19 +14,19 @@ VERIFICATIONS = 6
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Seconds of one verification alone, and verifications per second with a thread for each core."""
+    """Seconds of a single verification, and verifications per second with one thread per core."""
 
     seconds: float
     threaded_per_second: float
 
     @property
     def per_second(self) -> float:
-        """What all cores could do if none slowed another."""
+        """The rate of all cores if they did not slow down each other."""
         return len(cores()) / self.seconds
 
 
 def measure(rounds: int) -> Limit:
-    """Verify a password some times, in one thread and in one for each core."""
+    """Verify a password repeatedly, in one thread and in one thread per core."""
     hashed = bcrypt.hashpw(b"benchmark", bcrypt.gensalt(rounds))
 
     def verify(_: int = 0) -> float:
@@ -44,7 +44,7 @@ def measure(rounds: int) -> Limit:
 
 
 def average(before: Limit, after: Limit) -> Limit:
-    """Return the middle of two measurements, of a machine that changes meanwhile."""
+    """Return the mean of two measurements, because the machine's speed changes."""
     return Limit(
         (before.seconds + after.seconds) / 2,
         (before.threaded_per_second + after.threaded_per_second) / 2,

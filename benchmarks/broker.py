@@ -1,4 +1,4 @@
-"""Queues that are filled, emptied, and watched while others empty them."""
+"""Filling and purging queues, and measuring the rate at which they are consumed."""
 
 import asyncio
 import threading
@@ -14,8 +14,8 @@ from deploy.local.errors import LocalError
 from shared.amqp.topology import SEND_CODE_QUEUE, SMS_EXCHANGE, declare_sms_topology
 
 IN_FLIGHT = 64
-LOOK_SECONDS = 0.02
-# The start and the end are not steady: connections are made, and the last messages share no work.
+SAMPLE_SECONDS = 0.02
+# The start and the end are excluded: connections are opened, and the last messages are not batched.
 BEGUN, ENDING = 0.95, 0.05
 
 Sample = tuple[float, int]
@@ -31,7 +31,7 @@ async def channel_to(url: str) -> AsyncIterator[AbstractChannel]:
 
 
 async def fill(url: str, messages: Sequence[aio_pika.Message]) -> None:
-    """Publish messages to the worker's queue, some at once; returns when the broker has all of them."""
+    """Publish messages to the worker's queue concurrently; return when all are confirmed."""
     async with channel_to(url) as channel:
         exchange = await channel.get_exchange(SMS_EXCHANGE)
         waiting = iter(messages)
@@ -44,13 +44,13 @@ async def fill(url: str, messages: Sequence[aio_pika.Message]) -> None:
 
 
 async def empty(url: str) -> None:
-    """Drop what waits for the worker."""
+    """Purge the worker's queue."""
     async with channel_to(url) as channel:
         await (await channel.get_queue(SEND_CODE_QUEUE)).purge()
 
 
-class Watch:
-    """How many messages of a queue nobody has fetched, over time."""
+class QueueSampler:
+    """Samples the number of ready messages of a queue over time."""
 
     def __init__(self, url: str, queue: str) -> None:
         self._url = url
@@ -58,51 +58,51 @@ class Watch:
         self.samples: list[Sample] = []
         self._over = threading.Event()
 
-    def look_on(self) -> None:
-        """Look until told to stop."""
-        asyncio.run(self._look_on())
+    def run(self) -> None:
+        """Sample until `stop` is called."""
+        asyncio.run(self._sample())
 
     def stop(self) -> None:
         self._over.set()
 
     def await_empty(self) -> None:
-        """Return once the queue is empty."""
+        """Wait until the queue is empty."""
         deadline = time.monotonic() + PATIENCE
         while not self.samples or self.samples[-1][1]:
             if time.monotonic() > deadline:
-                raise LocalError(f"{self._queue} is not emptied: {self.samples[-1:]}")
-            time.sleep(LOOK_SECONDS)
+                raise LocalError(f"{self._queue} is not consumed: {self.samples[-1:]}")
+            time.sleep(SAMPLE_SECONDS)
 
     def rate(self, total: int, since: float) -> float:
-        """Return messages per second from `since` on, or from the first of them, almost to the end."""
+        """Return messages per second since `since`, without the first and last 5 % of the messages."""
         steady = [
             sample
             for sample in self.samples
             if sample[0] >= since and ENDING * total <= sample[1] <= BEGUN * total
         ]
         if len(steady) < 5:
-            raise LocalError("too few messages to measure a rate: they were gone before it was steady")
+            raise LocalError("too few messages to measure a rate: they were consumed before it was steady")
         (began, first), (ended, last) = steady[0], steady[-1]
         return (first - last) / (ended - began)
 
-    async def _look_on(self) -> None:
+    async def _sample(self) -> None:
         async with await aio_pika.connect(self._url) as connection:
             channel = await connection.channel()
             while not self._over.is_set():
                 declared = await channel.declare_queue(self._queue, passive=True)
                 count = declared.declaration_result.message_count or 0
                 self.samples.append((time.perf_counter(), count))
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(SAMPLE_SECONDS)
 
 
 @contextmanager
-def watching(url: str, queue: str) -> Iterator[Watch]:
-    """Watch a queue in the background for the block's time."""
-    watch = Watch(url, queue)
-    thread = threading.Thread(target=watch.look_on, daemon=True)
+def watching(url: str, queue: str) -> Iterator[QueueSampler]:
+    """Sample a queue in the background for the block's time."""
+    sampler = QueueSampler(url, queue)
+    thread = threading.Thread(target=sampler.run, daemon=True)
     thread.start()
     try:
-        yield watch
+        yield sampler
     finally:
-        watch.stop()
+        sampler.stop()
         thread.join()

@@ -1,4 +1,4 @@
-"""Celery beside the worker: its queue filled, its worker started, its rate measured in the same way."""
+"""Celery, measured in the same way as the worker."""
 
 import time
 from importlib.metadata import version
@@ -12,19 +12,19 @@ OPTIONS = ("--loglevel", "ERROR", "--without-gossip", "--without-mingle", "--wit
 
 
 def celery_version() -> str:
-    """Return the peer's version."""
+    """Return the versions."""
     return f"celery {version('celery')}, kombu {version('kombu')}"
 
 
 def tasks_per_second(url: str, total: int, processes: int, folder: Path) -> float:
-    """Have a worker with so many child processes empty a queue of tasks that do nothing."""
+    """Return the rate at which a worker with `processes` child processes runs empty tasks."""
     app.conf.broker_url = url
     for _ in range(total):
         nothing.delay()
     options = ["--pool", "prefork", "--concurrency", str(processes), *OPTIONS]
     command = module("celery", "-A", "benchmarks.peers.celery_app", "worker", *options)
-    with watching(url, QUEUE) as watch:
+    with watching(url, QUEUE) as sampler:
         began = time.perf_counter()
         with running("celery", command, folder, {URL_VARIABLE: url}):
-            watch.await_empty()
-        return watch.rate(total, began)
+            sampler.await_empty()
+        return sampler.rate(total, began)

@@ -15,23 +15,23 @@ Headers = Mapping[str, str]
 
 
 class Client:
-    """Sends requests as if each came from another address, so that no limit per address counts."""
+    """Sends each request with another client address, so that limits per address do not apply."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
         self._numbers = itertools.count(1)
 
     async def get(self, path: str, token: str) -> float:
-        """Send a GET that is answered 200; return its seconds."""
+        """Send a GET, expect 200; return its duration in seconds."""
         seconds, _ = await self._timed("GET", path, 200, {"Authorization": f"Bearer {token}"}, None)
         return seconds
 
     async def post(self, path: str, body: Mapping[str, str], expected: int = 200) -> tuple[float, Any]:
-        """Send a POST that is answered with the expected status; return its seconds and the answer."""
+        """Send a POST, expect a status; return its duration in seconds and the response."""
         return await self._timed("POST", path, expected, {}, body)
 
     async def profile_times(self, token: str, per_second: float, seconds: float) -> list[float]:
-        """Ask for the profile at a steady rate, whether or not earlier answers have come."""
+        """Request the profile at a constant rate, independent of the responses; return the durations."""
         tasks = []
         for _ in range(int(per_second * seconds)):
             tasks.append(asyncio.create_task(self.get("/me/", token)))
@@ -57,7 +57,7 @@ class Client:
 
 @asynccontextmanager
 async def client_of(url: str) -> AsyncIterator[Client]:
-    """Open a client with kept connections."""
+    """Open a client with keep-alive connections."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(url, connector=connector) as session:
         yield Client(session)

@@ -1,5 +1,5 @@
--- POST /code/ for a new number from a new address each time; report on one line of JSON.
--- The command line gives the first number of all.
+-- POST /code/ with a new number and a new address each time; reports one line of JSON.
+-- The argument is the first number.
 local number
 
 function init(arguments)
@@ -8,7 +8,7 @@ end
 
 function request()
    number = number + 1
-   -- Neighbouring numbers are far apart, so that no prefix gets many.
+   -- Consecutive numbers are far apart, so that no prefix gets many.
    local mobile = string.format("13%09d", number * 7919 % 1000000000)
    local address = string.format("%d.%d.%d.9", 11 + number % 89, math.floor(number / 89) % 256, math.floor(number / 22784) % 256)
    local headers = { ["Content-Type"] = "application/json", ["X-Forwarded-For"] = address }

@@ -1,4 +1,4 @@
-"""What a benchmark hands over: tables, and what was asked beside what was reached."""
+"""The results of a benchmark: tables and targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One thing that is asked; the figures are text with their units."""
+    """A target; the values are text with units."""
 
     name: str
     asked: str
@@ -25,10 +25,10 @@ class Table:
 
 @dataclass(slots=True)
 class Section:
-    """One benchmark's results.
+    """The results of a benchmark.
 
     Attributes:
-        bars: labelled values for the plot, as (panel, label, value).
+        bars: the values of the plot, as (panel, label, value).
     """
 
     title: str
@@ -39,10 +39,10 @@ class Section:
 
 
 def at_least(name: str, asked: float, reached: float) -> Target:
-    """Return a target that a ratio has to reach."""
+    """Return a target with a lower limit."""
     return Target(name, f"≥ {asked:g}", f"{reached:.2f}", reached >= asked)
 
 
 def at_most(name: str, asked: float, reached: float, unit: str = "") -> Target:
-    """Return a target that a figure must not exceed."""
+    """Return a target with an upper limit."""
     return Target(name, f"≤ {asked:g}{unit}", f"{reached:.2f}{unit}", reached <= asked)

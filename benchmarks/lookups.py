@@ -17,7 +17,7 @@ from benchmarks.machine import cores
 from benchmarks.progress import Report
 from services.auth.accounts.repository import UserRepository
 from services.auth.db.database import Database, session_parameters
-from shared import mysql_url
+from shared.server_urls import parse_mysql_url
 
 FEW = 1_000
 IN_FLIGHT, POOL = 32, 16
@@ -56,7 +56,7 @@ def measure(folder: Path, rounds: int, seconds: int, users: int, report: Report)
 
 async def _measure(url: str, findings: Findings, rounds: int, seconds: int) -> Findings:
     database = Database(url, POOL)
-    address = mysql_url.parse(url)
+    address = parse_mysql_url(url)
     ((host, port),) = address.nodes
     pool = await aiomysql.create_pool(
         host=host, port=port, user=address.user, password=address.password, db=address.database,

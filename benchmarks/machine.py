@@ -1,4 +1,4 @@
-"""The machine that is measured on, and the versions of what is measured."""
+"""The machine, and the versions of the libraries."""
 
 import os
 import platform
@@ -14,14 +14,14 @@ LIBRARIES = ("tornado", "aiohttp", "uvloop", "httptools", "structlog", "bcrypt",
 
 
 def cores() -> list[int]:
-    """Return the cores that this process may use."""
+    """Return the cores that this process can use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def pinned(core: int, command: list[str]) -> list[str]:
-    """Return `command` tied to one of the cores, where there is a choice."""
+    """Return `command` pinned to a core, if there is more than one."""
     taskset = shutil.which("taskset")
     if taskset is None or len(cores()) == 1:
         return command
@@ -29,18 +29,18 @@ def pinned(core: int, command: list[str]) -> list[str]:
 
 
 def description() -> str:
-    """Return one line on the machine."""
+    """Return a line that describes the machine."""
     system = f"{platform.system()} {platform.machine()}"
     return f"{_processor()}, {len(cores())} cores, {system}, Python {platform.python_version()}"
 
 
 def library_versions() -> str:
-    """Return the libraries that the figures depend on."""
+    """Return the versions of the libraries that affect the results."""
     return ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
 
 
 def resident_megabytes(pid: int) -> float:
-    """Return the resident memory of a process."""
+    """Return the resident memory of a process in MB."""
     statistics = Path(f"/proc/{pid}/statm")
     if statistics.exists():
         return int(statistics.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -49,7 +49,7 @@ def resident_megabytes(pid: int) -> float:
 
 
 def busy_percent(seconds: float = 1.0) -> float | None:
-    """Return how busy all cores are now, with whatever; None where the system does not tell."""
+    """Return the CPU usage of the machine in percent, None if unknown."""
     if not STATISTICS.exists():
         return None
     idle, total = _cpu_ticks()

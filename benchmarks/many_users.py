@@ -1,4 +1,4 @@
-"""A MariaDB with room for its indexes, and a table of as many accounts as are asked for."""
+"""A MariaDB with a table of many accounts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +12,15 @@ from deploy.local.mariadb import MariaDb
 from deploy.local.ports import free_port
 from deploy.local.servers import start_all, stop_all
 from services.auth.db.migrate import migrate
-from shared import mysql_url
+from shared.server_urls import parse_mysql_url
 
 BUFFER_POOL_MEGABYTES = 2048
-PASSWORD_HASH = "$2b$12$" + "a" * 53  # as long as a real one; nobody signs in
-A_THOUSAND = 1_000
-THOUSANDS_AT_ONCE = 500
+PASSWORD_HASH = "$2b$12$" + "a" * 53  # as long as a real one
+BATCH = 1_000
+BATCHES_AT_ONCE = 500
 COUNT = "CREATE TABLE IF NOT EXISTS a_thousand (n INT PRIMARY KEY)"
 COUNT_ON = "INSERT IGNORE INTO a_thousand (n) VALUES (%s)"
-# Adds as many thousands of accounts as are asked for, the first of them with a given number.
+# Adds thousands of accounts, with consecutive numbers.
 ADD = """
 INSERT INTO users (mobile, password_hash, created_at)
 SELECT CONCAT('15', LPAD(%s + thousands.n * 1000 + ones.n, 9, '0')), %s, %s
@@ -28,8 +28,8 @@ FROM a_thousand AS thousands STRAIGHT_JOIN a_thousand AS ones WHERE thousands.n 
 """
 
 
-class RoomyMariaDb(MariaDb):
-    """A private server whose buffer pool holds the table, as a server with so many accounts would."""
+class LargeMariaDb(MariaDb):
+    """A private server whose buffer pool holds the whole table."""
 
     def _command(self) -> list[str]:
         return [*super()._command(), f"--innodb-buffer-pool-size={BUFFER_POOL_MEGABYTES}M"]
@@ -37,8 +37,8 @@ class RoomyMariaDb(MariaDb):
 
 @contextmanager
 def database(folder: Path, report: Report) -> Iterator[str]:
-    """Run the server, its tables made, for the block's time; yield its URL."""
-    server = RoomyMariaDb(folder / "many-users", free_port(), durable=False)
+    """Run a migrated server for the block's time; yield its URL."""
+    server = LargeMariaDb(folder / "many-users", free_port(), durable=False)
     server.folder.mkdir(parents=True, exist_ok=True)
     start_all([server], report)
     try:
@@ -49,13 +49,13 @@ def database(folder: Path, report: Report) -> Iterator[str]:
 
 
 def mobile(number: int) -> str:
-    """Return the number of an account."""
+    """Return the phone number of an account."""
     return f"15{number:09}"
 
 
 def grow(url: str, have: int, wanted: int) -> None:
-    """Add accounts, in thousands, until there are as many as wanted."""
-    address = mysql_url.parse(url)
+    """Add thousands of accounts until there are `wanted`."""
+    address = parse_mysql_url(url)
     ((host, port),) = address.nodes
     now = datetime.now(UTC).replace(tzinfo=None)
     with pymysql.connect(
@@ -63,8 +63,8 @@ def grow(url: str, have: int, wanted: int) -> None:
         autocommit=True,
     ) as connection, connection.cursor() as cursor:  # fmt: skip
         cursor.execute(COUNT)
-        cursor.executemany(COUNT_ON, [(number,) for number in range(A_THOUSAND)])
+        cursor.executemany(COUNT_ON, [(number,) for number in range(BATCH)])
         while have < wanted:
-            thousands = min((wanted - have) // A_THOUSAND, THOUSANDS_AT_ONCE)
+            thousands = min((wanted - have) // BATCH, BATCHES_AT_ONCE)
             cursor.execute(ADD, (have, PASSWORD_HASH, now, thousands))
-            have += thousands * A_THOUSAND
+            have += thousands * BATCH

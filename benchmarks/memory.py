@@ -1,4 +1,4 @@
-"""Memory of the three services, and the time from their start until they are ready."""
+"""Memory and start time of the three services."""
 
 import asyncio
 import statistics
@@ -14,7 +14,7 @@ from benchmarks.system import System
 from deploy.local.errors import LocalError
 
 SERVICES = ("auth", "sms", "gateway")
-# The gateway is ready once it has the keys and the ended sessions.
+# The gateway needs the keys and the ended sessions to be ready.
 NEEDED = {"gateway": ("auth",)}
 STARTS = 3
 REQUESTS = 200
@@ -25,7 +25,7 @@ ASKED_MEGABYTES, ASKED_SECONDS = 90, 1.5
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """One service: megabytes idle and after work, seconds until ready."""
+    """A service: MB idle and under load, seconds until ready."""
 
     name: str
     idle: float
@@ -34,7 +34,7 @@ class Footprint:
 
 
 def measure(system: System, report: Report) -> Section:
-    """Start each service some times, then have all of them deliver codes."""
+    """Start each service several times, then let all of them send codes."""
     starts = {name: _start_seconds(system, name, report) for name in SERVICES}
     with ExitStack() as stack:
         running = {name: stack.enter_context(system.service(name)) for name in SERVICES}
@@ -56,7 +56,7 @@ def _start_seconds(system: System, name: str, report: Report) -> float:
         for _ in range(STARTS + 1):
             with system.service(name) as started:
                 seconds.append(started.seconds)
-    return statistics.median(seconds[1:])  # the first reads the disk and compiles
+    return statistics.median(seconds[1:])  # the first one reads from disk and compiles
 
 
 async def _ask_for_codes(system: System) -> None:
@@ -66,7 +66,7 @@ async def _ask_for_codes(system: System) -> None:
 
 
 def _await_sent(system: System) -> None:
-    """Return once the worker has delivered every code."""
+    """Wait until the worker has sent every code."""
     wanted = f'dialpass_sms_messages_total{{outcome="accepted"}} {REQUESTS:.1f}'
     deadline = time.monotonic() + PATIENCE
     while wanted not in system.operators_page("sms", "/metrics")[1]:

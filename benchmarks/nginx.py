@@ -1,4 +1,4 @@
-"""nginx as the fast upstream that is never the bottleneck, and as the fastest proxy there is."""
+"""nginx as a fast upstream, and as a proxy for comparison."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ FORWARD = 'proxy_pass http://stub; proxy_http_version 1.1; proxy_set_header Conn
 def answering(
     body: str, port: int, folder: Path, core: int, documents: Mapping[str, str] | None = None
 ) -> Iterator[None]:
-    """Serve the same JSON for every request, but for the paths that have documents of their own."""
+    """Serve the same JSON for every request, except for the paths of `documents`."""
     own = "".join(
         f"location = {path} {{ return 200 '{document}'; }}" for path, document in (documents or {}).items()
     )
@@ -55,7 +55,7 @@ def answering(
 
 @contextmanager
 def forwarding(to: int, port: int, folder: Path, core: int) -> Iterator[None]:
-    """Forward every request over kept connections."""
+    """Forward every request over keep-alive connections."""
     upstream = UPSTREAM.format(host=LOOPBACK, port=to, many=MANY)
     with _serving(f"proxy-{port}", FORWARD, upstream, port, folder, core):
         yield
@@ -87,6 +87,6 @@ def _serving(
 
 
 def version() -> str:
-    """Return the installed nginx's version."""
+    """Return nginx's version."""
     shown = subprocess.run([str(require("nginx")), "-v"], capture_output=True, text=True, check=True)
     return shown.stderr.strip().rpartition("/")[2]

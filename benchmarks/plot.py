@@ -1,4 +1,4 @@
-"""The figures as bars: one panel for each kind."""
+"""A bar chart of the results, with one panel per kind."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ def draw(path: Path, sections: Sequence[Section]) -> None:
         grid = figure.add_gridspec(len(panels), height_ratios=heights)
         for number, (title, bars) in enumerate(panels.items()):
             _draw_panel(figure.add_subplot(grid[number]), title, bars)
-        # No date and no version in it: the same figures give the same file.
+        # Without date and version, so that the same results give the same file.
         figure.savefig(path, dpi=90, metadata={"Software": None})
 
 

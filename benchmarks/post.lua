@@ -1,4 +1,4 @@
--- POST the body given on the command line; report on one line of JSON.
+-- POST the body given as argument; reports one line of JSON.
 function init(arguments)
    wrk.method = "POST"
    wrk.body = arguments[1]

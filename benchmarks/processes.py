@@ -1,4 +1,4 @@
-"""Programs under measurement: started on free ports, awaited, and ended with the benchmark."""
+"""The measured programs as processes."""
 
 import os
 import socket
@@ -19,8 +19,7 @@ PATIENCE = 30.0
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a Python program of this project.
 
-    Compiled modules are kept, as they are in an installation: a start that compiles everything
-    anew is no figure of interest.
+    Bytecode is cached, as in an installation, so that start times do not include compilation.
     """
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**inherited, "PYTHONPATH": str(ROOT), **settings}
@@ -35,7 +34,7 @@ def module(name: str, *arguments: str) -> list[str]:
 def running(
     name: str, command: Sequence[str], folder: Path, settings: Mapping[str, str] | None = None
 ) -> Iterator[OwnedProcess]:
-    """Run a program for the block's time, its output in `folder`."""
+    """Run a program for the block's time, with its log in `folder`."""
     log = folder / f"{name}.log"
     process = OwnedProcess(
         command, log=log, pid_file=folder / f"{name}.pid", environment=environment(settings or {})
@@ -49,7 +48,7 @@ def running(
 
 
 def await_port(process: OwnedProcess, name: str, port: int) -> None:
-    """Return once the program accepts connections."""
+    """Wait until the program accepts connections."""
     deadline = time.monotonic() + PATIENCE
     while process.running and time.monotonic() < deadline:
         try:

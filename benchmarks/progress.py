@@ -1,4 +1,4 @@
-"""How a benchmark tells what it is doing."""
+"""Progress messages of the benchmarks."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The results: on the terminal, and as a Markdown page beside its plot."""
+"""The results on the terminal, and as a Markdown page with a plot."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ PAGE, PLOT = "report.md", "report.png"
 
 
 def show(console: Console, sections: Sequence[Section]) -> None:
-    """Print every table, then what was asked and reached."""
+    """Print all tables, then the targets."""
     for section in sections:
         for table in section.tables:
             console.print(_rich(table))
@@ -21,12 +21,12 @@ def show(console: Console, sections: Sequence[Section]) -> None:
 
 
 def write(folder: Path, sections: Sequence[Section], busy: float | None) -> None:
-    """Write the page; the plot is drawn elsewhere.
+    """Write the page.
 
     Args:
-        folder: where to.
+        folder: the target folder.
         sections: the results.
-        busy: percent of the machine that other things took before.
+        busy: CPU usage of other processes before the start, in percent.
     """
     before = "" if busy is None else f" It was {busy:.0f} % busy with other things before."
     parts = [

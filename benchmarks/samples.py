@@ -1,4 +1,4 @@
-"""The few statistics that are needed."""
+"""Statistics."""
 
 import statistics
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def spread(values: Sequence[float]) -> float:
-    """Return the distance between the quartiles, which a few outliers do not move."""
+    """Return the interquartile range, which is robust against outliers."""
     first, _, third = statistics.quantiles(values, n=4)
     return third - first
 
 
 def ms(seconds: float) -> str:
-    """Return seconds as milliseconds with three digits or so."""
+    """Format seconds as milliseconds with about three digits."""
     value = seconds * 1000
     return f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"

@@ -1,4 +1,4 @@
-"""Load by wrk: one thread, 32 kept connections, a POST on each at all times."""
+"""Load by wrk: one thread, 32 keep-alive connections, one POST at a time on each."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ CONNECTIONS = 32
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One measurement; latencies in seconds."""
+    """A measurement; latencies in seconds."""
 
     requests_per_second: float
     p50: float
@@ -24,14 +24,17 @@ class Load:
 
 
 def post(url: str, body: str, headers: Mapping[str, str], seconds: int, script: Path = SCRIPT) -> Load:
-    """Send POST requests for some seconds; `LocalError` where an answer was anything but 2xx.
+    """Send POST requests.
 
     Args:
-        url: where to.
-        body: what the script is given: for the usual one, the body of every request.
+        url: the target.
+        body: the argument of the script; for the default script the body of every request.
         headers: of every request.
-        seconds: how long.
-        script: makes the requests.
+        seconds: the duration.
+        script: creates the requests.
+
+    Raises:
+        LocalError: a response was not 2xx.
     """
     given = [argument for name, value in headers.items() for argument in ("-H", f"{name}: {value}")]
     options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "5s", "-s", str(script)]
@@ -44,5 +47,5 @@ def post(url: str, body: str, headers: Mapping[str, str], seconds: int, script: 
         raise LocalError(f"wrk failed: {done.stdout[-500:]}{done.stderr[-500:]}")
     seen = json.loads(lines[-1])
     if seen["errors"]:
-        raise LocalError(f"{url}: {seen['errors']} of {seen['requests']} answers were no success")
+        raise LocalError(f"{url}: {seen['errors']} of {seen['requests']} responses were not 2xx")
     return Load(seen["requests"] / seen["us"] * 1e6, seen["p50"] / 1e6, seen["p99"] / 1e6)

@@ -1,1 +1,1 @@
-"""Deploying Dialpass: images, manifests, and the one-machine run."""
+"""Deployment of Dialpass: manifests, monitoring, and the one-machine run."""

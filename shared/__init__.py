@@ -1,1 +1,1 @@
-"""What the services really share: settings, logs, metrics, health, lifecycle, messages, connections."""
+"""Code shared by the services: settings, logs, metrics, health, lifecycle, messages, connections."""

@@ -1,4 +1,4 @@
-"""The clock, which tests replace: everything that needs the time is given one."""
+"""The clock. Code that needs the time takes one as an argument, so that tests can replace it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,18 +1,18 @@
-"""Errors that end as a problem document (RFC 9457), one class per slug.
+"""Errors that are rendered as problem documents (RFC 9457), one class per slug.
 
 AppError
-├── InvalidRequest          400  bad input, one list of messages per offending field
-├── Unauthorized            401  no, a bad or an expired token
+├── InvalidRequest          400  invalid input, with a list of messages per field
+├── Unauthorized            401  missing, invalid or expired token
 ├── NotFound                404
 ├── MethodNotAllowed        405
 ├── PayloadTooLarge         413
 ├── UnsupportedMediaType    415
-├── InternalError           500  a defect of ours; the cause is logged, never shown
-├── BadGateway              502  an upstream answered garbage or broke off
-├── Unavailable             503  a dependency is down, or too much work is queued
-└── GatewayTimeout          504  an upstream did not answer in time
+├── InternalError           500  a defect; the cause is logged, never shown
+├── BadGateway              502  an upstream sent a malformed response or closed the connection
+├── Unavailable             503  a dependency is down or a queue is full
+└── GatewayTimeout          504  an upstream did not respond in time
 
-Services add their own below these (for instance `services.auth.errors`).
+Services define subclasses (for instance `services.auth.errors`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,14 @@ NON_FIELD = "non_field_errors"
 
 
 class AppError(Exception):
-    """A failure with a public face.
+    """Base of the errors that clients see.
 
     Attributes:
-        slug: the stable end of the problem's `type`, what a program branches on.
+        slug: the last part of the problem's `type`; stable, for programs.
         status: the HTTP status code.
-        title: one line for people.
-        fields: messages by request member (`non_field_errors` for the whole).
-        retry_after: seconds until a new try makes sense, for 429 and 503.
+        title: one line, for people.
+        fields: messages by request member (`non_field_errors` for the whole request).
+        retry_after: seconds to wait before a retry, for 429 and 503.
     """
 
     slug: ClassVar[str]
@@ -46,17 +46,17 @@ class AppError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The response headers that belong to the error."""
+        """The response headers of the error."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
     @property
     def members(self) -> Mapping[str, object]:
-        """The extension members of the problem document that belong to the error."""
+        """The extension members of the problem document."""
         return {} if self.retry_after is None else {"retry_after": self.retry_after}
 
 
 class InvalidRequest(AppError):
-    """The input is wrong; `fields` says where and what is accepted."""
+    """The input is invalid; `fields` says where and what is accepted."""
 
     slug = "invalid-request"
     status = 400
@@ -64,7 +64,7 @@ class InvalidRequest(AppError):
 
 
 class Unauthorized(AppError):
-    """The access token is missing, malformed, expired or no longer accepted."""
+    """The access token is missing, malformed, expired or revoked."""
 
     slug = "invalid-token"
     status = 401
@@ -76,13 +76,13 @@ class Unauthorized(AppError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The challenge of RFC 6750 §3: `error` only where a token was presented."""
+        """The challenge of RFC 6750 §3; it has `error` only if a token was presented."""
         detail = ', error="invalid_token"' if self._token_given else ""
         return {"WWW-Authenticate": f'Bearer realm="dialpass"{detail}'}
 
 
 class NotFound(AppError):
-    """Nothing lives at the path."""
+    """The path or the resource does not exist."""
 
     slug = "not-found"
     status = 404
@@ -90,7 +90,7 @@ class NotFound(AppError):
 
 
 class MethodNotAllowed(AppError):
-    """The path exists, the method does not."""
+    """The path does not support the method."""
 
     slug = "method-not-allowed"
     status = 405
@@ -102,7 +102,7 @@ class MethodNotAllowed(AppError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The methods that the path takes (RFC 9110 §10.2.1)."""
+        """The methods that the path supports (RFC 9110 §10.2.1)."""
         return {"Allow": ", ".join(self._allowed)}
 
 
@@ -123,7 +123,7 @@ class UnsupportedMediaType(AppError):
 
 
 class InternalError(AppError):
-    """A defect of ours."""
+    """A defect in a service."""
 
     slug = "internal-error"
     status = 500
@@ -131,7 +131,7 @@ class InternalError(AppError):
 
 
 class BadGateway(AppError):
-    """An upstream broke the connection or answered what is not HTTP."""
+    """An upstream closed the connection or sent a malformed response."""
 
     slug = "bad-gateway"
     status = 502
@@ -139,7 +139,7 @@ class BadGateway(AppError):
 
 
 class Unavailable(AppError):
-    """A dependency is down or overloaded; nothing was changed."""
+    """A dependency is down or overloaded; no data was changed."""
 
     slug = "service-unavailable"
     status = 503
@@ -150,7 +150,7 @@ class Unavailable(AppError):
 
 
 class GatewayTimeout(AppError):
-    """An upstream did not answer within the route's time limit."""
+    """An upstream did not respond within the route's time limit."""
 
     slug = "gateway-timeout"
     status = 504

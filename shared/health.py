@@ -1,4 +1,4 @@
-"""Health: liveness, readiness with each dependency by name, and their cache."""
+"""Liveness, and readiness with cached checks of each dependency."""
 
 import asyncio
 import time
@@ -9,28 +9,27 @@ Check = Callable[[], Awaitable[None]]
 OK = "ok"
 _CHECK_SECONDS = 1.0
 _CACHE_SECONDS = 1.0
-# A failure is looked at again sooner, so that starting up and recovering are noticed quickly.
+# Failures are checked again sooner, so that start and recovery are noticed quickly.
 _FAILURE_CACHE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The answer of `/readyz`: whether to send traffic here, and each dependency's state."""
+    """The result of `/readyz`: whether to send traffic here, and the state of each dependency."""
 
     ready: bool
     checks: Mapping[str, str]
 
 
 class Health:
-    """Runs the named checks, each within one second, at most once a second.
+    """Runs the checks, each within one second, at most once a second.
 
     Args:
-        required: dependencies without which the process cannot do its work; one failing check
-            makes it unready.
-        observed: dependencies that are reported by name but take no traffic away: part of the
-            work goes on without them.
-        alive: whether the process itself works; liveness never looks at dependencies, because a
-            restart would not heal those.
+        required: dependencies that the process needs; one failing check makes it unready.
+        observed: dependencies that are reported but do not affect readiness, because part of the
+            work does not need them.
+        alive: whether the process itself works; liveness never depends on dependencies, because a
+            restart would not repair them.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class Health:
         self.alive = alive
 
     async def readiness(self) -> Readiness:
-        """Return the current state, from the cache where that is fresh."""
+        """Return the current state, cached for up to a second."""
         async with self._lock:
             fresh_until, states = self._cached
             if time.monotonic() > fresh_until:
@@ -69,6 +68,6 @@ async def _run(check: Check) -> str:
             await check()
     except TimeoutError:
         return "timed out"
-    except Exception as error:  # noqa: BLE001 - whatever a check raises means "not ok"
+    except Exception as error:  # noqa: BLE001 - any exception means "not ok"
         return f"failed: {type(error).__name__}"
     return OK

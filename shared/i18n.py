@@ -1,4 +1,4 @@
-"""Messages to end users in English and Chinese, and the choice between them."""
+"""Messages to end users in English and Chinese, and language negotiation."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Language = Literal["en", "zh"]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One message in both languages; `{name}` marks a value that `fill` puts in."""
+    """A message in both languages, with `{name}` placeholders for `fill`."""
 
     en: str
     zh: str
@@ -23,9 +23,9 @@ class Text:
 
 
 def negotiate(accept_language: str) -> Language:
-    """Choose the language that an `Accept-Language` value prefers (RFC 9110 §12.5.4).
+    """Return the preferred language of an `Accept-Language` value (RFC 9110 §12.5.4).
 
-    English where the value is empty, malformed or names neither language.
+    English if the value is empty, malformed or has neither language.
     """
     best: Language = "en"
     best_quality = 0.0

@@ -1,4 +1,4 @@
-"""One lifecycle for the three processes: start, serve, drain on SIGTERM, close in reverse order."""
+"""The lifecycle of a service: start, serve, drain on SIGTERM, close in reverse order."""
 
 import asyncio
 import gc
@@ -27,13 +27,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the lifecycle needs to know of a process that has been built.
+    """A service that was built, as the lifecycle sees it.
 
     Attributes:
-        health: turned unready when draining begins.
-        begin_drain: sends new work elsewhere while it is still accepted.
-        stop_intake: accepts no more work.
-        in_flight: number of requests or messages being worked on.
+        health: made unready when draining begins.
+        begin_drain: directs clients elsewhere; work is still accepted.
+        stop_intake: stops accepting work.
+        in_flight: returns the number of requests or messages in progress.
     """
 
     health: Health
@@ -48,12 +48,12 @@ Build = Callable[[AsyncExitStack], Awaitable[Service]]
 def serve(name: str, settings: ServiceSettings, build: Build) -> int:
     """Run a service until SIGTERM or SIGINT and return the process's exit status.
 
-    `build` enters every resource on the stack it is given and starts intake. It does not wait for
-    dependencies: connections are made and remade in the background, so starting without a
-    dependency and losing one later are the same state, visible at `/readyz`.
+    `build` enters every resource on the stack and starts intake. It does not wait for dependencies:
+    connections are opened in the background, so that starting without a dependency and losing one later
+    are the same state, visible at `/readyz`.
 
     Returns:
-        0 after a clean drain, 1 where the deadline cut work off or a port is taken.
+        0 after a clean drain, 1 if the deadline interrupted work or a port is in use.
     """
     logs.configure(name, settings.log_format, settings.log_level)
     try:
@@ -68,24 +68,24 @@ async def _run(settings: ServiceSettings, build: Build) -> int:
     stopping = _stop_on_signals()
     async with AsyncExitStack() as stack:
         service = await build(stack)
-        # What has been built stays: without it a full garbage collection takes a tenth of the time,
-        # which is what the slowest requests wait for.
+        # The service's objects live until the end. Excluding them makes a full garbage collection ten
+        # times as fast, which the slowest requests wait for.
         gc.collect()
         gc.freeze()
         log.info("started", pid=os.getpid())
         announcement = asyncio.create_task(_announce_ready(service.health, started_at))
         await stopping.wait()
         announcement.cancel()
-        cut_off = await _drain(service, settings)
-    log.info("stopped", cut_off=cut_off)
-    return EXIT_FAILED if cut_off else 0
+        interrupted = await drain(service, settings)
+    log.info("stopped", cut_off=interrupted)
+    return EXIT_FAILED if interrupted else 0
 
 
 def _stop_on_signals() -> asyncio.Event:
     stopping = asyncio.Event()
 
     def on_interrupt() -> None:
-        if stopping.is_set():  # a person pressed Ctrl-C twice: leave now
+        if stopping.is_set():  # the second Ctrl-C exits at once
             os._exit(EXIT_FAILED)
         stopping.set()
 
@@ -102,8 +102,8 @@ async def _announce_ready(health: Health, started_at: float) -> None:
     log.info("ready", seconds=round(time.monotonic() - started_at, 3))
 
 
-async def _drain(service: Service, settings: ServiceSettings) -> int:
-    """Finish what is in flight; returns how much of it the deadline cut off."""
+async def drain(service: Service, settings: ServiceSettings) -> int:
+    """Stop intake and wait for work in flight; return how much of it is left at the deadline."""
     log.info("draining", in_flight=service.in_flight())
     service.health.draining = True
     service.begin_drain()

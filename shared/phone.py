@@ -1,4 +1,4 @@
-"""Phone numbers: the canonical form that storage, messages and Yunpian share, and their masking."""
+"""Phone numbers: parsing to the canonical form, and masking."""
 
 import re
 from collections.abc import Collection
@@ -10,22 +10,22 @@ _SEPARATORS = re.compile(r"[ \-]")
 _INTERNATIONAL = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _MAINLAND_DIAL_CODE = "86"
 _NETWORK_DIGITS = 3
-_VISIBLE_HEAD = 3
-_VISIBLE_TAIL = 4
+_VISIBLE_PREFIX = 3
+_VISIBLE_SUFFIX = 4
 
 
 class InvalidMobile(ValueError):
-    """The text is no mobile number of an allowed region."""
+    """The text is not a mobile number of an allowed region."""
 
 
 def parse_mobile(text: str, regions: Collection[str]) -> str:
-    """Return the canonical form of a mobile number.
+    """Return the canonical form of a mobile number, used in storage, in messages and by Yunpian.
 
-    Mainland numbers are 11 digits, all others E.164 with `+`, which is also what Yunpian takes.
+    Mainland numbers have 11 digits; all others are E.164 with `+`.
 
     Args:
-        text: as a person typed it; spaces, dashes and `+86` are normalised away.
-        regions: ISO 3166-1 codes of the regions that the operator allows.
+        text: as typed by a person; spaces, dashes and `+86` are removed.
+        regions: ISO 3166-1 codes of the allowed regions.
 
     Raises:
         InvalidMobile: the number is malformed or of another region.
@@ -56,12 +56,12 @@ def dial_code(mobile: str) -> str:
 
 
 def network_prefix(mobile: str) -> str:
-    """Return the first three digits of a mainland number, which name its network; else nothing."""
+    """Return the first three digits of a mainland number, which identify its network, or an empty string."""
     return "" if mobile.startswith("+") else mobile[:_NETWORK_DIGITS]
 
 
 def mask_mobile(mobile: str) -> str:
     """Return the number with its middle hidden, as in `138****0000`, for logs."""
-    if len(mobile) <= _VISIBLE_HEAD + _VISIBLE_TAIL:
+    if len(mobile) <= _VISIBLE_PREFIX + _VISIBLE_SUFFIX:
         return "*" * len(mobile)
-    return f"{mobile[:_VISIBLE_HEAD]}****{mobile[-_VISIBLE_TAIL:]}"
+    return f"{mobile[:_VISIBLE_PREFIX]}****{mobile[-_VISIBLE_SUFFIX:]}"

@@ -1,4 +1,4 @@
-"""Settings from the environment: typed, read once at the start, every problem reported at once."""
+"""Settings from the environment: typed, read once at the start, all errors reported together."""
 
 import sys
 from typing import Annotated, Literal, NoReturn, Self, TypeVar
@@ -15,23 +15,27 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared import mysql_url
-from shared.redis import sentinel_url
+from shared.server_urls import (
+    SENTINEL_URL_FORMAT,
+    is_sentinel_url,
+    parse_mysql_url,
+    parse_sentinel_url,
+)
 
 EXIT_BAD_SETTINGS = 2
-_TOLD = "told"
-_SHORTEST_SECRET = 32
+_EXPLAINED = "explained"
+_MIN_SECRET_LENGTH = 32
 
 
 def _check_mysql_url(value: SecretStr) -> SecretStr:
-    mysql_url.parse(value.get_secret_value())
+    parse_mysql_url(value.get_secret_value())
     return value
 
 
 def _check_redis_url(value: SecretStr) -> SecretStr:
     url = value.get_secret_value()
-    if sentinel_url.is_sentinel(url):
-        sentinel_url.parse(url)
+    if is_sentinel_url(url):
+        parse_sentinel_url(url)
     else:
         TypeAdapter(RedisDsn).validate_python(url)
     return value
@@ -50,7 +54,7 @@ def _without_slash(url: str) -> str:
 
 
 def _check_secrets(value: SecretStr) -> SecretStr:
-    if any(len(secret) < _SHORTEST_SECRET for secret in value.get_secret_value().split(",")):
+    if any(len(secret) < _MIN_SECRET_LENGTH for secret in value.get_secret_value().split(",")):
         raise ValueError
     return value
 
@@ -66,24 +70,24 @@ Secrets = Annotated[SecretStr, AfterValidator(_check_secrets)]
 
 
 def unusable(why: str) -> PydanticCustomError:
-    """Return what a validator raises to have `why` told; it must not repeat a secret."""
-    return PydanticCustomError(_TOLD, "{why}", {"why": why})
+    """Return the error that a validator raises to report `why`, which must not contain a secret."""
+    return PydanticCustomError(_EXPLAINED, "{why}", {"why": why})
 
 
 def split_secrets(value: SecretStr) -> list[str]:
-    """Return the parts of a secret value that has several, separated by commas."""
+    """Return the secrets in a comma-separated value."""
     return [part.strip() for part in value.get_secret_value().split(",") if part.strip()]
 
 
 def split_commas(value: object) -> object:
-    """Turn `a, b` into `("a", "b")`; anything but a string passes through."""
+    """Split a string `a, b` into `("a", "b")`; other values are returned unchanged."""
     if isinstance(value, str):
         return tuple(item.strip() for item in value.split(",") if item.strip())
     return value
 
 
 class ServiceSettings(BaseSettings):
-    """What every process takes: logging and the lifecycle's deadlines."""
+    """Settings of every service: logging, lifecycle, tracing."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
@@ -94,22 +98,23 @@ class ServiceSettings(BaseSettings):
         "info", description="debug, info, warning or error"
     )
     drain_delay: Annotated[float, Field(ge=0)] = Field(
-        5.0, description="seconds to keep serving after SIGTERM while load balancers take note"
+        5.0, description="seconds to keep serving after SIGTERM until load balancers notice"
     )
     drain_timeout: Seconds = Field(
-        20.0, description="seconds that work in flight gets to finish after intake has stopped"
+        20.0, description="seconds for work in flight to finish after intake has stopped"
     )
 
     otel_exporter_otlp_endpoint: BaseUrl | None = Field(
-        None, description="where traces go by OTLP over HTTP, http://collector:4318; nowhere where not set"
+        None,
+        description="the URL of the OTLP/HTTP collector for traces, http://collector:4318; off if not set",
     )
 
     @classmethod
     def load(cls) -> Self:
-        """Read the settings from the environment, or end the process.
+        """Read the settings from the environment, or exit.
 
-        Exits with status 2 after one line on standard error for each missing or malformed
-        variable, naming it and what it takes. Values are never printed: some are secrets.
+        Exits with status 2 after one line on standard error for each missing or malformed variable.
+        Values are never printed: some are secrets.
         """
         try:
             return cls()
@@ -118,15 +123,15 @@ class ServiceSettings(BaseSettings):
 
 
 class RedisSettings(ServiceSettings):
-    """Where Redis is."""
+    """The Redis server."""
 
     redis_url: RedisUrl = Field(
-        description=f"redis://[user:password@]host:port/database, or {sentinel_url.FORM}"
+        description=f"redis://[user:password@]host:port/database, or {SENTINEL_URL_FORMAT}"
     )
 
 
 class AmqpSettings(ServiceSettings):
-    """Where RabbitMQ is."""
+    """The RabbitMQ server."""
 
     amqp_url: AmqpUrls = Field(
         description="amqp://user:password@host:port/vhost, several nodes separated by commas"
@@ -139,7 +144,7 @@ class AmqpSettings(ServiceSettings):
 
 
 class SealingSettings(ServiceSettings):
-    """What seals the messages that pass through RabbitMQ."""
+    """The secrets that seal messages in RabbitMQ."""
 
     message_secret: Secrets = Field(
         description="at least 32 random characters, the same for auth and the SMS worker; several separated"
@@ -148,7 +153,7 @@ class SealingSettings(ServiceSettings):
 
     @property
     def message_secrets(self) -> list[str]:
-        """The secrets, the one that seals first."""
+        """The secrets; the first one seals."""
         return split_secrets(self.message_secret)
 
 
@@ -159,7 +164,7 @@ def _report(settings: type[_Settings], error: ValidationError) -> NoReturn:
     for problem in error.errors(include_input=False, include_context=False):
         name = str(problem["loc"][0])
         what = "is missing" if problem["type"] == "missing" else "is malformed"
-        if problem["type"] == _TOLD:
+        if problem["type"] == _EXPLAINED:
             what += f": {problem['msg']}"
         takes = settings.model_fields[name].description
         sys.stderr.write(f"{name.upper()} {what}; it takes {takes}\n")

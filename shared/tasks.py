@@ -1,4 +1,4 @@
-"""Background tasks: started by who needs them, ended with what they use."""
+"""Background tasks."""
 
 import asyncio
 from contextlib import suppress
@@ -6,7 +6,7 @@ from typing import Any
 
 
 async def cancel(task: asyncio.Task[Any]) -> None:
-    """End a task and return once it has ended."""
+    """Cancel a task and wait until it has ended."""
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -1,4 +1,4 @@
-"""Real servers for the whole run, started when first asked for; fresh connections for each test."""
+"""Real servers for the whole run, started on first use; new connections for each test."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -11,19 +11,19 @@ from deploy.local.servers import Servers, start_all, stop_all, throwaway
 from services.auth.db.database import Database
 from shared.redis import client as redis_client
 from tests.support.client import Api, Phone
-from tests.support.isolation import place_apart
+from tests.support.isolation import isolated_urls
 from tests.support.provider import Simulator, running_simulator
 from tests.support.system import System, make_system, run
 
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Private MariaDB, Redis and RabbitMQ, thrown away afterwards."""
+    """Private MariaDB, Redis and RabbitMQ, deleted afterwards."""
     ensure_programs()
-    fleet = throwaway(tmp_path_factory.mktemp("servers"))
-    start_all(fleet.all)
-    yield fleet
-    stop_all(fleet.all)
+    started = throwaway(tmp_path_factory.mktemp("servers"))
+    start_all(started.all)
+    yield started
+    stop_all(started.all)
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def mysql_url(servers: Servers) -> str:
 
 @pytest.fixture
 async def database(mysql_url: str) -> AsyncIterator[Database]:
-    """The database, by connections of the test's own."""
+    """The database, with the test's own connections."""
     database = Database(mysql_url, pool_size=8)
     yield database
     await database.close()
@@ -43,9 +43,9 @@ async def database(mysql_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 def system(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """The whole system as processes, shared by the tests that leave it as it is, in a place of its own."""
-    place = place_apart(servers, "system")
-    running = make_system(servers, place["MYSQL_URL"], tmp_path_factory.mktemp("system"), **place)
+    """The whole system as processes, isolated on the servers, for tests that do not break it."""
+    urls = isolated_urls(servers, "system")
+    running = make_system(servers, urls["MYSQL_URL"], tmp_path_factory.mktemp("system"), **urls)
     running.start()
     yield running
     statuses = running.stop()
@@ -54,7 +54,7 @@ def system(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 async def system_redis(system: System) -> AsyncIterator[Redis]:
-    """The Redis of the shared system."""
+    """The Redis database of the shared system."""
     client = redis_client.connect(system.env["REDIS_URL"])
     yield client
     await client.aclose()
@@ -62,7 +62,7 @@ async def system_redis(system: System) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """An HTTP client of the test's own."""
+    """An HTTP client session."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
         yield session
@@ -76,7 +76,7 @@ def api(session: aiohttp.ClientSession, system: System) -> Api:
 
 @pytest.fixture
 def phone(session: aiohttp.ClientSession, system: System) -> Phone:
-    """The phones that the shared system's texts reach."""
+    """The phones that receive the shared system's texts."""
     return Phone(session, system.simulator_url)
 
 
@@ -89,6 +89,6 @@ async def redis(servers: Servers) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def simulator(session: aiohttp.ClientSession) -> AsyncIterator[Simulator]:
-    """A simulator of the test's own."""
+    """A simulator for one test."""
     async with running_simulator(session) as simulator:
         yield simulator

@@ -1,4 +1,4 @@
-"""What a service does not import, because it costs memory and time at the start."""
+"""Services do not import modules that they do not use, which would cost memory and start time."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Of traces, where they are off; of pictures of tracebacks; of metrics that are not ours.
+# For tracing, which is off by default; rich tracebacks; data and libraries used on demand.
 UNUSED = {
     "shared.observability.otel",
     "opentelemetry.sdk.trace", "opentelemetry.exporter", "opentelemetry.sdk.metrics",
@@ -16,7 +16,7 @@ UNUSED = {
 
 
 @pytest.mark.parametrize("service", ["gateway", "auth", "sms"])
-def test_a_service_imports_nothing_that_it_does_not_use(service: str) -> None:
+def test_a_service_does_not_import_unused_modules(service: str) -> None:
     program = (
         f"import sys, services.{service}.__main__, services.{service}.app\n"
         "print(*(name for name, module in sys.modules.items() if module))"

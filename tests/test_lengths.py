@@ -1,4 +1,4 @@
-"""A function fits a screen, and a file can be read in one go."""
+"""Limits for the lengths of functions and files."""
 
 import ast
 from collections.abc import Iterator

@@ -30,7 +30,7 @@ def _only_these_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("settings", ALL)
-def test_the_needed_variables_are_enough(settings: type[ServiceSettings]) -> None:
+def test_the_required_variables_are_sufficient(settings: type[ServiceSettings]) -> None:
     assert settings.load().log_level == "info"
 
 
@@ -53,7 +53,7 @@ def test_lists_are_separated_by_commas() -> None:
     ],
 )
 @pytest.mark.parametrize("value", [None, ""], ids=["unset", "empty"])
-def test_a_missing_variable_ends_the_start_with_a_line(
+def test_a_missing_variable_is_reported_in_one_line(
     settings: type[ServiceSettings],
     name: str,
     value: str | None,
@@ -96,7 +96,7 @@ def test_a_missing_variable_ends_the_start_with_a_line(
         (SmsSettings, "YUNPIAN_API_KEY", "hunter2"),
     ],
 )
-def test_a_malformed_variable_ends_the_start_with_a_line_that_hides_it(
+def test_a_malformed_variable_is_reported_in_one_line_without_its_value(
     settings: type[ServiceSettings],
     name: str,
     value: str,
@@ -113,7 +113,7 @@ def test_a_malformed_variable_ends_the_start_with_a_line_that_hides_it(
     assert "hunter2" not in error
 
 
-def test_every_problem_is_reported_at_once(
+def test_all_problems_are_reported_together(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("MYSQL_URL")
@@ -133,10 +133,10 @@ def test_secrets_are_not_in_the_repr(settings: type[ServiceSettings]) -> None:
 
 
 @pytest.mark.parametrize("settings", ALL)
-def test_every_variable_says_what_it_takes(settings: type[ServiceSettings]) -> None:
+def test_every_variable_has_a_description(settings: type[ServiceSettings]) -> None:
     assert all(field.description for field in settings.model_fields.values())
 
 
-def test_the_nodes_of_a_broker_may_be_written_with_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nodes_of_a_broker_can_have_spaces_around_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMQP_URL", "amqp://a:5672/, amqp://b:5672/")
     assert AmqpSettings.load().amqp_urls == ["amqp://a:5672/", "amqp://b:5672/"]

@@ -1,4 +1,4 @@
-"""Other ways to build the gateway, each as its authors would and without any of its duties.
+"""Other implementations of a proxy, without the gateway's features, for comparison.
 
 Each is a program: `python -m benchmarks.peers.<name> PORT UPSTREAM_PORT`.
 """

@@ -1,4 +1,4 @@
-"""aio-pika, bare: confirmed, persistent, mandatory publishing to a quorum queue, some in flight.
+"""Bare aio-pika: confirmed, persistent, mandatory publishing to a quorum queue, with messages in flight.
 
 `python -m benchmarks.peers.aio_pika_publisher URL QUEUE IN_FLIGHT BYTES SECONDS` prints messages per second.
 """

@@ -1,4 +1,4 @@
-"""aiohttp's server in front of aiohttp's client."""
+"""aiohttp's server with aiohttp's client."""
 
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
 

@@ -1,7 +1,7 @@
-"""Celery with a task that does nothing, on the same broker and with the same promises.
+"""Celery with an empty task, on the same broker and with the same guarantees.
 
-Durable messages in a quorum queue, confirmed publishing, acknowledgement after the work. As shipped, it
-would acknowledge before.
+Durable messages in a quorum queue, confirmed publishing, late acknowledgement (by default Celery
+acknowledges before the task).
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What the peers share: headers of one hop, the arguments, serving with uvloop."""
+"""Shared code of the peers: hop-by-hop headers, arguments, serving with uvloop."""
 
 import asyncio
 import sys
@@ -11,12 +11,12 @@ Headers = list[tuple[str, str]]
 
 
 def end_to_end(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Return the headers that a proxy passes on."""
+    """Return the headers that a proxy forwards."""
     return [(name, value) for name, value in headers if name.lower() not in HOP_BY_HOP]
 
 
 def serve(start: Callable[[int, str], Awaitable[object]]) -> None:
-    """Run `start(port, upstream)` and stay."""
+    """Run `start(port, upstream)` forever."""
 
     async def main() -> None:
         kept = await start(int(sys.argv[1]), f"http://127.0.0.1:{sys.argv[2]}")

@@ -1,4 +1,4 @@
-"""A Tornado handler in front of aiohttp's client."""
+"""A Tornado handler with aiohttp's client."""
 
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 from tornado.httpserver import HTTPServer

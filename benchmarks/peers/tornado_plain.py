@@ -1,4 +1,4 @@
-"""A Tornado handler that answers by itself and forwards nothing."""
+"""A Tornado handler without an upstream."""
 
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler

@@ -1,4 +1,4 @@
-"""A Tornado handler in front of Tornado's own client, which opens a connection for each request."""
+"""A Tornado handler with Tornado's simple client, which opens a connection per request."""
 
 from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# apply.sh OVERLAY: applies an overlay to the cluster that kubectl points to and waits until it runs.
+# apply.sh OVERLAY: applies an overlay to kubectl's current cluster and waits until it runs.
 #   deploy/k8s/apply.sh deploy/k8s/overlays/production
-# The migration is a Job, which cannot be changed, so that the last one is deleted first. The new pods wait for it
-# by themselves and the old ones work on meanwhile; stopping this script half-way breaks nothing.
+# The migration is a Job, which is immutable, so the previous one is deleted first. New pods wait for it
+# and the old ones keep working; this script can be interrupted safely.
 set -euo pipefail
 overlay=${1:?which overlay? For example: deploy/k8s/overlays/dev}
 timeout=${TIMEOUT:-15m}

@@ -1,1 +1,1 @@
-"""The whole system on one machine: private servers, the services, one terminal."""
+"""The whole system on one machine: private servers and the services, in one terminal."""

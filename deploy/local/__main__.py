@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from deploy.local.errors import LocalError
-from deploy.local.files import only_one
+from deploy.local.files import hold_lock
 from deploy.local.run import LOCK
 from deploy.local.run import up as run_up
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     help="Dialpass on one machine.",
-    pretty_exceptions_enable=False,  # they would show local variables, secrets among them
+    pretty_exceptions_enable=False,  # tracebacks would contain secrets in local variables
 )
 
 
@@ -27,7 +27,7 @@ def up() -> None:
     try:
         run_up(ROOT, Console())
     except LocalError as error:
-        _give_up(error)
+        _exit_with(error)
     except KeyboardInterrupt:
         typer.echo("stopped")
 
@@ -37,13 +37,13 @@ def clean() -> None:
     """Remove the data, secrets and logs of earlier runs."""
     run = ROOT / ".run"
     try:
-        with only_one(run / LOCK):
+        with hold_lock(run / LOCK):
             shutil.rmtree(run)
     except LocalError as error:
-        _give_up(error)
+        _exit_with(error)
 
 
-def _give_up(error: LocalError) -> None:
+def _exit_with(error: LocalError) -> None:
     typer.secho(str(error), fg="red", err=True)
     raise typer.Exit(1)
 

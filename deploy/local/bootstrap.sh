@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes .venv with the locked dependencies. Does nothing, quickly, when it is up to date.
+# Creates .venv with the locked dependencies; exits at once if it is up to date.
 set -eu
 
 cd "$(dirname "$0")/../.."
 LOCK=requirements/dev.txt
-STAMP=.venv/.installed       # what a complete environment was made from
-UNFINISHED=.venv/.unfinished # there while one is being made
+STAMP=.venv/.installed       # Python version and lock file of the environment
+UNFINISHED=.venv/.unfinished # exists during an installation
 LOG=.run/setup.log
 
 checksum() {
@@ -25,7 +25,7 @@ up_to_date() {
     [ "$(cat "$STAMP")" = "$(version .venv/bin/python) $(checksum)" ]
 }
 
-# Debian's python3 comes without ensurepip until python3-venv is there.
+# Debian's python3 has no ensurepip without the package python3-venv.
 find_python() {
     for name in python3.14 python3.13 python3.12 python3.11 python3; do
         command -v "$name" >/dev/null || continue
@@ -55,7 +55,7 @@ install_python() {
     run apt-get install -q -y --no-install-recommends python3 python3-venv
 }
 
-# An environment of unknown completeness, or for a Python that is gone, is made anew.
+# An incomplete environment, or one of a Python that was removed, is created again.
 sound() {
     [ ! -e "$UNFINISHED" ] && suits .venv/bin/python && .venv/bin/python -m pip --version >/dev/null 2>&1 || return 1
     [ ! -e "$STAMP" ] || [ "$(cut -d ' ' -f 1 "$STAMP")" = "$(version .venv/bin/python)" ]
@@ -80,7 +80,7 @@ up_to_date && exit 0
 
 mkdir -p .run
 : >"$LOG"
-# Two at a time would undo each other's work.
+# One installation at a time.
 if command -v flock >/dev/null; then
     exec 9>.run/.setup-lock
     flock 9

@@ -1,4 +1,4 @@
-"""The servers in containers, by a running Docker engine and the project's compose file."""
+"""The servers in containers, from the project's compose file."""
 
 import shutil
 import subprocess
@@ -12,16 +12,16 @@ import yaml
 from deploy.local.errors import LocalError
 
 COMPOSE_FILE = "docker-compose.yml"
-INNER_PORTS = {"mariadb": 3306, "redis": 6379, "rabbitmq": 5672}
+CONTAINER_PORTS = {"mariadb": 3306, "redis": 6379, "rabbitmq": 5672}
 HEALTH = "{{.State.Status}} {{.State.Health.Status}}"
 HEALTHY = "running healthy"
-QUICK, SLOW = 20, 600
+COMMAND_TIMEOUT, START_TIMEOUT = 20, 600
 
 
 class Compose:
-    """The compose file of a checkout, as far as its servers go.
+    """The servers of a checkout's compose file.
 
-    Uses only what the plugin and its predecessor, docker-compose 1.29, have in common.
+    Uses only what the Compose plugin and its predecessor, docker-compose 1.29, have in common.
     """
 
     def __init__(self, root: Path, command: Sequence[str]) -> None:
@@ -30,7 +30,7 @@ class Compose:
 
     @classmethod
     def find(cls, root: Path) -> "Compose | None":
-        """Return it where there is a compose file, the plugin or program, and an engine that runs."""
+        """Return it if there are a compose file, a Compose command and a running engine, else None."""
         if not (root / COMPOSE_FILE).exists() or not _succeeds("docker", "info"):
             return None
         for command in (("docker", "compose"), ("docker-compose",)):
@@ -40,17 +40,17 @@ class Compose:
 
     def start(self, names: Sequence[str]) -> None:
         """Start the named servers and wait until they are healthy."""
-        self._run("up", "--detach", *names, timeout=SLOW)
-        deadline = time.monotonic() + SLOW
+        self._run("up", "--detach", *names, timeout=START_TIMEOUT)
+        deadline = time.monotonic() + START_TIMEOUT
         for name in names:
             self._wait_healthy(name, deadline)
 
     def stop(self, names: Sequence[str]) -> None:
-        """Stop them; their volumes stay."""
-        self._run("stop", *names, timeout=SLOW)
+        """Stop the named servers; their volumes are kept."""
+        self._run("stop", *names, timeout=START_TIMEOUT)
 
     def urls(self, names: Sequence[str]) -> dict[str, str]:
-        """Return the address of each started server as this machine reaches it."""
+        """Return the URL of each started server on this machine."""
         services = yaml.safe_load(self._run("config"))["services"]
         return {name: url(name, services[name], self._published(name)) for name in names}
 
@@ -62,36 +62,36 @@ class Compose:
             time.sleep(0.5)
 
     def _published(self, name: str) -> int:
-        shown = self._run("port", name, str(INNER_PORTS[name])).strip()
+        shown = self._run("port", name, str(CONTAINER_PORTS[name])).strip()
         port = int(shown.rpartition(":")[2] or 0)
         if not port:
             raise LocalError(f"{COMPOSE_FILE} publishes no port of {name}")
         return port
 
-    def _run(self, *arguments: str, timeout: int = QUICK) -> str:
+    def _run(self, *arguments: str, timeout: int = COMMAND_TIMEOUT) -> str:
         return _run((*self.command, *arguments), self._root, timeout)
 
 
 def url(name: str, service: Mapping[str, Any], port: int) -> str:
-    """Return a server's address, with the credentials that its container is given."""
-    given: Mapping[str, str] = service.get("environment") or {}
+    """Return a server's URL, with the credentials of its container."""
+    variables: Mapping[str, str] = service.get("environment") or {}
     if name == "redis":
         return f"redis://127.0.0.1:{port}/0"
     if name == "rabbitmq":
-        user = given.get("RABBITMQ_DEFAULT_USER", "guest")
-        return f"amqp://{user}:{given.get('RABBITMQ_DEFAULT_PASS', 'guest')}@127.0.0.1:{port}/"
-    values = [_of_either(given, key) for key in ("USER", "PASSWORD", "DATABASE")]
+        user = variables.get("RABBITMQ_DEFAULT_USER", "guest")
+        return f"amqp://{user}:{variables.get('RABBITMQ_DEFAULT_PASS', 'guest')}@127.0.0.1:{port}/"
+    values = [_credential(variables, key) for key in ("USER", "PASSWORD", "DATABASE")]
     return "mysql://{}:{}@127.0.0.1:{}/{}".format(*values[:2], port, values[2])
 
 
-def _of_either(given: Mapping[str, str], key: str) -> str:
+def _credential(variables: Mapping[str, str], key: str) -> str:
     for prefix in ("MARIADB", "MYSQL"):
-        if f"{prefix}_{key}" in given:
-            return given[f"{prefix}_{key}"]
+        if f"{prefix}_{key}" in variables:
+            return variables[f"{prefix}_{key}"]
     return "dialpass"
 
 
-def _run(command: Sequence[str], root: Path | None = None, timeout: int = QUICK) -> str:
+def _run(command: Sequence[str], root: Path | None = None, timeout: int = COMMAND_TIMEOUT) -> str:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=timeout, check=False)
     if done.returncode:
         raise LocalError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
@@ -102,7 +102,7 @@ def _succeeds(*command: str) -> bool:
     if not shutil.which(command[0]):
         return False
     try:
-        done = subprocess.run(command, capture_output=True, timeout=QUICK, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=COMMAND_TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

@@ -1,4 +1,4 @@
-"""The settings of a one-machine run: the user's own first, defaults for the rest."""
+"""The settings of a one-machine run: the user's, with defaults for the rest."""
 
 import os
 import secrets
@@ -20,9 +20,9 @@ PORTS = {
     "SMS_PORT": 8002,
     "SIMULATOR_PORT": 8899,
 }
-LAST_PORT = 65_535
-# Everybody who uses a one-machine run comes from one address, and invents numbers.
-NO_SUSPICION = {
+MAX_PORT = 65_535
+# All requests of a one-machine run come from one address, and its numbers are made up.
+RELAXED_LIMITS = {
     "CODE_CHALLENGE_ADDRESS": "10000/10minutes",
     "CODE_CHALLENGE_NETWORK": "10000/10minutes",
     "CODE_CHALLENGE_PREFIX": "10000/hour",
@@ -33,27 +33,30 @@ NO_SUSPICION = {
     "SIGN_IN_LIMIT_ADDRESS": "10000/hour",
     "SIGN_IN_LIMIT_NETWORK": "10000/hour",
 }
-EVERY_ADDRESS = ""  # a service may listen on all of them
+ALL_ADDRESSES = ""  # services listen on all of them
 
 
 def user_settings(root: Path, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Return the environment, and what `.env` adds to it; a variable set to nothing counts not."""
+    """Return the environment merged over `.env`; empty variables count as unset."""
     from_file = dotenv_values(root / ".env")
-    given = {name: value for name, value in from_file.items() if value}
-    return given | {name: value for name, value in environment.items() if value}
+    settings = {name: value for name, value in from_file.items() if value}
+    return settings | {name: value for name, value in environment.items() if value}
 
 
-def simulated(settings: Settings) -> bool:
-    """Tell whether the local simulator stands in for Yunpian."""
+def uses_simulator(settings: Settings) -> bool:
+    """Return whether the run uses the simulator instead of Yunpian."""
     return "YUNPIAN_BASE_URL" not in settings
 
 
 def choose_ports(
-    settings: Settings, free: Callable[[int], bool] = lambda port: is_free(port, EVERY_ADDRESS)
+    settings: Settings, free: Callable[[int], bool] = lambda port: is_free(port, ALL_ADDRESSES)
 ) -> Settings:
-    """Return the services' ports; `LocalError` where one that people count on is in use.
+    """Return the ports of the services.
 
-    The gateway's port and those the user set are taken as they are, the others may move on.
+    The gateway's port and those that the user set are fixed; the others move to the next free one.
+
+    Raises:
+        LocalError: a fixed port is in use or malformed.
     """
     wanted = {name: default for name, default in PORTS.items() if _needed(name, settings)}
     ports = {
@@ -64,25 +67,25 @@ def choose_ports(
     for name, default in wanted.items():
         if name not in ports:
             taken = set(ports.values())
-            after = range(default, LAST_PORT + 1)
+            after = range(default, MAX_PORT + 1)
             ports[name] = next(port for port in after if port not in taken and free(port))
     return {name: str(port) for name, port in ports.items()}
 
 
 def _needed(name: str, settings: Settings) -> bool:
-    return name != "SIMULATOR_PORT" or simulated(settings)
+    return name != "SIMULATOR_PORT" or uses_simulator(settings)
 
 
 def _fixed_port(name: str, value: str, free: Callable[[int], bool]) -> int:
-    if not value.isdecimal() or not 0 < int(value) <= LAST_PORT:
-        raise LocalError(f"{name} takes a port number, 1 to {LAST_PORT}, not {value!r}")
+    if not value.isdecimal() or not 0 < int(value) <= MAX_PORT:
+        raise LocalError(f"{name} takes a port number, 1 to {MAX_PORT}, not {value!r}")
     if not free(int(value)):
         raise LocalError(f"port {value} is in use: free it, or set {name} to another one")
     return int(value)
 
 
-def complete(settings: Settings, ports: Settings, urls: Settings, run: Path) -> Settings:
-    """Return the environment of the services: `settings` with a default for all that is unset."""
+def service_settings(settings: Settings, ports: Settings, urls: Settings, run: Path) -> Settings:
+    """Return the environment of the services: `settings` with defaults for unset variables."""
     defaults = {
         "CODE_SECRET": read_or_create(run / "code_secret", lambda: secrets.token_hex(32)),
         "MESSAGE_SECRET": read_or_create(run / "message_secret", lambda: secrets.token_hex(32)),
@@ -90,22 +93,22 @@ def complete(settings: Settings, ports: Settings, urls: Settings, run: Path) -> 
         "SIGNING_KEYS_DIR": str(run / "keys"),
         "AUTH_URL": f"http://127.0.0.1:{ports['AUTH_PORT']}",
         "SMS_URL": f"http://127.0.0.1:{ports['SMS_PORT']}",
-        "YUNPIAN_API_KEY": "0123456789abcdef" * 2,  # any will do for the simulator
+        "YUNPIAN_API_KEY": "0123456789abcdef" * 2,  # the simulator takes this one
         "SMS_SIGNATURE": "Dialpass",
         "CORS_ORIGINS": "http://localhost:3000",
         "LOG_FORMAT": "console",
-        **NO_SUSPICION,
-        "DRAIN_DELAY": "0",  # no load balancer has to notice
+        **RELAXED_LIMITS,
+        "DRAIN_DELAY": "0",  # there is no load balancer
         "PYTHONUNBUFFERED": "1",
     }
-    complete = defaults | settings | ports | urls
-    if simulated(settings):
-        complete = _simulator(complete) | complete
-    return complete
+    merged = defaults | settings | ports | urls
+    if uses_simulator(settings):
+        merged = _simulator_settings(merged) | merged
+    return merged
 
 
-def _simulator(settings: Settings) -> Settings:
-    """Return what points the worker and the simulator at each other."""
+def _simulator_settings(settings: Settings) -> Settings:
+    """Return the URLs by which the worker and the simulator reach each other."""
     yunpian = {"YUNPIAN_BASE_URL": f"http://127.0.0.1:{settings['SIMULATOR_PORT']}"}
     if settings.get("SMS_REPORTS", "push") != "push":
         return yunpian

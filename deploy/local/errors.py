@@ -6,11 +6,11 @@ TAIL_LINES = 15
 
 
 class LocalError(Exception):
-    """What stops the run, in words for the person at the terminal."""
+    """The run cannot start or continue; the message is shown to the user."""
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:
-    """Return the last lines of a log, indented to stand under a message."""
+    """Return the last lines of a log, indented."""
     if not log.exists():
         return "  (no log)"
     last = log.read_text(errors="replace").splitlines()[-lines:]

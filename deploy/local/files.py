@@ -1,4 +1,4 @@
-"""Small files under `.run/`: secrets that only their owner reads, and the lock of the checkout."""
+"""Files under `.run/`: secrets with restricted permissions, and the checkout's lock."""
 
 import fcntl
 import os
@@ -11,24 +11,28 @@ from deploy.local.errors import LocalError
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, whole or not at all."""
+    """Write a file that only its owner can read, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(handle, "w") as file:
         file.write(text)
-    Path(draft).replace(path)
+    Path(temporary).replace(path)
 
 
 def read_or_create(path: Path, make: Callable[[], str]) -> str:
-    """Return the file's text; the first call makes it."""
+    """Return the file's text, created by the first call."""
     if not path.exists():
         write_private(path, make())
     return path.read_text()
 
 
 @contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Hold the lock of this checkout, or say who holds it."""
+def hold_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file of this checkout.
+
+    Raises:
+        LocalError: another process holds it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         try:

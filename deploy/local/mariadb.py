@@ -12,36 +12,38 @@ from deploy.local.errors import LocalError, tail
 from deploy.local.files import read_or_create, write_private
 from deploy.local.ports import LOOPBACK
 from deploy.local.programs import require
-from deploy.local.server import PATIENCE, Server
+from deploy.local.server import START_TIMEOUT, Server
 
 DATABASE = USER = "dialpass"
-SMALL = (
+SMALL_FOOTPRINT = (
     "--innodb-buffer-pool-size=64M",
     "--innodb-log-file-size=16M",
     "--performance-schema=OFF",
     "--skip-log-bin",
 )
-FORGETFUL = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--sync-frm=0")
+NOT_DURABLE = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--sync-frm=0")
 
 
 class MariaDb(Server):
-    """A private MariaDB with the database `dialpass` and a user who may make `dialpass…` ones.
+    """A private MariaDB with the database `dialpass` and a user that can create databases `dialpass…`.
 
-    `durable=False` leaves writing to the disk to the kernel: for data that is thrown away.
+    `durable=False` does not flush to disk: for data that is thrown away.
     """
 
     name = "mariadb"
 
-    def __init__(self, folder: Path, port: int, *, durable: bool = True, patience: float = PATIENCE) -> None:
-        super().__init__(folder, port, patience=patience)
-        self._speed = SMALL if durable else (*SMALL, *FORGETFUL)
+    def __init__(
+        self, folder: Path, port: int, *, durable: bool = True, timeout: float = START_TIMEOUT
+    ) -> None:
+        super().__init__(folder, port, timeout=timeout)
+        self._tuning = SMALL_FOOTPRINT if durable else (*SMALL_FOOTPRINT, *NOT_DURABLE)
         self._data = self.folder / "data"
-        # Of its own: a server deletes at its start whatever temporary tables it finds there.
+        # Not shared: a server deletes the temporary tables that it finds there when it starts.
         self._scratch = self.folder / "tmp"
 
     @property
     def url(self) -> str:
-        """The address of the database `dialpass`."""
+        """The URL of the database `dialpass`."""
         return f"mysql://{USER}:{self._password()}@{LOOPBACK}:{self.port}/{DATABASE}"
 
     def _password(self) -> str:
@@ -52,7 +54,7 @@ class MariaDb(Server):
         if not self._data.exists():
             self._install()
         self._scratch.mkdir(exist_ok=True)
-        # Run at each start, before the first connection is let in.
+        # Executed at each start, before connections are accepted.
         write_private(
             self.folder / "init.sql",
             f"CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4;\n"
@@ -61,32 +63,33 @@ class MariaDb(Server):
         )
 
     def _install(self) -> None:
-        # Made elsewhere, since the script cannot cope with a space in the path, and renamed when
-        # complete, so that an interrupted installation is not taken for data.
-        draft = self.folder / "data.new"
-        shutil.rmtree(draft, ignore_errors=True)
+        # Installed elsewhere, because the script does not support spaces in the path, and renamed when
+        # complete, so that an interrupted installation is not used.
+        unfinished = self.folder / "data.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
         program = str(require("mariadb-install-db"))
-        options = ("--skip-test-db", "--auth-root-authentication-method=socket", *FORGETFUL)
+        options = ("--skip-test-db", "--auth-root-authentication-method=socket", *NOT_DURABLE)
         with TemporaryDirectory() as scratch:
-            made = Path(scratch, "data")
-            install = self._spawn("install", [program, *self._basics(made), *options])
+            installed = Path(scratch, "data")
+            command = [program, *self._base_options(installed), *options, f"--tmpdir={scratch}"]
+            install = self._spawn("install", command)
             install.wait()
             install.end()
             if install.returncode:
                 raise LocalError(f"mariadb-install-db failed:\n{tail(self.log)}")
-            shutil.move(made, draft)
-        draft.rename(self._data)
+            shutil.move(installed, unfinished)
+        unfinished.rename(self._data)
 
     def _command(self) -> list[str]:
         return [
             str(require("mariadbd", "mysqld")),
-            *self._basics(self._data),
-            *self._speed,
+            *self._base_options(self._data),
+            *self._tuning,
             f"--tmpdir={self._scratch}",
             f"--port={self.port}",
             f"--bind-address={LOOPBACK}",
             "--skip-networking=OFF",
-            # No socket file: its path may have 107 bytes only, which a deep checkout exceeds.
+            # No socket file: its path is limited to 107 bytes.
             "--socket=",
             f"--pid-file={self.folder / 'mariadbd.pid'}",
             f"--init-file={self.folder / 'init.sql'}",
@@ -94,9 +97,9 @@ class MariaDb(Server):
         ]
 
     @staticmethod
-    def _basics(data: Path) -> list[str]:
-        basics = ["--no-defaults", f"--datadir={data}", "--skip-name-resolve"]
-        return [*basics, "--user=root"] if os.geteuid() == 0 else basics
+    def _base_options(data: Path) -> list[str]:
+        options = ["--no-defaults", f"--datadir={data}", "--skip-name-resolve"]
+        return [*options, "--user=root"] if os.geteuid() == 0 else options
 
     def _probe(self) -> None:
         pymysql.connect(

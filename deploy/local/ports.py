@@ -1,4 +1,4 @@
-"""Ports for private servers: free ones, and the same ones again in the next run."""
+"""Free ports for private servers, which keep them in later runs."""
 
 import json
 import secrets
@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-# Below the range that outgoing connections take their ports from: a client that keeps trying to
-# reach a stopped server can then never sit on the server's own port.
+# Below the range of ephemeral ports: a client that retries to reach a stopped server can otherwise
+# connect to itself from the server's port.
 FIRST, COUNT = 20_000, 10_000
 ATTEMPTS = 200
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Tell whether a server could listen on `port` now."""
+    """Return whether a server can listen on `port`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -30,23 +30,23 @@ def free_port(taken: Iterable[int] = ()) -> int:
         port = FIRST + secrets.randbelow(COUNT)
         if port not in taken and is_free(port):
             return port
-    with socket.socket() as probe:  # a crowded machine: whatever the kernel has
+    with socket.socket() as probe:  # none found: let the kernel choose
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def free_ports(names: Iterable[str]) -> dict[str, int]:
-    """Return one free port for each name, no two alike."""
+    """Return a different free port for each name."""
     return _complete({}, names)
 
 
-def kept_ports(book: Path, names: Iterable[str]) -> dict[str, int]:
-    """Return the ports that `book` holds from an earlier run where still free, else new ones."""
-    earlier = json.loads(book.read_text()) if book.exists() else {}
-    kept = {name: port for name, port in earlier.items() if is_free(port)}
-    ports = _complete(kept, names)
-    book.parent.mkdir(parents=True, exist_ok=True)
-    book.write_text(json.dumps(ports))
+def persistent_ports(file: Path, names: Iterable[str]) -> dict[str, int]:
+    """Return the ports that `file` has from an earlier run if they are still free, else new ones."""
+    saved = json.loads(file.read_text()) if file.exists() else {}
+    reused = {name: port for name, port in saved.items() if is_free(port)}
+    ports = _complete(reused, names)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(ports))
     return ports
 
 

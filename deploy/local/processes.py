@@ -1,4 +1,4 @@
-"""Processes that a run owns: recorded on disk, reached as a group, and never left behind."""
+"""Child processes with a pid file and a process group, which end with this process."""
 
 import json
 import os
@@ -14,16 +14,16 @@ from contextlib import suppress
 from pathlib import Path
 
 LAUNCHER = Path(__file__).with_name("launch.py")
-GRACE = 20.0
+GRACE_SECONDS = 20.0
 
 
-def tied_to(parent: int, command: Sequence[str]) -> list[str]:
-    """Return a command that runs `command` and is killed together with the process `parent`."""
+def tied_to_parent(parent: int, command: Sequence[str]) -> list[str]:
+    """Return a command that runs `command` and is killed when the process `parent` ends."""
     return [*_launch(), str(parent), *command]
 
 
-def tied_to_shells_parent(command: Sequence[str]) -> str:
-    """Return a line for a shell that becomes `command`, killed together with the shell's parent."""
+def shell_command_tied_to_parent(command: Sequence[str]) -> str:
+    """Return a shell command that executes `command`, killed when the shell's parent ends."""
     return f"exec {shlex.join(_launch())} $PPID {shlex.join(command)}"
 
 
@@ -32,7 +32,7 @@ def _launch() -> list[str]:
 
 
 class OwnedProcess:
-    """A program in a process group of its own, which cannot outlive this process.
+    """A program in its own process group, killed when this process ends.
 
     Its working directory is the log's.
     """
@@ -49,30 +49,30 @@ class OwnedProcess:
         self._pid_file = pid_file
         self._ended = threading.Event()
         started: Future[int] = Future()
-        # The kernel ties a child to the thread that forked it, so one thread stays for as long
-        # as the child does; it is also the one that reaps it.
-        keeper = threading.Thread(target=self._keep, args=(command, log, environment, started), daemon=True)
-        keeper.start()
+        # PR_SET_PDEATHSIG refers to the thread that forked, so that thread lives as long as the
+        # child; it also reaps it.
+        thread = threading.Thread(target=self._run, args=(command, log, environment, started), daemon=True)
+        thread.start()
         self.pid = started.result()
         pid_file.write_text(json.dumps({"pid": self.pid, "started": identity(self.pid)}))
 
     @property
     def running(self) -> bool:
-        """Whether the program has not ended."""
+        """Whether the program is running."""
         return not self._ended.is_set()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the whole group."""
+        """Send a signal to the process group."""
         if self.running:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end; tell whether it came."""
+        """Wait for the program to end; return whether it did."""
         return self._ended.wait(timeout)
 
-    def end(self, grace: float = GRACE) -> None:
-        """Ask it to end, paused or not, and kill it when it has not done so after `grace`."""
+    def end(self, grace: float = GRACE_SECONDS) -> None:
+        """Terminate the program, paused or not; kill it after `grace` seconds."""
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
         if not self.wait(grace):
@@ -80,12 +80,12 @@ class OwnedProcess:
         self._pid_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
-        """Kill it and wait until it is gone."""
+        """Kill the program and wait until it has ended."""
         self.signal(signal.SIGKILL)
         self.wait()
         self._pid_file.unlink(missing_ok=True)
 
-    def _keep(
+    def _run(
         self,
         command: Sequence[str],
         log: Path,
@@ -95,7 +95,7 @@ class OwnedProcess:
         try:
             with log.open("ab") as output:
                 process = subprocess.Popen(
-                    tied_to(os.getpid(), command),
+                    tied_to_parent(os.getpid(), command),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -113,7 +113,7 @@ class OwnedProcess:
 
 
 def identity(pid: int) -> str | None:
-    """Return when the process started, which tells it from a later one of the same number."""
+    """Return when the process started, which distinguishes it from a later one with the same pid."""
     stat = Path(f"/proc/{pid}/stat")
     if not Path("/proc/self/stat").exists():
         shown = subprocess.run(
@@ -121,18 +121,18 @@ def identity(pid: int) -> str | None:
         )
         return shown.stdout.strip() or None
     try:
-        # The program's name, in parentheses, may hold anything; the start time is the 20th after.
+        # The program's name, in parentheses, can contain anything; the start time is the 20th field after.
         state, *fields = stat.read_text().rpartition(")")[2].split()
     except OSError:
         return None
     return None if state == "Z" else fields[18]
 
 
-def stop_stale(pid_file: Path, grace: float = GRACE) -> bool:
-    """End the process group that an earlier run recorded, if it is still that one; tell so."""
+def stop_stale(pid_file: Path, grace: float = GRACE_SECONDS) -> bool:
+    """End the process group that an earlier run left; return whether there was one."""
     if not pid_file.exists():
         return False
-    with suppress(ValueError, KeyError, TypeError):  # a file cut short names nobody
+    with suppress(ValueError, KeyError, TypeError):  # an incomplete file
         recorded = json.loads(pid_file.read_text())
         pid, started = int(recorded["pid"]), recorded["started"]
         if started is not None and identity(pid) == started:

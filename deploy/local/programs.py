@@ -1,4 +1,4 @@
-"""The programs of this machine that a run needs, and their installation on Debian."""
+"""The programs that a run needs, and their installation on Debian."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.local.errors import LocalError
 
-# Debian's server programs lie outside an ordinary user's PATH.
+# Debian's server programs are not in the PATH of ordinary users.
 EXTRA_PATH = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin", "/sbin")
 RABBITMQ_FOLDERS = (
     "/usr/lib/rabbitmq/bin",
@@ -18,7 +18,7 @@ RABBITMQ_FOLDERS = (
     "/opt/homebrew/opt/rabbitmq/sbin",
     "/usr/local/opt/rabbitmq/sbin",
 )
-# Each entry of a tuple is one needed program, under any of its names.
+# Each entry of a tuple is one program, with its alternative names.
 NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
     "mariadb": (("mariadbd", "mysqld"), ("mariadb-install-db",)),
     "redis": (("redis-server", "valkey-server"),),
@@ -44,14 +44,18 @@ Report = Callable[[str], None]
 
 
 def find(*names: str) -> Path | None:
-    """Return the first program found under any of `names`."""
+    """Return the first program found with one of `names`, or None."""
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), *EXTRA_PATH))
     found = (shutil.which(name, path=path) for name in names)
     return next((Path(program) for program in found if program), None)
 
 
 def require(*names: str) -> Path:
-    """Return the program, which the caller knows to be needed."""
+    """Return the program.
+
+    Raises:
+        LocalError: it is not installed.
+    """
     program = find(*names)
     if program is None:
         raise LocalError(f"{names[0]} is not installed")
@@ -59,7 +63,7 @@ def require(*names: str) -> Path:
 
 
 def rabbitmq_script() -> Path | None:
-    """Return RabbitMQ's own start script; the wrapper in Debian's PATH refuses ordinary users."""
+    """Return RabbitMQ's start script; the wrapper in Debian's PATH only works for root."""
     folders = [*map(Path, RABBITMQ_FOLDERS)]
     folders += sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"), reverse=True)
     scripts = (folder / "rabbitmq-server" for folder in folders)
@@ -67,21 +71,24 @@ def rabbitmq_script() -> Path | None:
 
 
 def present(name: str) -> bool:
-    """Tell whether the machine has all programs of `name`."""
+    """Return whether all programs of `name` are installed."""
     if name == "rabbitmq" and rabbitmq_script() is None:
         return False
     return all(find(*names) for names in NEEDED[name])
 
 
 def can_install() -> bool:
-    """Tell whether packages may be installed: root on Debian or its kin."""
+    """Return whether packages can be installed: as root on Debian or a derivative."""
     return os.geteuid() == 0 and Path("/etc/debian_version").exists() and bool(find("apt-get"))
 
 
 def ensure_programs(*names: str, report: Report = print) -> None:
-    """Have the programs of `names` on this machine, the three servers where none is given.
+    """Make sure that the programs of `names` are installed, by default those of the three servers.
 
-    Installs the missing ones on Debian as root; otherwise `LocalError` names what to install.
+    Missing ones are installed as root on Debian.
+
+    Raises:
+        LocalError: programs are missing; the message says what to install.
     """
     missing = [name for name in names or SERVERS if not present(name)]
     if missing and can_install():
@@ -92,22 +99,22 @@ def ensure_programs(*names: str, report: Report = print) -> None:
 
 
 def advice(missing: Iterable[str]) -> str:
-    """Return the line that says what to install."""
+    """Return a line that says what to install."""
     packages = " ".join(PACKAGES[name] for name in missing)
     return f"missing: {packages}; on Debian or Ubuntu: sudo apt-get install {packages}"
 
 
 def install(names: Iterable[str], report: Report = print) -> None:
-    """Install packages without starting the machine's own services."""
+    """Install packages without starting their services."""
     packages = [PACKAGES[name] for name in names]
     report(f"installing {' '.join(packages)} with apt-get")
     with tempfile.TemporaryDirectory() as folder:
         _apt_get("update", "-q")
-        # Packages start their service with these programs, which stand-ins hide meanwhile.
+        # Packages start their services with these programs, which are replaced during the installation.
         for starter in SERVICE_STARTERS:
-            stand_in = Path(folder, starter)
-            stand_in.write_text("#!/bin/sh\nexit 0\n")
-            stand_in.chmod(stand_in.stat().st_mode | stat.S_IXUSR)
+            replacement = Path(folder, starter)
+            replacement.write_text("#!/bin/sh\nexit 0\n")
+            replacement.chmod(replacement.stat().st_mode | stat.S_IXUSR)
         path = f"{folder}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         options = ("-o", f"DPkg::Path={path}", "--no-install-recommends", "-q", "-y")
         _apt_get(*options, "install", *packages)

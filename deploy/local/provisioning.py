@@ -1,4 +1,4 @@
-"""Where the three servers come from: set by the user, this machine's programs, or Docker."""
+"""Provision the three servers: named by the user, started from this machine's programs, or from Docker."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,7 +9,7 @@ from deploy.local import programs
 from deploy.local.compose import Compose
 from deploy.local.environment import Settings
 from deploy.local.errors import LocalError
-from deploy.local.ports import kept_ports
+from deploy.local.ports import persistent_ports
 from deploy.local.server import Server
 from deploy.local.servers import MANAGEMENT, PORT_NAMES, make_servers, start_all, stop_all
 
@@ -19,8 +19,15 @@ Report = Callable[[str], None]
 
 
 @dataclass
-class Supply:
-    """The servers of a run: their addresses by variable, and where each came from."""
+class ProvisionedServers:
+    """The servers of a run.
+
+    Attributes:
+        urls: by environment variable.
+        origins: a description for the user, by server name.
+        private: the servers that this run started itself.
+        management_url: of RabbitMQ's management page, or None.
+    """
 
     urls: Settings = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
@@ -28,44 +35,49 @@ class Supply:
     management_url: str | None = None
 
 
-def provide(root: Path, run: Path, settings: Settings, closing: ExitStack, report: Report) -> Supply:
-    """Have all three servers ready; whatever is started here is stopped by `closing`."""
-    supply = Supply()
+def provision(
+    root: Path, run: Path, settings: Settings, closing: ExitStack, report: Report
+) -> ProvisionedServers:
+    """Make all three servers available; the ones started here are stopped by `closing`."""
+    servers = ProvisionedServers()
     wanted = []
     for name, variable in VARIABLES.items():
         if variable in settings:
-            supply.urls[variable] = settings[variable]
-            supply.origins[name] = f"the one that {variable} names"
+            servers.urls[variable] = settings[variable]
+            servers.origins[name] = f"the one that {variable} names"
         else:
             wanted.append(name)
-    runnable = _runnable(wanted, report)
-    _start_private(supply, run, runnable, closing, report)
-    _start_containers(supply, root, [name for name in wanted if name not in runnable], closing, report)
-    return supply
+    installed = _install(wanted, report)
+    _start_private(servers, run, installed, closing, report)
+    _start_containers(servers, root, [name for name in wanted if name not in installed], closing, report)
+    return servers
 
 
-def _runnable(wanted: list[str], report: Report) -> list[str]:
+def _install(wanted: list[str], report: Report) -> list[str]:
+    """Install what is missing, if possible; return the servers whose programs are present."""
     missing = [name for name in wanted if not programs.present(name)]
     if missing and programs.can_install():
         programs.install(missing, report)
     return [name for name in wanted if programs.present(name)]
 
 
-def _start_private(supply: Supply, run: Path, names: list[str], closing: ExitStack, report: Report) -> None:
-    ports = kept_ports(run / "ports.json", (*PORT_NAMES, MANAGEMENT))
-    servers = make_servers(run, ports, durable=True)
-    supply.private = [server for server in servers.all if server.name in names]
-    closing.callback(stop_all, supply.private)
-    start_all(supply.private, report)
-    for server in supply.private:
-        supply.urls[VARIABLES[server.name]] = server.url
-        supply.origins[server.name] = f"private, port {server.port}, {server.folder}"
+def _start_private(
+    servers: ProvisionedServers, run: Path, names: list[str], closing: ExitStack, report: Report
+) -> None:
+    ports = persistent_ports(run / "ports.json", (*PORT_NAMES, MANAGEMENT))
+    private = make_servers(run, ports, durable=True)
+    servers.private = [server for server in private.all if server.name in names]
+    closing.callback(stop_all, servers.private)
+    start_all(servers.private, report)
+    for server in servers.private:
+        servers.urls[VARIABLES[server.name]] = server.url
+        servers.origins[server.name] = f"private, port {server.port}, {server.folder}"
     if "rabbitmq" in names:
-        supply.management_url = servers.rabbitmq.management_url
+        servers.management_url = private.rabbitmq.management_url
 
 
 def _start_containers(
-    supply: Supply, root: Path, names: list[str], closing: ExitStack, report: Report
+    servers: ProvisionedServers, root: Path, names: list[str], closing: ExitStack, report: Report
 ) -> None:
     if not names:
         return
@@ -77,4 +89,4 @@ def _start_containers(
     closing.callback(compose.stop, names)
     compose.start(names)
     for name, url in compose.urls(names).items():
-        supply.urls[VARIABLES[name]], supply.origins[name] = url, "in Docker"
+        servers.urls[VARIABLES[name]], servers.origins[name] = url, "in Docker"

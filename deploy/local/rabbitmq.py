@@ -18,18 +18,18 @@ from deploy.local.files import read_or_create, write_private
 from deploy.local.ports import LOOPBACK
 from deploy.local.processes import stop_stale
 from deploy.local.programs import rabbitmq_script, require
-from deploy.local.server import PATIENCE, POLL, Server
+from deploy.local.server import POLL_SECONDS, START_TIMEOUT, Server
 
 USER = "dialpass"
-# The node's name is part of where its data lies, so it must not depend on a port.
+# The node's name is part of the path of its data, so it must not depend on a port.
 NODE = "dialpass@localhost"
-EPMD_PATIENCE = 10.0
+EPMD_TIMEOUT = 10.0
 ERLANG_OPTIONS = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
 
 
 @dataclass(frozen=True)
 class RabbitPorts:
-    """The ports of a broker; its management page is off without one."""
+    """The ports of a broker; without a management port, the management page is off."""
 
     amqp: int
     epmd: int
@@ -38,29 +38,29 @@ class RabbitPorts:
 
 
 class RabbitMq(Server):
-    """A private RabbitMQ node with a port mapper (epmd) of its own."""
+    """A private RabbitMQ node with its own port mapper (epmd)."""
 
     name = "rabbitmq"
 
-    def __init__(self, folder: Path, ports: RabbitPorts, *, patience: float = PATIENCE) -> None:
-        super().__init__(folder, ports.amqp, patience=patience)
+    def __init__(self, folder: Path, ports: RabbitPorts, *, timeout: float = START_TIMEOUT) -> None:
+        super().__init__(folder, ports.amqp, timeout=timeout)
         self._ports = ports
 
     @property
     def url(self) -> str:
-        """The address of the virtual host `/`."""
+        """The URL of the virtual host `/`."""
         return f"amqp://{USER}:{self._password()}@{LOOPBACK}:{self.port}/"
 
     @property
     def management_url(self) -> str | None:
-        """The address of the management page, where it is on."""
+        """The URL of the management page, or None if it is off."""
         port = self._ports.management
         return f"http://{LOOPBACK}:{port}/" if port else None
 
     def start(self) -> None:
-        """Start it and return once it lets a client in."""
+        """Start it and wait until it accepts clients."""
         complete = self.folder / "complete"
-        if not complete.exists():  # never ran, or was cut off while it made its first data
+        if not complete.exists():  # the first start was interrupted, or there was none
             shutil.rmtree(self.folder / "data", ignore_errors=True)
         super().start()
         complete.touch()
@@ -85,7 +85,7 @@ class RabbitMq(Server):
             "log.file = false",
             "log.console = true",
             "disk_free_limit.absolute = 50MB",
-            # The log that is read again at each start.
+            # This log is replayed at each start.
             "raft.wal_max_size_bytes = 33554432",
         ]
         if self._ports.management:
@@ -96,30 +96,31 @@ class RabbitMq(Server):
         return "\n".join(lines) + "\n"
 
     def _start_epmd(self) -> None:
-        """Start the port mapper in the foreground; the node would leave a daemon behind."""
+        """Start the port mapper in the foreground; the node would start it as a daemon."""
         stop_stale(self.folder / "epmd.pid")
         options = ["-port", str(self._ports.epmd), "-address", LOOPBACK]
-        epmd = self._spawn("epmd", [str(require("epmd")), *options], self._environment())
+        epmd = self._spawn("epmd", [str(require("epmd")), *options], self.environment())
         self._helpers.append(epmd)
-        deadline = time.monotonic() + EPMD_PATIENCE
-        while not _listens(self._ports.epmd):
+        deadline = time.monotonic() + EPMD_TIMEOUT
+        while not _is_listening(self._ports.epmd):
             if not epmd.running or time.monotonic() > deadline:
                 raise LocalError(f"epmd did not start on port {self._ports.epmd}")
-            epmd.wait(POLL)
+            epmd.wait(POLL_SECONDS)
 
     def _command(self) -> list[str]:
         return [str(rabbitmq_script()), "-noinput"]
 
-    def _environment(self) -> Mapping[str, str]:
-        # Nothing of a broker that the machine may have of its own comes through.
-        foreign = ("RABBITMQ_", "ERL_", "ERLANG_")
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    def environment(self) -> Mapping[str, str]:
+        """Return the environment of the node and its commands."""
+        # Without the variables of another broker on this machine.
+        excluded = ("RABBITMQ_", "ERL_", "ERLANG_")
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(excluded)}
         return inherited | {
-            "HOME": str(self.folder),  # where Erlang keeps its cookie
+            "HOME": str(self.folder),  # the folder of the Erlang cookie
             "ERL_EPMD_PORT": str(self._ports.epmd),
             "ERL_EPMD_ADDRESS": LOOPBACK,
             "ERL_CRASH_DUMP_SECONDS": "0",
-            # Makes the start script become the server and not its parent.
+            # Makes the start script exec the server.
             "detached": "true",
             "RABBITMQ_NODENAME": NODE,
             "RABBITMQ_DIST_PORT": str(self._ports.distribution),
@@ -133,19 +134,19 @@ class RabbitMq(Server):
         }
 
     def _probe(self) -> None:
-        if not _listens(self.port):
+        if not _is_listening(self.port):
             raise ConnectionError
-        # In a thread, since the caller's may have a running event loop.
+        # In a thread, because the caller's may have a running event loop.
         with ThreadPoolExecutor(1) as thread:
-            thread.submit(asyncio.run, _shake_hands(self.url)).result()
+            thread.submit(asyncio.run, _connect(self.url)).result()
 
 
-async def _shake_hands(url: str) -> None:
+async def _connect(url: str) -> None:
     connection = await aio_pika.connect(url, timeout=5)
     await connection.close()
 
 
-def _listens(port: int) -> bool:
+def _is_listening(port: int) -> bool:
     with socket.socket() as client:
         client.settimeout(1)
         return client.connect_ex((LOOPBACK, port)) == 0

@@ -8,21 +8,23 @@ from redis.retry import Retry
 
 from deploy.local.ports import LOOPBACK
 from deploy.local.programs import require
-from deploy.local.server import PATIENCE, Server
+from deploy.local.server import START_TIMEOUT, Server
 
 
 class Redis(Server):
-    """A private Redis; `durable=False` keeps nothing on the disk."""
+    """A private Redis; `durable=False` does not write to disk."""
 
     name = "redis"
 
-    def __init__(self, folder: Path, port: int, *, durable: bool = True, patience: float = PATIENCE) -> None:
-        super().__init__(folder, port, patience=patience)
+    def __init__(
+        self, folder: Path, port: int, *, durable: bool = True, timeout: float = START_TIMEOUT
+    ) -> None:
+        super().__init__(folder, port, timeout=timeout)
         self._durable = durable
 
     @property
     def url(self) -> str:
-        """The address of database 0."""
+        """The URL of database 0."""
         return f"redis://{LOOPBACK}:{self.port}/0"
 
     def _command(self) -> list[str]:

@@ -1,25 +1,28 @@
-"""The one-machine run, from nothing to a stopped system."""
+"""The one-machine run: start everything, supervise it, stop it."""
 
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
-from deploy.local import environment, readiness, summary
+from deploy.local import environment, summary
 from deploy.local.environment import Settings
 from deploy.local.errors import LocalError
-from deploy.local.files import only_one
-from deploy.local.processes import tied_to_shells_parent
-from deploy.local.provisioning import Supply, provide
+from deploy.local.files import hold_lock
+from deploy.local.processes import shell_command_tied_to_parent
+from deploy.local.provisioning import ProvisionedServers, provision
 from deploy.local.supervisor import Supervisor, supervise
 
 Report = Callable[[str], None]
+# The port and path of a readiness probe.
+Probe = tuple[int, str]
 
 MODULES = {
     "simulator": ("deploy.local.simulator",),
@@ -28,6 +31,8 @@ MODULES = {
     "sms": ("services.sms", "serve"),
 }
 LOCK = ".lock"
+READY_TIMEOUT = 90.0
+OK = 200
 
 
 def up(root: Path, console: Console) -> None:
@@ -39,17 +44,17 @@ def up(root: Path, console: Console) -> None:
 
     settings = environment.user_settings(root)
     stop_on_signals()
-    with only_one(run / LOCK), ExitStack() as closing:
+    with hold_lock(run / LOCK), ExitStack() as closing:
         ports = environment.choose_ports(settings)
-        supply = provide(root, run, settings, closing, report)
-        complete = environment.complete(settings, ports, supply.urls, run)
-        prepare(root, complete, report)
-        # Stays in force while the servers stop: by then the user has been heard.
+        servers = provision(root, run, settings, closing, report)
+        service_settings = environment.service_settings(settings, ports, servers.urls, run)
+        prepare(root, service_settings, report)
+        # Returns once the services have ended; further signals do not interrupt the servers' stop.
         failure = supervise(
             commands(ports),
-            complete,
+            service_settings,
             str(root),
-            watch=lambda supervisor: watch(supervisor, console, ports, supply, run),
+            watch=lambda supervisor: watch(supervisor, console, ports, servers, run),
         )
         report("stopping the servers")
     if failure:
@@ -57,7 +62,7 @@ def up(root: Path, console: Console) -> None:
 
 
 def stop_on_signals() -> None:
-    """Have a closed terminal and SIGTERM end the run as Ctrl-C does, from the first moment on."""
+    """Make SIGTERM and a closed terminal end the run as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -65,24 +70,24 @@ def stop_on_signals() -> None:
     def pass_on(number: int, frame: FrameType | None) -> None:
         signal.raise_signal(signal.SIGTERM)
 
-    # SIGINT too: a shell's background job starts with it ignored.
+    # SIGINT too: shells start background jobs with SIGINT ignored.
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means to go on
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # started without nohup
         signal.signal(signal.SIGHUP, pass_on)
 
 
 def commands(ports: Settings) -> dict[str, str]:
     """Return the shell command of each service."""
     return {
-        name: tied_to_shells_parent([sys.executable, "-m", *module])
+        name: shell_command_tied_to_parent([sys.executable, "-m", *module])
         for name, module in MODULES.items()
         if name != "simulator" or "SIMULATOR_PORT" in ports
     }
 
 
 def prepare(root: Path, settings: Settings, report: Report) -> None:
-    """Bring the database up to date and have a key to sign with."""
+    """Migrate the database and create a signing key if there is none."""
     began = time.monotonic()
     _auth(root, settings, "migrate")
     if _auth(root, settings, "key", "create", "--if-none"):
@@ -99,17 +104,55 @@ def _auth(root: Path, settings: Settings, *arguments: str) -> str:
     return done.stdout
 
 
-def watch(supervisor: Supervisor, console: Console, ports: Settings, supply: Supply, run: Path) -> None:
-    """Tell when everything is ready, then have the run end if a private server does."""
-    late = readiness.unready(readiness.probes(ports), lambda: supervisor.stopping)
+def watch(
+    supervisor: Supervisor, console: Console, ports: Settings, servers: ProvisionedServers, run: Path
+) -> None:
+    """Print the summary once all services are ready, then end the run if a private server exits."""
+    late = wait_ready(probes(ports), lambda: supervisor.stopping)
     if supervisor.stopping:
         return
     if late:
-        supervisor.fail(f"not ready after {readiness.PATIENCE:.0f} s: {', '.join(late)}")
+        supervisor.fail(f"not ready after {READY_TIMEOUT:.0f} s: {', '.join(late)}")
         return
-    summary.show(console, ports, supply, run)
+    summary.show(console, ports, servers, run)
     while not supervisor.stopping:
-        fallen = [server for server in supply.private if not server.running]
-        if fallen:
-            supervisor.fail(f"{fallen[0].name} ended by itself; see {fallen[0].log}")
+        exited = [server for server in servers.private if not server.running]
+        if exited:
+            supervisor.fail(f"{exited[0].name} ended by itself; see {exited[0].log}")
         time.sleep(0.5)
+
+
+def probes(ports: Settings) -> dict[str, Probe]:
+    """Return the readiness probe of each service."""
+    found = {
+        "gateway": (int(ports["GATEWAY_OPS_PORT"]), "/readyz"),
+        "auth": (int(ports["AUTH_PORT"]), "/readyz"),
+        "sms": (int(ports["SMS_PORT"]), "/readyz"),
+    }
+    if "SIMULATOR_PORT" in ports:
+        found["simulator"] = (int(ports["SIMULATOR_PORT"]), "/healthz")
+    return found
+
+
+def wait_ready(
+    wanted: Mapping[str, Probe], cancelled: Callable[[], bool], timeout: float = READY_TIMEOUT
+) -> list[str]:
+    """Wait until all services are ready; return the names of those that are not in time."""
+    deadline = time.monotonic() + timeout
+    waiting = list(wanted)
+    while waiting and not cancelled() and time.monotonic() < deadline:
+        waiting = [name for name in waiting if not _is_ready(*wanted[name])]
+        if waiting:
+            time.sleep(0.1)
+    return waiting
+
+
+def _is_ready(port: int, path: str) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

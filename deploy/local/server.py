@@ -1,4 +1,4 @@
-"""What the three private servers have in common."""
+"""Base class of the private servers."""
 
 import signal
 import time
@@ -11,86 +11,91 @@ from deploy.local.errors import LocalError, tail
 from deploy.local.ports import is_free
 from deploy.local.processes import OwnedProcess, stop_stale
 
-PATIENCE = 90.0
-POLL = 0.05
+START_TIMEOUT = 90.0
+POLL_SECONDS = 0.05
 
 
 class Server(ABC):
-    """A private instance of a server: a folder with its data, a port, a process group.
+    """A private instance of a server, with its data in a folder.
 
-    It can be stopped or killed and started again, on the same port and with its data.
+    It can be stopped or killed and started again, with the same port and data.
     """
 
     name: ClassVar[str]
 
-    def __init__(self, folder: Path, port: int, *, patience: float = PATIENCE) -> None:
+    def __init__(self, folder: Path, port: int, *, timeout: float = START_TIMEOUT) -> None:
         self.folder = folder.absolute()
         self.port = port
         self.log = self.folder / "server.log"
-        self._patience = patience
+        self._timeout = timeout
         self._process: OwnedProcess | None = None
         self._helpers: list[OwnedProcess] = []
-        self._unwanted = False
-        self._serving = False
+        self._stopping = False
+        self._ready = False
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """The address with credentials, as the services' settings take it."""
+        """The URL with credentials, for the services' settings."""
 
     @property
     def running(self) -> bool:
-        """Whether its process lives, paused or not."""
+        """Whether the process exists, paused or not."""
         return self._process is not None and self._process.running
 
     def start(self) -> None:
-        """Start it and return once it answers; `LocalError` with the log's end otherwise."""
+        """Start it and wait until it answers.
+
+        Raises:
+            LocalError: it ends or does not answer in time; the message has the end of its log.
+        """
         if self.running:
             return
-        self._unwanted = self._serving = False
+        self._stopping = self._ready = False
         self._prepare()
         if not is_free(self.port):
             raise LocalError(f"{self.name}: port {self.port} is in use")
-        self._process = self._spawn("server", self._command(), self._environment())
-        self._await_answer(self._process)
-        self._serving = True
+        self._process = self._spawn("server", self._command(), self.environment())
+        self._wait_until_ready(self._process)
+        self._ready = True
 
     def stop(self) -> None:
-        """Stop it in the orderly way, paused or not."""
-        self._unwanted = True
-        if self._process and self._serving:
+        """Shut it down, paused or not."""
+        self._stopping = True
+        if self._process and self._ready:
             self._process.end()
-        elif self._process:  # while it boots, it may not heed a polite request
+        elif self._process:  # during its start a server may ignore SIGTERM
             self._process.kill()
         self._stop_helpers()
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill it, as a power failure would."""
         if self._process:
             self._process.kill()
         self._stop_helpers()
 
     def pause(self) -> None:
-        """Make it hang: connections stay open and nothing answers."""
+        """Make it hang: connections stay open without answers."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """End a pause."""
+        """Resume it after `pause`."""
         self._signal(signal.SIGCONT)
 
     @abstractmethod
     def _command(self) -> Sequence[str]:
-        """The program in the foreground."""
+        """Return the command that runs the server in the foreground."""
 
     @abstractmethod
     def _probe(self) -> None:
-        """Talk to it in its protocol; any exception means that it does not answer yet."""
+        """Connect to it; any exception means that it is not ready."""
 
-    def _environment(self) -> Mapping[str, str] | None:
+    def environment(self) -> Mapping[str, str] | None:
+        """Return the environment of the server, None for this process's."""
         return None
 
     def _prepare(self) -> None:
-        """Make what has to be there before it starts, and clear what an earlier run left."""
+        """Prepare the start: create files, end processes of an earlier run."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         stop_stale(self.folder / "server.pid")
 
@@ -101,7 +106,7 @@ class Server(ABC):
     def _spawn(
         self, role: str, command: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> OwnedProcess:
-        if self._unwanted:
+        if self._stopping:
             raise LocalError(f"{self.name}: stopped while starting")
         pid_file = self.folder / f"{role}.pid"
         return OwnedProcess(command, log=self.log, pid_file=pid_file, environment=environment)
@@ -110,13 +115,13 @@ class Server(ABC):
         if self._process:
             self._process.signal(number)
 
-    def _await_answer(self, process: OwnedProcess) -> None:
-        deadline = time.monotonic() + self._patience
+    def _wait_until_ready(self, process: OwnedProcess) -> None:
+        deadline = time.monotonic() + self._timeout
         while process.running and time.monotonic() < deadline:
             try:
                 self._probe()
-            except Exception:  # noqa: BLE001 - each protocol has errors of its own; all mean "not yet"
-                process.wait(POLL)
+            except Exception:  # noqa: BLE001 - any exception means "not ready"
+                process.wait(POLL_SECONDS)
             else:
                 return
         reason = "gave no answer in time" if process.running else "ended while starting"

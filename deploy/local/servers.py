@@ -1,4 +1,4 @@
-"""The three private servers together."""
+"""The three private servers."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +31,7 @@ class Servers:
 
 
 def make_servers(folder: Path, ports: dict[str, int], *, durable: bool) -> Servers:
-    """Return the servers with their data under `folder`, not started yet."""
+    """Return servers, not started, with their data in `folder`."""
     rabbit_ports = RabbitPorts(
         amqp=ports["rabbitmq"],
         epmd=ports["rabbitmq-epmd"],
@@ -46,12 +46,12 @@ def make_servers(folder: Path, ports: dict[str, int], *, durable: bool) -> Serve
 
 
 def throwaway(folder: Path) -> Servers:
-    """Return servers for tests: free ports, and no care for their data's life."""
+    """Return servers for tests, on free ports and not durable."""
     return make_servers(folder, free_ports(PORT_NAMES), durable=False)
 
 
 def start_all(servers: Sequence[Server], report: Callable[[str], None] = print) -> None:
-    """Start the servers side by side; all are stopped again when one of them fails."""
+    """Start the servers in parallel; if one fails, all are stopped."""
 
     def start(server: Server) -> None:
         began = time.monotonic()
@@ -63,14 +63,14 @@ def start_all(servers: Sequence[Server], report: Callable[[str], None] = print) 
             for started in [threads.submit(start, server) for server in servers]:
                 started.result()
         except BaseException:
-            # Here, inside the block: leaving it waits for the threads, which this cuts short.
+            # Inside the block, because leaving it waits for the threads.
             for server in servers:
                 server.stop()
             raise
 
 
 def stop_all(servers: Iterable[Server]) -> None:
-    """Stop the servers side by side."""
+    """Stop the servers in parallel."""
     with ThreadPoolExecutor() as threads:
         for stopped in [threads.submit(server.stop) for server in servers]:
             stopped.result()

@@ -1,4 +1,4 @@
-"""Runs the services side by side: one terminal, one end."""
+"""Runs the services in one terminal; when one ends, all are stopped."""
 
 import os
 import threading
@@ -12,33 +12,33 @@ from honcho.process import Process
 
 from deploy.local.launch import die_with_parent
 
-GRACE = 20.0
+GRACE_SECONDS = 20.0
 LAST_LINES = 10
 START_POLL = 0.1
 
 
 class TiedProcess(Process):  # type: ignore[misc]  # honcho has no types
-    """A service whose watching process dies with the supervisor, and takes the service along."""
+    """A service whose honcho process, and with it the service, is killed with the supervisor."""
 
     def run(
         self,
         events: "Queue[Message] | None" = None,
         ignore_signals: bool = False,  # noqa: FBT001, FBT002 - honcho's signature
     ) -> None:
-        """Run the service and report what it writes."""
+        """Run the service and report its output."""
         die_with_parent(os.getppid())
         super().run(events, ignore_signals)
 
 
-class RecallingPrinter(Printer):  # type: ignore[misc]  # honcho has no types
-    """A printer that remembers the last lines of each service."""
+class RecordingPrinter(Printer):  # type: ignore[misc]  # honcho has no types
+    """A printer that records the last lines of each service."""
 
     def __init__(self) -> None:
         super().__init__()
         self.last: dict[str, deque[str]] = {}
 
     def write(self, message: Message) -> None:
-        """Print a line and remember it."""
+        """Print a message and record its lines."""
         text = message.data
         if isinstance(text, bytes):
             text = text.decode("utf-8", "replace")
@@ -47,10 +47,10 @@ class RecallingPrinter(Printer):  # type: ignore[misc]  # honcho has no types
 
 
 class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
-    """Starts the services, and stops all of them when one ends or the user asks for it."""
+    """Starts the services, and stops all of them when one ends or a signal arrives."""
 
-    def __init__(self, watch: Callable[["Supervisor"], None], grace: float = GRACE) -> None:
-        self.printer = RecallingPrinter()
+    def __init__(self, watch: Callable[["Supervisor"], None], grace: float = GRACE_SECONDS) -> None:
+        self.printer = RecordingPrinter()
         super().__init__(self.printer)
         self._process_ctor = TiedProcess
         self._watch = watch
@@ -63,21 +63,21 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
         return bool(self._terminating)
 
     def terminate(self) -> None:
-        """Ask every service to stop, and kill what still runs after the grace."""
+        """Terminate all services, and kill those that still run after the grace period."""
         if self._terminating:
             return
-        if not self._all_started():  # honcho knows no process ids to signal yet
+        if not self._all_started():  # honcho does not know all process ids yet
             self._after(START_POLL, self.terminate)
             return
-        self.failure = self.failure or self._first_fallen()
+        self.failure = self.failure or self._first_exit()
         self._after(self._grace, super().kill)
         super().terminate()
 
     def kill(self) -> None:
-        """Leave it to the grace period: honcho's own would cut a drain short."""
+        """Do nothing: honcho would kill the services before their drain has ended."""
 
     def fail(self, reason: str) -> None:
-        """Stop everything for a reason that no service told."""
+        """Stop everything, with a reason."""
         self.failure = self.failure or reason
         self.terminate()
 
@@ -91,7 +91,7 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
         timer.daemon = True
         timer.start()
 
-    def _first_fallen(self) -> str | None:
+    def _first_exit(self) -> str | None:
         for name, state in self._processes.items():
             code = state.get("returncode")
             if code is not None:
@@ -105,9 +105,9 @@ def supervise(
     environment: Mapping[str, str],
     cwd: str,
     watch: Callable[[Supervisor], None],
-    grace: float = GRACE,
+    grace: float = GRACE_SECONDS,
 ) -> str | None:
-    """Run `commands` until the user stops them; return why it ended where it was something else."""
+    """Run `commands` until a signal arrives; return the reason if they ended otherwise, else None."""
     supervisor = Supervisor(watch, grace)
     for name, command in commands.items():
         supervisor.add_process(name, command, env=dict(environment), cwd=cwd)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 
 from services.auth.limits import LimitByDialCode, Limits, PriceByDialCode, Rate
-from shared.mysql_url import FORM as MYSQL_FORM
+from shared.server_urls import MYSQL_URL_FORMAT
 from shared.settings import (
     AmqpSettings,
     CommaSeparated,
@@ -25,7 +25,7 @@ from shared.settings import (
 class MysqlSettings(ServiceSettings):
     """The settings of commands that use MySQL alone."""
 
-    mysql_url: MysqlUrl = Field(description=MYSQL_FORM)
+    mysql_url: MysqlUrl = Field(description=MYSQL_URL_FORMAT)
     mysql_pool_size: Annotated[int, Field(ge=1, le=500)] = Field(
         16,
         description="connections per process, 1 to 500; "

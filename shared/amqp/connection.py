@@ -1,7 +1,7 @@
-"""The connection to RabbitMQ, kept up in the background.
+"""A connection to RabbitMQ that reconnects in the background.
 
-Reconnection is ours and not aio-pika's robust one: a closed channel, a consumer that the broker
-cancels and a lost connection all take the same path here, which sets everything up anew.
+This replaces aio-pika's robust connection: a closed channel, a consumer cancelled by the broker and a
+lost connection are all handled the same way, by connecting and running the set-up again.
 """
 
 import asyncio
@@ -17,27 +17,27 @@ from yarl import URL
 
 from shared.tasks import cancel
 
-# What a caller can see when the broker is down, hangs or breaks off.
+# Raised to callers when the broker is down, hangs or closes the connection.
 AMQP_FAILURES = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError)
 
 _CONNECT_SECONDS = 3.0
-# The library gives a silent peer three of these, and three seconds.
+# aiormq closes the connection after three heartbeats and three seconds of silence.
 _HEARTBEAT_SECONDS = 5
 _FIRST_BACKOFF_SECONDS = 0.1
 _MAX_BACKOFF_SECONDS = 2.0
-_REFUSAL_SECONDS = 0.2
+_MIN_SECONDS_BETWEEN_RESETS = 0.2
 
 log = structlog.get_logger()
 
 
 class AmqpLink:
-    """Keeps one connection to the broker up and runs a set-up on each new one.
+    """Keeps one connection to the broker open and runs a set-up function on each new one.
 
     Args:
         urls: the broker's nodes, tried in turn.
-        set_up: opens channels and consumers on a new connection; whatever it raises counts as a
-            failed attempt.
-        name: shown in the broker's list of connections.
+        set_up: opens channels and consumers on a new connection; any exception counts as a failed
+            attempt.
+        name: the connection's name in the broker's list of connections.
     """
 
     def __init__(
@@ -56,50 +56,50 @@ class AmqpLink:
         self._setup_failing_since: float | None = None
 
     def start(self) -> None:
-        """Begin to connect, in the background."""
+        """Start to connect in the background."""
         self._task = asyncio.create_task(self._keep_up())
 
     async def wait_up(self) -> None:
-        """Return once the link is up; the caller bounds the wait."""
+        """Wait until the link is up; there is no time limit."""
         await self._up.wait()
 
     @property
     def up(self) -> bool:
-        """Whether the connection is there and set up."""
+        """Whether the connection is open and set up."""
         return self._up.is_set()
 
     @property
     def running(self) -> bool:
-        """Whether the link is up or being worked on; false would mean a defect."""
+        """Whether the background task runs; False after `start` means a defect."""
         return self._task is not None and not self._task.done()
 
     def setup_failing_for(self, seconds: float) -> bool:
-        """Whether the broker has been reached for so long, while setting up failed each time."""
+        """Return whether the broker has been reachable for `seconds` while each set-up failed."""
         return self._setup_failing_since is not None and _now() - self._setup_failing_since > seconds
 
     async def check(self) -> None:
-        """Health check: raises `ConnectionError` while the link is down."""
+        """Health check: raise `ConnectionError` while the link is down."""
         if not self.up:
             raise ConnectionError("not connected to the broker")
 
     def reset(self, *_: object) -> None:
-        """Set everything up anew; a channel or consumer of the link has gone."""
+        """Reconnect, because a channel or consumer of the link was closed."""
         self._up.clear()
         self._lost.set()
 
     @contextmanager
     def publishing(self) -> Iterator[None]:
-        """Have the link set up anew where the broker refuses the message that the block publishes.
+        """Reconnect if the broker rejects the message that the block publishes.
 
-        A channel that was opened while a quorum queue elected its leader can refuse every message from
-        then on, though other channels work (seen with RabbitMQ 3.10 and `reject-publish`).
+        A channel opened while a quorum queue elects its leader can reject every message from then on,
+        while other channels work (seen with RabbitMQ 3.10 and `reject-publish`).
         """
         set_up_at = self._set_up_at
         try:
             yield
         except DeliveryError:
-            # Not for ever: a broker may have its reasons, a full disk for instance.
-            if set_up_at == self._set_up_at and _now() > set_up_at + _REFUSAL_SECONDS:
+            # Rate limited: a new channel does not help where the cause is a full disk, for instance.
+            if set_up_at == self._set_up_at and _now() > set_up_at + _MIN_SECONDS_BETWEEN_RESETS:
                 self.reset()
             raise
 
@@ -114,13 +114,13 @@ class AmqpLink:
             try:
                 await self._connect_and_wait()
                 backoff = _FIRST_BACKOFF_SECONDS
-            except Exception as error:  # noqa: BLE001 - the link must never stop trying
+            except Exception as error:  # noqa: BLE001 - the link must keep trying
                 log.warning("broker_unreachable", error=type(error).__name__, retry_in=backoff)
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, _MAX_BACKOFF_SECONDS)
 
     async def _connect_and_wait(self) -> None:
-        """Return when a connection that had come up is lost."""
+        """Connect, set up, and return when the connection is lost."""
         connection = await self._connect()
         try:
             self._lost.clear()

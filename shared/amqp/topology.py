@@ -1,4 +1,4 @@
-"""The exchange and the queues of the SMS pipeline, as both of its sides declare them."""
+"""The exchange and the queues of the SMS pipeline, declared by auth and by the worker."""
 
 from collections.abc import Sequence
 
@@ -7,24 +7,24 @@ from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
 SMS_EXCHANGE = "sms"
 SEND_CODE_QUEUE = "sms.send_code"
 DEAD_QUEUE = "sms.dead_letters"
-# The routing key of the dead; as an argument of the work queue it can never change.
+# The routing key of dead letters: an argument of the work queue, so it can never change.
 DEAD_KEY = "sms.dead"
 
-# Had the key before, without a limit to its messages' life. What is in it stays; nothing is added.
+# The former dead-letter queue had no message TTL. Its messages stay; it is unbound.
 _FORMER_DEAD_QUEUE = "sms.dead"
-_DEAD_LIFETIME_SECONDS = 7 * 24 * 3600
-_ANY_NUMBER = 1_000_000_000
-# At-least-once dead-lettering needs the queue to refuse rather than drop.
+_DEAD_LETTER_TTL_SECONDS = 7 * 24 * 3600
+_UNLIMITED_DELIVERIES = 1_000_000_000
+# At-least-once dead-lettering requires that the queue rejects rather than drops.
 _SAFE_DEAD_LETTERING = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
 
 
 async def declare_sms_topology(channel: AbstractChannel) -> tuple[AbstractExchange, AbstractQueue]:
-    """Declare the exchange and the queues of the SMS pipeline; harmless where they exist.
+    """Declare the exchange and the queues of the SMS pipeline; idempotent.
 
-    Both sides declare the same, so that messages wait for a worker that has never run. What the
-    worker gives up on, and what crashes workers again and again, goes to the dead queue and is
-    dropped from there after seven days. Arguments of a queue that exists cannot change: another
-    argument takes another name.
+    Both services declare the same topology, so that messages are kept before a worker has ever run.
+    Messages that the worker dead-letters, and those that exceed the delivery limit, go to the dead-letter
+    queue and expire there after seven days. Arguments of an existing queue cannot change: a queue with
+    other arguments needs another name.
 
     Returns:
         the exchange to publish to and the queue to consume from.
@@ -35,9 +35,9 @@ async def declare_sms_topology(channel: AbstractChannel) -> tuple[AbstractExchan
         durable=True,
         arguments={
             "x-queue-type": "quorum",
-            "x-message-ttl": _DEAD_LIFETIME_SECONDS * 1000,
-            # Each look at a message counts as a delivery, of which RabbitMQ 4 allows 20 by default.
-            "x-delivery-limit": _ANY_NUMBER,
+            "x-message-ttl": _DEAD_LETTER_TTL_SECONDS * 1000,
+            # Listing dead letters counts as a delivery, and RabbitMQ 4 allows 20 by default.
+            "x-delivery-limit": _UNLIMITED_DELIVERIES,
         },
     )
     await dead.bind(exchange, DEAD_KEY)
@@ -51,7 +51,7 @@ async def declare_sms_topology(channel: AbstractChannel) -> tuple[AbstractExchan
             "x-dead-letter-exchange": SMS_EXCHANGE,
             "x-dead-letter-routing-key": DEAD_KEY,
             **_SAFE_DEAD_LETTERING,
-            # Without it RabbitMQ before 4.0 redelivers a message that kills its worker for ever.
+            # RabbitMQ before 4.0 has no default limit and would redeliver a crashing message endlessly.
             "x-delivery-limit": 20,
         },
     )
@@ -60,9 +60,9 @@ async def declare_sms_topology(channel: AbstractChannel) -> tuple[AbstractExchan
 
 
 async def declare_wait_queues(channel: AbstractChannel, delays: Sequence[float]) -> None:
-    """Declare a queue for each delay (seconds), from which messages go back to the work queue.
+    """Declare a queue for each delay (seconds), from which messages return to the work queue.
 
-    The delay is the queue's and not the messages': a queue expires its messages at its head alone.
+    The TTL is the queue's and not the messages', because a queue expires messages only at its head.
     """
     for delay in delays:
         queue = await channel.declare_queue(
@@ -80,10 +80,10 @@ async def declare_wait_queues(channel: AbstractChannel, delays: Sequence[float])
 
 
 def wait_queue(delay: float) -> str:
-    """Return the name, and routing key, of the queue in which messages wait so many seconds."""
+    """Return the name of the wait queue for a delay in seconds; it is also its routing key."""
     return f"sms.wait.{round(delay * 1000)}ms"
 
 
 def sms_queues(delays: Sequence[float]) -> list[str]:
-    """Return the names of the pipeline's queues: the work queue, a wait queue for each delay, the dead."""
+    """Return the names of the work queue, the wait queue of each delay, and the dead-letter queue."""
     return [SEND_CODE_QUEUE, *map(wait_queue, delays), DEAD_QUEUE]

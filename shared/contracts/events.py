@@ -1,9 +1,9 @@
-"""What happens to accounts, told to whoever wants to know: the events on the exchange `auth.events`.
+"""Events about accounts, published on the exchange `auth.events`.
 
-Versioned and typed as the messages of `shared.contracts.messages` are, with their JSON schemas in
+They are versioned and typed like the messages of `shared.contracts.messages`; their JSON schemas are in
 `shared/contracts/schemas/`. The routing key is the type without its version, so that a queue bound to
-`user.*` or `session.ended` keeps what it gets when a version is added. An event may arrive more than once:
-`event_id` tells copies apart. The events of one user arrive in the order in which they happened.
+`user.*` or `session.ended` still gets its events when a version is added. Delivery is at least once:
+copies have the same `event_id`. The events of one user arrive in order.
 """
 
 import secrets
@@ -25,7 +25,7 @@ _MASKED = Field(description="masked: the full number is never in an event", exam
 
 
 class DomainEvent(BaseModel):
-    """What every event carries."""
+    """Base of the events."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
     TYPE: ClassVar[str]
@@ -36,7 +36,7 @@ class DomainEvent(BaseModel):
 
 
 class UserRegistered(DomainEvent):
-    """An account was made."""
+    """An account was created."""
 
     TYPE: ClassVar[str] = "user.registered.v1"
     mobile: str = _MASKED
@@ -44,46 +44,46 @@ class UserRegistered(DomainEvent):
 
 
 class UserDeleted(DomainEvent):
-    """An account and its personal data are gone; the last event of its user."""
+    """An account and its personal data were deleted; the last event of the user."""
 
     TYPE: ClassVar[str] = "user.deleted.v1"
 
 
 class UserDisabled(DomainEvent):
-    """An operator has disabled an account."""
+    """An operator disabled an account."""
 
     TYPE: ClassVar[str] = "user.disabled.v1"
 
 
 class UserEnabled(DomainEvent):
-    """An operator has enabled a disabled account again."""
+    """An operator enabled a disabled account."""
 
     TYPE: ClassVar[str] = "user.enabled.v1"
 
 
 class ProfileChanged(DomainEvent):
-    """A user has changed nickname or avatar."""
+    """A user changed nickname or avatar."""
 
     TYPE: ClassVar[str] = "profile.changed.v1"
     members: list[Literal["nickname", "avatar"]] = Field(description="what was changed")
 
 
 class MobileChanged(DomainEvent):
-    """An account has another number."""
+    """The number of an account was changed."""
 
     TYPE: ClassVar[str] = "mobile.changed.v1"
     mobile: str = _MASKED
 
 
 class PasswordChanged(DomainEvent):
-    """An account has another password."""
+    """The password of an account was changed."""
 
     TYPE: ClassVar[str] = "password.changed.v1"
     method: Literal["change", "reset"]
 
 
 class SessionStarted(DomainEvent):
-    """A user has signed in."""
+    """A user signed in."""
 
     TYPE: ClassVar[str] = "session.started.v1"
     session_id: str
@@ -91,7 +91,7 @@ class SessionStarted(DomainEvent):
 
 
 class SessionEnded(DomainEvent):
-    """A session was ended before its time; one that runs out says nothing."""
+    """A session was ended; a session that expires has no event."""
 
     TYPE: ClassVar[str] = "session.ended.v1"
     session_id: str
@@ -109,21 +109,21 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     SessionStarted,
     SessionEnded,
 )
-_READABLE = {event.TYPE: event for event in EVENTS}
+_MODELS = {event.TYPE: event for event in EVENTS}
 
 
 def routing_key(event_type: str) -> str:
-    """Return what queues are bound by: the type without its version."""
+    """Return the routing key of a type: the type without its version."""
     return event_type.rpartition(".")[0]
 
 
 def decode_event(event_type: str | None, body: bytes) -> DomainEvent:
-    """Return the event in `body`, for consumers.
+    """Decode an event; for consumers.
 
     Raises:
-        UnreadableMessage: the type is unknown or the body does not fit its schema.
+        UnreadableMessage: the type is unknown or the body does not match its schema.
     """
-    model = _READABLE.get(event_type or "")
+    model = _MODELS.get(event_type or "")
     if model is None:
         raise UnreadableMessage("unknown event type")
     try:

@@ -1,8 +1,8 @@
-"""Messages between the services: versioned, typed, with their JSON schemas in `shared/contracts/schemas/`.
+"""Messages between the services: versioned and typed; the JSON schemas are in `shared/contracts/schemas/`.
 
-A new optional member keeps the version; readers ignore members they do not know. A breaking change
-is a new class with the next version: consumers learn it first, keep accepting the one before for a
-release, then the producer switches.
+Adding an optional member keeps the version: consumers ignore unknown members. A breaking change is a
+new class with the next version: first consumers accept both versions, one release later the producer
+switches.
 """
 
 import json
@@ -23,7 +23,7 @@ _SEALED = {"mobile", "code"}
 
 
 class UnreadableMessage(ValueError):
-    """A message of an unknown type or a malformed body; `reason` says which, without values."""
+    """A message with an unknown type or a malformed body; `reason` has no values of the message."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -31,7 +31,7 @@ class UnreadableMessage(ValueError):
 
 
 class SendCode(BaseModel):
-    """A request to send a code to a phone number, as the services hold it, readable."""
+    """A request to send a code to a phone number, in plain text; the form used inside the services."""
 
     model_config = _MODEL
 
@@ -76,7 +76,7 @@ class SendCodeV2(BaseModel):
 
 
 def encode_send_code(message: SendCode, sealer: Sealer) -> bytes:
-    """Return the body of a message of the newest version, `SendCodeV2`."""
+    """Encode a message in the current version, `SendCodeV2`."""
     secret = message.model_dump_json(include=_SEALED).encode()
     return (
         SendCodeV2(
@@ -89,11 +89,11 @@ def encode_send_code(message: SendCode, sealer: Sealer) -> bytes:
 
 
 def decode_send_code(message_type: str | None, body: bytes, sealer: Sealer) -> SendCode:
-    """Return the message in `body`, of this version or the one before.
+    """Decode a message of the current or the previous version.
 
     Raises:
-        UnreadableMessage: the type is unknown, the body does not fit its schema, or it was sealed
-            with a secret that this process does not have.
+        UnreadableMessage: the type is unknown, the body does not match its schema, or none of this
+            process's secrets opens it.
     """
     if message_type == SendCodeV1.TYPE:
         return _parse(SendCodeV1.model_validate_json, message_type, body)
@@ -122,9 +122,9 @@ def _parse(validate: Callable[[_Content], _Model], message_type: str, content: _
     try:
         return validate(content)
     except ValidationError as error:
-        where = ", ".join(sorted({_place(problem["loc"]) for problem in error.errors()}))
-        raise UnreadableMessage(f"malformed {message_type}: {where}") from error
+        paths = ", ".join(sorted({_path(problem["loc"]) for problem in error.errors()}))
+        raise UnreadableMessage(f"malformed {message_type}: {paths}") from error
 
 
-def _place(location: tuple[int | str, ...]) -> str:
+def _path(location: tuple[int | str, ...]) -> str:
     return ".".join(map(str, location)) or "body"

@@ -1,18 +1,18 @@
-"""Counting the work that is being done, so that a drain knows when it is over."""
+"""A count of requests or messages in progress, which a drain waits for."""
 
 
 class InFlight:
-    """A count of requests or messages in work; read it by calling."""
+    """Counts requests or messages in progress; call it to get the count."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def enter(self) -> None:
-        """Count one more."""
+        """Increment the count."""
         self._count += 1
 
     def leave(self) -> None:
-        """Count one less."""
+        """Decrement the count."""
         self._count -= 1
 
     def __call__(self) -> int:

@@ -1,4 +1,4 @@
-"""The operators' endpoints: `/healthz`, `/readyz`, `/metrics`; never routed to the public."""
+"""The endpoints for operators: `/healthz`, `/readyz`, `/metrics`. They are never public."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The HTTP side of every Tornado endpoint: a request id in each answer, errors as problem documents."""
+"""Base of the Tornado handlers: a request id in each response, errors as problem documents."""
 
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -14,13 +14,13 @@ log = structlog.get_logger()
 
 
 class ProblemHandler(RequestHandler):
-    """Base of handlers that raise `AppError`s.
+    """Base of handlers that raise `AppError`.
 
     Attributes:
-        content_type: of the answers that are no problem.
-        route: the route's template, which logs show instead of the path.
-        request_id: the client's own where it is a sane token, else a new one.
-        problem: the slug of the problem that is answered, or nothing.
+        content_type: of responses that are not problem documents.
+        route: the route's template, logged instead of the path.
+        request_id: the client's, if it is a valid token, else a new one.
+        problem: the slug of the problem document that was sent, or an empty string.
     """
 
     content_type: ClassVar[str]
@@ -28,7 +28,7 @@ class ProblemHandler(RequestHandler):
     problem = ""
 
     def set_default_headers(self) -> None:
-        """Set what every answer carries; Tornado runs this again for errors."""
+        """Set the headers of every response; Tornado calls this again for errors."""
         self.request_id: str = request_ids.accept_or_create(
             getattr(self, "request_id", None) or self.request.headers.get(request_ids.HEADER)
         )
@@ -38,7 +38,7 @@ class ProblemHandler(RequestHandler):
         self.clear_header("Server")
 
     def write_error(self, status_code: int, **details: Any) -> None:  # noqa: ANN401 - Tornado's
-        """Render whatever was raised as a problem document."""
+        """Render an exception as a problem document."""
         error = self.as_app_error(details["exc_info"][1])
         self.problem = error.slug
         language = negotiate(self.request.headers.get("Accept-Language", ""))
@@ -49,12 +49,12 @@ class ProblemHandler(RequestHandler):
         self.finish(body)
 
     def log_exception(self, _type: Any, value: Any, _traceback: Any) -> None:  # noqa: ANN401
-        """Log defects with their trace; Tornado's own line would show the path."""
+        """Log defects with their traceback; Tornado's own log line would contain the path."""
         if isinstance(self.as_app_error(value), InternalError):
             log.error("unhandled_error", route=self.route, exc_info=value)
 
     def as_app_error(self, error: BaseException) -> AppError:
-        """Return what a client is told about an error; Tornado's own refusals are bad requests."""
+        """Return the error that the client sees; Tornado's 4xx errors become invalid requests."""
         if isinstance(error, AppError):
             return error
         if isinstance(error, HTTPError) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -1,4 +1,4 @@
-"""Rendering of errors as problem documents (RFC 9457), the same for gateway and auth."""
+"""Rendering of errors as problem documents (RFC 9457)."""
 
 import json
 
@@ -9,10 +9,10 @@ CONTENT_TYPE = "application/problem+json"
 
 
 def render(error: AppError, request_id: str, language: Language) -> tuple[dict[str, str], bytes]:
-    """Return the headers and the body that tell a client about `error`.
+    """Return the headers and the body of the problem document of an error.
 
-    One extension member per offending field holds its list of messages, and `retry_after`
-    repeats the `Retry-After` header in seconds.
+    Each invalid field is an extension member with its list of messages; `retry_after` repeats the
+    `Retry-After` header in seconds.
     """
     document: dict[str, object] = {
         "type": f"/problems/{error.slug}",

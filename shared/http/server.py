@@ -1,4 +1,4 @@
-"""A Tornado HTTP server that can drain: new work goes elsewhere, work in flight is finished."""
+"""A Tornado HTTP server that can be drained: requests in flight are finished, clients reconnect elsewhere."""
 
 import socket
 from collections.abc import Awaitable, Callable
@@ -14,25 +14,25 @@ _BACKLOG = 1024
 
 
 class CannotListen(Exception):
-    """The port is taken or may not be used; the message says which."""
+    """The port is in use or not permitted; the message says which port and why."""
 
 
-# Where a request's head ends, as Tornado looks for it; and a pattern that ends at the same places, but
-# begins with a literal, which is found fifteen times as fast in a head with a token.
-_END_OF_HEAD = b"\r?\n\r?\n"
-_END_OF_HEAD_FOUND_FAST = b"\n\r?\n"
+# Tornado's pattern for the end of a request's head, and one with the same matches that starts with a
+# literal: in a head with a token it is found fifteen times as fast.
+END_OF_HEAD = b"\r?\n\r?\n"
+FAST_END_OF_HEAD = b"\n\r?\n"
 
 
 class _Server(HTTPServer):
-    """Tornado's server, with two things made cheaper that it does for every request.
+    """Tornado's server with less work per request.
 
-    Nagle's algorithm is off for the life of a connection; Tornado switches it off and on again for
-    every response, two system calls each time. And the end of the head is found faster.
+    Nagle's algorithm is off for the whole connection: Tornado switches it off and on for every response,
+    with two system calls. The end of the head is found faster.
     """
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         stream.set_nodelay(True)
-        stream.set_nodelay = _leave_nodelay  # type: ignore[method-assign]
+        stream.set_nodelay = _keep_nodelay  # type: ignore[method-assign]
         stream.read_until_regex = partial(_read_head, stream.read_until_regex)  # type: ignore[method-assign]
         super().handle_stream(stream, address)
 
@@ -40,10 +40,10 @@ class _Server(HTTPServer):
 def _read_head(
     read_until: Callable[[bytes, int | None], Awaitable[bytes]], regex: bytes, max_bytes: int | None = None
 ) -> Awaitable[bytes]:
-    return read_until(_END_OF_HEAD_FOUND_FAST if regex == _END_OF_HEAD else regex, max_bytes)
+    return read_until(FAST_END_OF_HEAD if regex == END_OF_HEAD else regex, max_bytes)
 
 
-def _leave_nodelay(value: bool) -> None:  # noqa: FBT001 - stands in for Tornado's method
+def _keep_nodelay(value: bool) -> None:  # noqa: FBT001 - replaces Tornado's method
     return
 
 
@@ -51,12 +51,12 @@ class DrainableServer:
     """An HTTP server on one port.
 
     Args:
-        application: a Tornado application, or a delegate for its lower interface.
-        port: TCP port; 0 lets the system choose.
-        options: further arguments of `tornado.httpserver.HTTPServer` (limits, time limits).
+        application: a Tornado application or a connection delegate.
+        port: TCP port; 0 for any free one.
+        options: further arguments of `tornado.httpserver.HTTPServer` (size and time limits).
 
     Raises:
-        CannotListen: the port is taken or may not be used.
+        CannotListen: the port is in use or not permitted.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class DrainableServer:
         **options: Any,  # noqa: ANN401 - passed through to Tornado
     ) -> None:
         self._server = _Server(application, **options)
-        # One IPv4 socket where the port is the system's choice: two families would get two ports.
+        # With port 0, IPv4 only: two address families would get two different ports.
         family = socket.AF_INET if port == 0 else socket.AF_UNSPEC
         try:
             sockets = bind_sockets(port, family=family, backlog=_BACKLOG)
@@ -76,20 +76,20 @@ class DrainableServer:
         self._server.add_sockets(sockets)
 
     def disable_timers(self) -> None:
-        """Leave the time limits for idle connections and slow requests to the application."""
+        """Disable the time limits for idle connections and slow requests; the application has its own."""
         self._server.conn_params.header_timeout = None
         self._server.conn_params.body_timeout = None
 
     def begin_drain(self) -> None:
-        """Answer with `Connection: close` from now on, so that clients reconnect elsewhere."""
-        # The same parameter object serves all connections, the open ones included.
+        """Respond with `Connection: close` from now on, so that clients reconnect elsewhere."""
+        # Open connections share this object.
         self._server.conn_params.no_keep_alive = True
 
     async def stop_listening(self) -> None:
-        """Accept no more connections; the open ones go on."""
+        """Stop accepting connections; open ones are still served."""
         self._server.stop()
 
     async def close(self) -> None:
-        """Close what is left, idle connections included."""
+        """Close all connections."""
         self._server.stop()
         await self._server.close_all_connections()

@@ -1,4 +1,4 @@
-"""One log line per request."""
+"""The access log: one line per request."""
 
 from typing import Literal
 
@@ -6,30 +6,30 @@ from shared.observability.line_log import LineLog
 
 
 class AccessLog:
-    """Writes the lines of requests, collected for a moment.
+    """Writes a log line for each request.
 
     Args:
-        service: name that every line carries.
-        form: JSON lines, or console lines.
-        level: the least severe level that is written; the lines are of level info.
+        service: the service's name, in every line.
+        log_format: JSON or console lines.
+        level: the minimum level that is written; the lines have level info.
     """
 
-    def __init__(self, service: str, form: Literal["json", "console"], level: str = "info") -> None:
-        self._lines = LineLog(service, "request", form, level)
+    def __init__(self, service: str, log_format: Literal["json", "console"], level: str = "info") -> None:
+        self._lines = LineLog(service, "request", log_format, level)
         self.flush = self._lines.flush
 
     def write(
         self, request_id: str, method: str, route: str, status: int, seconds: float, problem: str
     ) -> None:
-        """Write the line of one request.
+        """Write the line of a request.
 
         Args:
-            request_id: the request's id, which clients may choose.
+            request_id: the request's id; clients can choose it.
             method: from a closed set.
             route: the route's template, not the path.
-            status: the answer's status.
-            seconds: how long it took.
-            problem: the slug of the problem document, or nothing.
+            status: the response's status.
+            seconds: the duration.
+            problem: the slug of the problem document, or an empty string.
         """
         line: dict[str, object] = {
             "request_id": request_id,

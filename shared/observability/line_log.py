@@ -1,4 +1,4 @@
-"""Log lines that come with each request or message, cheap enough for hot paths."""
+"""Log lines for hot paths: one for each request or message."""
 
 import asyncio
 import json
@@ -17,40 +17,40 @@ log = structlog.get_logger()
 
 
 class LineLog:
-    """Writes the lines of one event that `structlog` would write, in a fifth of its time.
+    """Writes the lines of one event as structlog would, in a fifth of its time.
 
-    JSON lines are collected and written together, at the latest after 50 ms and at `flush`.
+    JSON lines are buffered and written together after at most 50 ms, or by `flush`.
 
     Args:
-        service: name that every line carries.
+        service: the service's name, in every line.
         event: name of the event.
-        form: JSON lines, or console lines, which go through structlog.
-        level: the least severe level that is written; the lines are of level info.
+        log_format: JSON lines, or console lines, which structlog writes.
+        level: the minimum level that is written; the lines have level info.
     """
 
     def __init__(
-        self, service: str, event: str, form: Literal["json", "console"], level: str = "info"
+        self, service: str, event: str, log_format: Literal["json", "console"], level: str = "info"
     ) -> None:
         self._service = service
         self._event = event
-        self._collects = form == "json" and level in {"debug", "info"}
+        self._buffers = log_format == "json" and level in {"debug", "info"}
         self._encode = json.JSONEncoder(ensure_ascii=False).encode
         self._lines: list[str] = []
 
     def write(self, line: dict[str, object]) -> None:
-        """Write a line of these members, secrets masked."""
-        if self._collects:
-            self._collect(redact(None, "info", line))
+        """Write a line with these members; secrets are masked."""
+        if self._buffers:
+            self._buffer(redact(None, "info", line))
         else:
             log.info(self._event, **line)
 
     def flush(self) -> None:
-        """Write what has been collected."""
+        """Write the buffered lines."""
         sys.stdout.write("".join(self._lines))
         sys.stdout.flush()
         self._lines.clear()
 
-    def _collect(self, line: EventDict) -> None:
+    def _buffer(self, line: EventDict) -> None:
         line["event"] = self._event
         line["level"] = "info"
         line["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")

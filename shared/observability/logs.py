@@ -1,4 +1,4 @@
-"""Structured logs: JSON or console, one line per request and per message, secrets masked."""
+"""Structured logs in JSON or for a console, with secrets masked."""
 
 import logging
 import re
@@ -10,7 +10,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shared.phone import mask_mobile
 
-# Members that hold secrets wherever they appear; a value under them is never written.
+# Members that hold secrets in any event; their values are never written.
 _SECRET_MEMBERS = frozenset(
     {
         "password",
@@ -29,19 +29,19 @@ _NUMBER = re.compile(
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+", re.ASCII)
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@/\s]+@", re.ASCII)
 _SHORTEST_SENSITIVE = 11
-_CHATTY_LIBRARIES = ("aio_pika", "aiormq", "asyncio", "aiomysql")
+_NOISY_LIBRARIES = ("aio_pika", "aiormq", "asyncio", "aiomysql")
 
 
-def configure(service: str, form: Literal["json", "console"], level: str) -> None:
-    """Set up structlog and the standard library's logging to write to standard output.
+def configure(service: str, log_format: Literal["json", "console"], level: str) -> None:
+    """Configure structlog and the standard library's logging to write to standard output.
 
     Args:
-        service: name that every line carries.
-        form: JSON lines for machines or coloured text for people.
-        level: the least severe level that is written.
+        service: the service's name, in every line.
+        log_format: JSON lines for machines or coloured text for people.
+        level: the minimum level that is written.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    before: list[Processor] = [
+    processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -49,17 +49,17 @@ def configure(service: str, form: Literal["json", "console"], level: str) -> Non
         structlog.processors.format_exc_info,
         redact,
     ]
-    renderer = _renderer(form)
+    renderer = _renderer(log_format)
     structlog.configure(
-        processors=[*before, renderer],
+        processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(sys.stdout),
     )
-    _route_library_logs(before, renderer, threshold)
+    _route_library_logs(processors, renderer, threshold)
 
 
 class _Service:
-    """Adds the service's name; a class because structlog calls processors with three arguments."""
+    """A processor that adds the service's name."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -70,9 +70,9 @@ class _Service:
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Hide secrets: members known to hold them, and anything that looks like a number or a token.
+    """A processor that masks secrets: known members, and values that look like a number or a token.
 
-    The callers mask what they log; this is the net below them.
+    Callers mask what they log; this is a safety net.
     """
     for member, value in event.items():
         if member in _SECRET_MEMBERS:
@@ -92,24 +92,24 @@ def redact_text(text: str) -> str:
     return text
 
 
-def _renderer(form: Literal["json", "console"]) -> Processor:
-    if form == "json":
+def _renderer(log_format: Literal["json", "console"]) -> Processor:
+    if log_format == "json":
         return structlog.processors.JSONRenderer(ensure_ascii=False)
     return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
 
 
-def _route_library_logs(before: list[Processor], renderer: Processor, threshold: int) -> None:
+def _route_library_logs(processors: list[Processor], renderer: Processor, threshold: int) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=before,
+            foreign_pre_chain=processors,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.INFO))
-    for name in _CHATTY_LIBRARIES:
+    for name in _NOISY_LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
-    # Each service writes its own line per request; probes would fill the log.
+    # Services write their own access logs, without probes.
     logging.getLogger("tornado.access").setLevel(logging.CRITICAL)

@@ -1,7 +1,7 @@
-"""Traces by OpenTelemetry, sent in batches from a thread of its own; imported only where they are on.
+"""Tracing by OpenTelemetry, exported in batches by a background thread; imported only if enabled.
 
-The SDK's own variables hold: OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, OTEL_BSP_SCHEDULE_DELAY…
-A collector that is gone costs nothing but the spans: the queue to it is bounded and drops.
+The SDK reads its own variables: OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, OTEL_BSP_SCHEDULE_DELAY…
+Without a collector spans are dropped: the export queue is bounded.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,28 +22,28 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class OtelSpan(Span):
-    """A span of the SDK."""
+    """A span of the OpenTelemetry SDK."""
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
 
     def attach(self) -> None:
-        """Make it the task's current span, and have what the task logs name the trace."""
+        """Make it the task's current span and add its trace id to the task's log lines."""
         context.attach(trace.set_span_in_context(self._span))
         _log_trace_id(self._span)
 
     def inject(self) -> dict[str, str]:
-        """Return `traceparent`, and `tracestate` where there is one."""
+        """Return `traceparent`, and `tracestate` if there is one."""
         return _inject(trace.set_span_in_context(self._span))
 
     def set_attributes(self, attributes: Attributes, name: str = "") -> None:
-        """Add attributes."""
+        """Set attributes, and the name if given."""
         self._span.set_attributes(attributes)
         if name:
             self._span.update_name(name)
 
     def end(self, *, failed: bool = False) -> None:
-        """Finish it."""
+        """End the span."""
         if failed:
             self._span.set_status(trace.StatusCode.ERROR)
         self._span.end()
@@ -53,7 +53,7 @@ class OtelTracer(Tracer):
     """Records spans and sends them to a collector.
 
     Args:
-        service: this process's name in the traces, after `dialpass-`.
+        service: the service's name in the traces, after `dialpass-`.
         endpoint: the collector's base URL.
     """
 
@@ -66,14 +66,14 @@ class OtelTracer(Tracer):
         self._tracer = self._provider.get_tracer("dialpass")
 
     def start_span(self, kind: SpanKind, name: str, carrier: Mapping[str, object] | None = None) -> Span:
-        """Begin a span that somebody ends."""
+        """Start a span; the caller ends it."""
         return OtelSpan(self._tracer.start_span(name, _parent(carrier), trace.SpanKind[kind.name]))
 
     @contextmanager
     def span(
         self, kind: SpanKind, name: str, attributes: Attributes, carrier: Mapping[str, object] | None = None
     ) -> Iterator[None]:
-        """Record a block; an exception marks the span as failed, by its class alone."""
+        """Record a block as a span; an exception marks it as failed, with the exception's class only."""
         with self._tracer.start_as_current_span(
             name, _parent(carrier), trace.SpanKind[kind.name], attributes,
             record_exception=False, set_status_on_exception=False,
@@ -81,7 +81,7 @@ class OtelTracer(Tracer):
             try:
                 yield
             except Exception as error:
-                # Not its text: an error of a library may hold a number or a URL.
+                # Not its text: a library's error may contain a number or a URL.
                 span.set_attribute("error.type", type(error).__name__)
                 span.set_status(trace.StatusCode.ERROR)
                 raise
@@ -91,20 +91,20 @@ class OtelTracer(Tracer):
         return _inject(context.get_current())
 
     def close(self) -> None:
-        """Send the last batch."""
+        """Export the remaining spans."""
         self._provider.shutdown()
 
 
 def _parent(carrier: Mapping[str, object] | None) -> context.Context:
     if carrier is None:
         return context.get_current()
-    texts = {name.lower(): value for name, value in carrier.items() if isinstance(value, str)}
-    return _PROPAGATOR.extract(texts)
+    headers = {name.lower(): value for name, value in carrier.items() if isinstance(value, str)}
+    return _PROPAGATOR.extract(headers)
 
 
-def _inject(of: context.Context) -> dict[str, str]:
+def _inject(span_context: context.Context) -> dict[str, str]:
     headers: dict[str, str] = {}
-    _PROPAGATOR.inject(headers, of)
+    _PROPAGATOR.inject(headers, span_context)
     return headers
 
 

@@ -1,11 +1,10 @@
-"""Traces: a span for each step of a request, from the gateway to the provider. Off unless configured.
+"""Distributed tracing: a span for each step of a request, from the gateway to the provider. Off by default.
 
-This module is all that the services know of it. What it does when on is in
-`shared.observability.otel`, which is imported then and not before: OpenTelemetry costs memory and time
-at the start.
+Services use the classes of this module. The implementation is in `shared.observability.otel`, which is
+imported only if tracing is enabled, because OpenTelemetry costs memory and start time.
 
-Context travels as the W3C's `traceparent`, in HTTP headers and in the headers of messages. Spans hold
-no number, code, password or token: they go to another system than the logs, with other readers.
+The context is propagated as W3C `traceparent`, in HTTP headers and in message headers. Spans never contain
+a number, code, password or token: traces have other readers than logs.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ Attributes = Mapping[str, str | int]
 
 
 class SpanKind(Enum):
-    """Whose step a span is, towards whom."""
+    """OpenTelemetry's kinds of spans."""
 
     SERVER = auto()
     CLIENT = auto()
@@ -30,23 +29,23 @@ class SpanKind(Enum):
 
 
 class Span:
-    """One step. This one records nothing."""
+    """A span; this base class records nothing."""
 
     def attach(self) -> None:
-        """Make it the parent of all that the current task begins from now on."""
+        """Make it the current span of the task, the parent of its later spans."""
 
     def inject(self) -> dict[str, str]:
-        """Return the headers by which another process continues from here."""
+        """Return the headers that propagate the span to another process."""
         return {}
 
     def set_attributes(self, attributes: Attributes, name: str = "") -> None:
-        """Add what is known by now; a name replaces the first one."""
+        """Set attributes; `name` replaces the span's name if given."""
 
     def end(self, *, failed: bool = False) -> None:
-        """Finish it, for good."""
+        """End the span."""
 
     def end_request(self, method: str, route: str, status: int, request_id: str) -> None:
-        """Finish a request's span, named by its route; only what is our own fault has failed."""
+        """End the span of a request, named by its route; it failed if the status is 5xx."""
         attributes: dict[str, str | int] = {
             "http.request.method": method,
             "http.route": route,
@@ -58,27 +57,27 @@ class Span:
 
 
 class Tracer:
-    """Begins spans. This one begins none that is recorded."""
+    """Starts spans; this base class records nothing."""
 
     on: ClassVar[bool] = False
 
     def start_span(self, kind: SpanKind, name: str, carrier: Mapping[str, object] | None = None) -> Span:
-        """Return a span that began now; its parent is the carrier's, else the current one."""
+        """Start a span; its parent is the context in `carrier` if given, else the current span."""
         return _NO_SPAN
 
     @contextmanager
     def span(
         self, kind: SpanKind, name: str, attributes: Attributes, carrier: Mapping[str, object] | None = None
     ) -> Iterator[None]:
-        """Record a block as a span, which is the current one meanwhile."""
+        """Record a block as a span, which is the current one inside the block."""
         yield
 
     def inject(self) -> dict[str, str]:
-        """Return the headers by which another process continues from the current span."""
+        """Return the headers that propagate the current span to another process."""
         return {}
 
     def close(self) -> None:
-        """Send what has not been sent yet; waits for it, but not for long."""
+        """Export the remaining spans, within a time limit."""
 
 
 _NO_SPAN = Span()
@@ -86,11 +85,11 @@ OFF = Tracer()
 
 
 def open_tracer(settings: ServiceSettings, service: str, stack: AsyncExitStack) -> Tracer:
-    """Return what records a service's spans, closed with the stack; `OFF` where no collector is set."""
+    """Return the service's tracer, closed by the stack; `OFF` if no collector is configured."""
     endpoint = settings.otel_exporter_otlp_endpoint
     if not endpoint:
         return OFF
-    from shared.observability.otel import OtelTracer  # noqa: PLC0415 - see above
+    from shared.observability.otel import OtelTracer  # noqa: PLC0415 - see the module's docstring
 
     tracer = OtelTracer(service, endpoint)
     stack.push_async_callback(asyncio.to_thread, tracer.close)

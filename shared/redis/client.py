@@ -1,4 +1,4 @@
-"""The connection to Redis, a single server or one that Sentinels watch, with time limits that fail fast."""
+"""Redis clients with short time limits, for a single server or behind Sentinels."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -9,9 +9,9 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import RedisError
 
-from shared.redis import sentinel_url
+from shared.server_urls import SentinelAddress, is_sentinel_url, parse_sentinel_url
 
-# What a caller can see when Redis is down, hangs or its pool is exhausted.
+# Raised to callers when Redis is down or hangs, or when the pool is exhausted.
 REDIS_FAILURES = (RedisError, OSError, TimeoutError)
 
 _MAX_CONNECTIONS = 64
@@ -20,35 +20,35 @@ _SOCKET_SECONDS = 0.5
 
 
 class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Connections to whatever server the Sentinels call the master; waits for a free one."""
+    """A blocking pool of connections to the master that the Sentinels name."""
 
     async def aclose(self) -> None:
-        """Close the connections, and those to the Sentinels."""
+        """Close the connections to the master and to the Sentinels."""
         await super().aclose()
         await self.sentinel_manager.aclose()
 
 
 def connect(url: str) -> Redis:
-    """Return a client for `url`; connections are made when first used.
+    """Return a client for `url`; connections are opened on first use.
 
-    The library's defaults retry ten times, which keeps a caller waiting for about a minute when
-    Redis hangs; here a command fails after at most about a second.
+    The library retries ten times by default, so that a call takes about a minute when Redis hangs;
+    here a command fails after about a second.
 
     Args:
         url: `redis://…` or `rediss://…` for one server, `redis+sentinel://…` (see
-            `shared.redis.sentinel_url`) for one that fails over. After a failover the clients follow by
-            themselves; replication being asynchronous, the last writes before it can be lost.
+            `shared.server_urls`) for a replicated one. Clients follow a failover; because replication
+            is asynchronous, the last writes before it can be lost.
     """
-    # One more try, for a connection that died while it was idle or whose server was demoted.
-    # Scripts are written so that running twice is harmless.
+    # One retry, for a connection that was closed while idle or whose server was demoted. Scripts are
+    # idempotent.
     options = {
         "max_connections": _MAX_CONNECTIONS,
         "timeout": _POOL_WAIT_SECONDS,
         "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.05), retries=1),
-        **_limits(),
+        **_time_limits(),
     }
-    if sentinel_url.is_sentinel(url):
-        return Redis.from_pool(_sentinel_pool(sentinel_url.parse(url), options))
+    if is_sentinel_url(url):
+        return Redis.from_pool(_sentinel_pool(parse_sentinel_url(url), options))
     return Redis.from_pool(BlockingConnectionPool.from_url(url, **options))
 
 
@@ -61,15 +61,19 @@ def check(redis: Redis) -> Callable[[], Awaitable[None]]:
     return ping
 
 
-def _limits() -> dict[str, float]:
+def _time_limits() -> dict[str, float]:
     return {"socket_timeout": _SOCKET_SECONDS, "socket_connect_timeout": _SOCKET_SECONDS}
 
 
-def _sentinel_pool(address: sentinel_url.SentinelAddress, options: Mapping[str, Any]) -> _SentinelPool:
+def _sentinel_pool(address: SentinelAddress, options: Mapping[str, Any]) -> _SentinelPool:
     sentinels = Sentinel(  # type: ignore[no-untyped-call]
         address.sentinels,
-        # Not tried twice: the next Sentinel is asked instead.
-        sentinel_kwargs={**_limits(), "password": address.sentinel_password, "retry": Retry(NoBackoff(), 0)},
+        # No retry: the next Sentinel is asked instead.
+        sentinel_kwargs={
+            **_time_limits(),
+            "password": address.sentinel_password,
+            "retry": Retry(NoBackoff(), 0),
+        },
     )
     return _SentinelPool(  # type: ignore[no-untyped-call]
         address.service,

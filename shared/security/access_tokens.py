@@ -1,6 +1,6 @@
-"""Access tokens as their verifiers see them: the auth service itself, and every gateway.
+"""Verification of access tokens, in auth and in the gateway.
 
-JWTs (RFC 7519, profile RFC 9068 where the origin's claims allow it).
+They are JWTs (RFC 7519, with the profile of RFC 9068 where the claims of the original API allow it).
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ _REQUIRED_CLAIMS = ["iss", "aud", "sub", "sid", "iat", "exp", "jti"]
 
 
 def bearer_token(authorization: str | None) -> str | None:
-    """Return the token of an `Authorization` header (RFC 6750 §2.1), or None where it holds none."""
+    """Return the token of an `Authorization` header (RFC 6750 §2.1), or None."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 class UnknownKey(Unauthorized):
-    """The token names a key that is not known (yet)."""
+    """The key of the token is unknown."""
 
     def __init__(self) -> None:
         super().__init__(token_given=True)
@@ -30,7 +30,7 @@ class UnknownKey(Unauthorized):
 
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
-    """A key, and the one algorithm that it verifies."""
+    """A key and its only permitted algorithm."""
 
     algorithm: str
     key: Any = field(repr=False)
@@ -38,7 +38,7 @@ class VerifyingKey:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What a valid token says: whose it is, its session, and its end in seconds since 1970."""
+    """The claims of a valid token; `expires_at` is a Unix time."""
 
     user_id: int
     session_id: str
@@ -49,7 +49,7 @@ class TokenVerifier:
     """Verifies access tokens.
 
     Args:
-        find_key: returns the key of an id, or None.
+        find_key: returns the key with an id, or None.
         issuer: the iss claim.
         audience: the aud claim.
     """
@@ -58,15 +58,15 @@ class TokenVerifier:
         self._find_key = find_key
         self._issuer = issuer
         self._audience = audience
-        # A short secret is refused instead of warned about.
+        # PyJWT only warns about short keys by default.
         self._jwt = jwt.PyJWT(options={"enforce_minimum_key_length": True})
 
     def verify(self, token: str) -> AccessToken:
-        """Return what a valid token says.
+        """Return the claims of a valid token.
 
         Raises:
-            UnknownKey: its key is not known.
-            Unauthorized: it is malformed, forged, expired, or of another issuer or audience.
+            UnknownKey: its key is unknown.
+            Unauthorized: it is malformed, forged, expired, or for another issuer or audience.
         """
         try:
             key = self._find_key(str(jwt.get_unverified_header(token).get("kid")))
@@ -75,7 +75,7 @@ class TokenVerifier:
             claims = self._jwt.decode(
                 token,
                 key.key,
-                # The key's own: what the token's header says about it is the sender's wish.
+                # The algorithm of the key, because the header's is chosen by the sender.
                 algorithms=[key.algorithm],
                 audience=self._audience,
                 issuer=self._issuer,

@@ -1,4 +1,4 @@
-"""Sealing what brokers and operators must not read: authenticated encryption under a shared secret."""
+"""Authenticated encryption of message contents under a shared secret, so that brokers cannot read them."""
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -15,30 +15,30 @@ _PURPOSE = b"dialpass sealed messages"
 
 
 class CannotOpen(ValueError):
-    """None of the secrets opens it: another one sealed it, or it is not what it was."""
+    """None of the secrets decrypts the content: it was sealed with another one, or changed."""
 
 
 class Sealer:
-    """Seals with AES-256-GCM under a key derived from a secret by HKDF.
+    """Encrypts with AES-256-GCM; the key is derived from a secret by HKDF.
 
     Args:
-        secrets: the first one seals, all of them open; so one is replaced by putting the new one
-            behind, then in front, then dropping the old one, each on every process.
+        secrets: the first one seals, all of them open. To rotate, append the new secret, then move it
+            to the front, then remove the old one, each time on all processes.
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._ciphers = [AESGCM(_derive(secret)) for secret in secrets]
 
     def seal(self, content: bytes, context: str) -> str:
-        """Return `content` sealed; it opens only in the same `context`, which is not secret."""
+        """Encrypt `content`; it can only be opened with the same `context`, which is not secret."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return urlsafe_b64encode(nonce + self._ciphers[0].encrypt(nonce, content, context.encode())).decode()
 
     def open(self, sealed: str, context: str) -> bytes:
-        """Return what was sealed.
+        """Decrypt a sealed content.
 
         Raises:
-            CannotOpen: no secret fits, or something was changed.
+            CannotOpen: no secret matches, or the content or the context was changed.
         """
         try:
             raw = urlsafe_b64decode(sealed)

@@ -16,7 +16,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
-from deploy.local.environment import NO_SUSPICION
+from deploy.local.environment import RELAXED_LIMITS
 from deploy.local.ports import free_port
 from deploy.local.servers import Servers
 from services.auth.app import build
@@ -89,7 +89,7 @@ async def auth(
 ) -> AsyncIterator[Api]:
     """The auth service inside the test's own process."""
     run("services.auth", "key", "create", env={"SIGNING_KEYS_DIR": str(tmp_path)})
-    environment = NO_SUSPICION | {
+    environment = RELAXED_LIMITS | {
         "MYSQL_URL": mysql_url,
         "REDIS_URL": servers.redis.url,
         "AMQP_URL": servers.rabbitmq.url,

@@ -1,4 +1,4 @@
-"""A system of the test's own, because the test breaks it."""
+"""A system for each test, because the tests break it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -15,14 +15,14 @@ from tests.support.system import System, make_system
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave what takes long to `make chaos`."""
+    """Deselect long tests in the short mode."""
     if not LONG:
         items[:] = [item for item in items if item.get_closest_marker("long") is None]
 
 
 @pytest.fixture
 def own_system(servers: Servers, mysql_url: str, tmp_path: Path) -> Iterator[System]:
-    """A started system on the shared servers, which are all running again afterwards."""
+    """A started system on the shared servers, which are running again afterwards."""
     system = make_system(servers, mysql_url, tmp_path)
     system.start()
     yield system
@@ -33,10 +33,8 @@ def own_system(servers: Servers, mysql_url: str, tmp_path: Path) -> Iterator[Sys
 
 
 @pytest.fixture
-async def own_session() -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
-        yield session
+def own_session(session: aiohttp.ClientSession) -> aiohttp.ClientSession:
+    return session
 
 
 @pytest.fixture
@@ -51,7 +49,7 @@ def own_phone(own_session: aiohttp.ClientSession, own_system: System) -> Phone:
 
 @pytest.fixture
 async def pipeline(servers: Servers, tmp_path: Path) -> AsyncIterator[Pipeline]:
-    """The SMS pipeline alone, without workers yet; the servers are all running again afterwards."""
+    """The SMS pipeline without workers; the servers are running again afterwards."""
     async with running_pipeline(servers, tmp_path) as running:
         yield running
     for server in servers.all:

@@ -1,4 +1,4 @@
-"""Load on a server that fails over, and the figures of what that costs."""
+"""Load on a server that fails over, and measurements of lost writes and downtime."""
 
 import asyncio
 import json
@@ -15,11 +15,11 @@ _PAUSE_SECONDS = 0.05
 
 @dataclass
 class Load:
-    """What became of the writes.
+    """The results of the writes.
 
     Attributes:
-        acknowledged: the names of those that the server has acknowledged.
-        failed: how many ended with an error.
+        acknowledged: the names of acknowledged writes.
+        failed: the number of failed writes.
         longest_gap: the longest time without an acknowledgement, in seconds.
     """
 
@@ -28,20 +28,20 @@ class Load:
     longest_gap: float = 0
     _last: float = field(default_factory=time.monotonic)
 
-    def note(self, name: str) -> None:
+    def acknowledge(self, name: str) -> None:
         self.acknowledged.add(name)
         self.longest_gap = max(self.longest_gap, time.monotonic() - self._last)
         self._last = time.monotonic()
 
     async def grows(self, by: int, seconds: float = 60) -> None:
-        """Wait until so many more writes have been acknowledged."""
+        """Wait until `by` more writes are acknowledged."""
         wanted, deadline = len(self.acknowledged) + by, time.monotonic() + seconds
         while len(self.acknowledged) < wanted:
             assert time.monotonic() < deadline, f"{wanted - len(self.acknowledged)} writes are missing"
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def report(self, what: str, lost: int) -> None:
-        """Append the figures to the file that FAILOVER_FIGURES names, where it names one."""
+        """Append the figures to the file named by FAILOVER_FIGURES, if set."""
         if path := os.environ.get("FAILOVER_FIGURES"):
             figures = {
                 "what": what, "acknowledged": len(self.acknowledged), "lost": lost, "failed": self.failed,
@@ -53,14 +53,14 @@ class Load:
 
 @asynccontextmanager
 async def under_load(write: Callable[[], Awaitable[str]], *failures: type[Exception]) -> AsyncIterator[Load]:
-    """Keep eight writers busy for the block; `write` returns the name of what it wrote."""
+    """Run eight writers for the block's time; `write` returns a unique name."""
     load = Load()
     over = False
 
     async def keep_writing() -> None:
         while not over:
             try:
-                load.note(await write())
+                load.acknowledge(await write())
             except failures:
                 load.failed += 1
                 await asyncio.sleep(_PAUSE_SECONDS)
@@ -69,6 +69,6 @@ async def under_load(write: Callable[[], Awaitable[str]], *failures: type[Except
     try:
         yield load
     finally:
-        # Not cancelled: a client of Redis can miss that before Python 3.12. Each write ends by itself.
+        # Not cancelled: before Python 3.12 a Redis client can miss it. Each write ends by itself.
         over = True
         await asyncio.gather(*writers)

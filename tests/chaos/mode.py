@@ -1,4 +1,4 @@
-"""Which form of the chaos tests runs: `make test` has the short one, `make chaos` the long one."""
+"""The mode of the chaos tests: short in `make test`, long in `make chaos`."""
 
 import os
 

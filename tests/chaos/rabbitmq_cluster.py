@@ -1,4 +1,4 @@
-"""Three RabbitMQ nodes that form a cluster, on one machine."""
+"""A RabbitMQ cluster of three nodes on one machine."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _NAMES = ("a", "b", "c")
 
 
 class ClusterNode(RabbitMq):
-    """One node; it shares cookie and port mapper with the others, and looks for them when it starts."""
+    """A node, which shares cookie and port mapper with the others and joins them at its start."""
 
     def __init__(self, folder: Path, name: str, ports: RabbitPorts) -> None:
         super().__init__(folder / name, ports)
@@ -26,7 +26,7 @@ class ClusterNode(RabbitMq):
         return "the-same-on-every-node"
 
     def _start_epmd(self) -> None:
-        """Leave it to the cluster: it must outlive each node."""
+        """Do nothing: the cluster's port mapper must outlive each node."""
 
     def _configuration(self) -> str:
         peers = [
@@ -36,14 +36,14 @@ class ClusterNode(RabbitMq):
         lines = ["cluster_formation.peer_discovery_backend = rabbit_peer_discovery_classic_config", *peers]
         return super()._configuration() + "\n".join(lines) + "\n"
 
-    def _environment(self) -> Mapping[str, str]:
+    def environment(self) -> Mapping[str, str]:
         own = {"RABBITMQ_NODENAME": self._node, "HOME": str(self._cluster_folder)}
-        return {**super()._environment(), **own}
+        return {**super().environment(), **own}
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The nodes by their place in the list of addresses."""
+    """The nodes, in the order of `urls`."""
 
     nodes: tuple[ClusterNode, ...]
 

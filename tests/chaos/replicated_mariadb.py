@@ -1,4 +1,4 @@
-"""A MariaDB with a replica that waits to be promoted."""
+"""A MariaDB with a semi-synchronous replica."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,7 +17,7 @@ _ADMIN, _ADMIN_PASSWORD = "admin", "of a throwaway server"
 
 
 class Replicated(MariaDb):
-    """A server that writes a binary log, acknowledged by the replica before the client hears of a commit."""
+    """A server with a binary log; commits wait for the acknowledgement of the replica."""
 
     def __init__(self, folder: Path, port: int, number: int) -> None:
         super().__init__(folder, port, durable=False)
@@ -47,20 +47,20 @@ class Replicated(MariaDb):
         )
 
     def execute(self, *statements: str) -> None:
-        """Run statements as the servers' administrator."""
+        """Execute statements as administrator."""
         with closing(self._connect()) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
 
     def row(self, query: str) -> dict[str, Any]:
-        """Return the first row of an answer."""
+        """Return the first row of a query."""
         with closing(self._connect()) as connection, connection.cursor(DictCursor) as cursor:
             cursor.execute(query)
             return dict(cursor.fetchone() or {})
 
     @property
     def behind(self) -> bool:
-        """Whether a replica has yet to apply something that it received."""
+        """Whether the replica has received events that it has not applied."""
         state = self.row("SHOW SLAVE STATUS")
         return bool(state["Read_Master_Log_Pos"] != state["Exec_Master_Log_Pos"])
 
@@ -70,7 +70,7 @@ class Replicated(MariaDb):
 
 @dataclass(frozen=True)
 class Pair:
-    """The server that takes writes at first, and the one that follows it."""
+    """The initial primary and its replica."""
 
     first: Replicated
     second: Replicated
@@ -82,17 +82,17 @@ class Pair:
         )
 
     def promote_second(self) -> None:
-        """Do what an operator, human or not, does when the first one is gone."""
+        """Promote the replica, as an operator does when the primary is down."""
         self.second.execute("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0")
 
     @property
     def level(self) -> bool:
-        """Whether both servers have written the same."""
+        """Whether both servers have the same position."""
         query = "SELECT @@gtid_current_pos AS position"
         return self.first.row(query) == self.second.row(query)
 
     def demote_first(self) -> None:
-        """Switch over in an orderly way, both servers running."""
+        """Stop writes on the primary for a switchover."""
         self.first.execute("SET GLOBAL read_only = 1")
 
 

@@ -1,4 +1,4 @@
-"""A Redis with a replica, and three Sentinels that watch them."""
+"""A Redis with a replica, monitored by three Sentinels."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,27 +20,27 @@ _DOWN_AFTER_MS = 1000
 
 
 class Replica(Redis):
-    """A Redis that follows another one."""
+    """A replica of another Redis."""
 
-    def __init__(self, folder: Path, port: int, follows: int) -> None:
+    def __init__(self, folder: Path, port: int, master: int) -> None:
         super().__init__(folder, port, durable=False)
-        self._follows = follows
+        self._master = master
 
     def _command(self) -> list[str]:
-        return [*super()._command(), "--replicaof", f"{LOOPBACK} {self._follows}"]
+        return [*super()._command(), "--replicaof", f"{LOOPBACK} {self._master}"]
 
 
 class Sentinel(Redis):
-    """One of the watchers; a majority of them decides."""
+    """One of three Sentinels with a quorum of two."""
 
-    def __init__(self, folder: Path, port: int, watches: int) -> None:
+    def __init__(self, folder: Path, port: int, master: int) -> None:
         super().__init__(folder, port, durable=False)
-        self._watches = watches
+        self._master = master
 
     def _prepare(self) -> None:
         super()._prepare()
         (self.folder / "sentinel.conf").write_text(
-            f"sentinel monitor {SERVICE} {LOOPBACK} {self._watches} 2\n"
+            f"sentinel monitor {SERVICE} {LOOPBACK} {self._master} 2\n"
             f"sentinel down-after-milliseconds {SERVICE} {_DOWN_AFTER_MS}\n"
             f"sentinel failover-timeout {SERVICE} 10000\n"
         )
@@ -53,7 +53,7 @@ class Sentinel(Redis):
 
 @dataclass(frozen=True)
 class WatchedRedis:
-    """The servers, and the address under which clients find the master."""
+    """The servers and their Sentinel URL."""
 
     first: Redis
     second: Replica
@@ -65,7 +65,7 @@ class WatchedRedis:
         return f"redis+sentinel://{hosts}/{SERVICE}/0"
 
     async def until_watched(self) -> None:
-        """Wait until the replica has all the data and every Sentinel knows the others and it."""
+        """Wait until the replica is in sync and every Sentinel knows it and the other Sentinels."""
         with Client(host=LOOPBACK, port=self.first.port) as client:
             await eventually(lambda: client.wait(1, 500) == 1, seconds=30)
         for sentinel in self.sentinels:
@@ -83,8 +83,8 @@ def _knows_all(client: Client) -> bool:
 def watched_redis(folder: Path) -> Iterator[WatchedRedis]:
     ports = free_ports(_NAMES)
     first = Redis(folder / "first", ports["first"], durable=False)
-    second = Replica(folder / "second", ports["second"], follows=first.port)
-    sentinels = tuple(Sentinel(folder / name, ports[name], watches=first.port) for name in _NAMES[2:])
+    second = Replica(folder / "second", ports["second"], master=first.port)
+    sentinels = tuple(Sentinel(folder / name, ports[name], master=first.port) for name in _NAMES[2:])
     everything = (first, second, *sentinels)
     try:
         start_all([first])

@@ -15,7 +15,7 @@ from services.sms.provider.spend_cap import SpendCap
 from shared.amqp.topology import SEND_CODE_QUEUE
 from shared.observability.metrics import ProviderMetrics, SmsMetrics, new_registry
 from tests.support.pipeline import DELAYS, Pipeline, until
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.proxies import TcpProxy
 
 QUICK = WatchdogSettings(interval=0.2, grace=1.0)
 CHANNEL = AccountChannel("main", "sms")

@@ -11,8 +11,8 @@ from shared.contracts.messages import SendCode, SendCodeV2, encode_send_code
 from shared.security.sealing import Sealer
 from tests.chaos.audit import audit
 from tests.support.pipeline import Pipeline, until
+from tests.support.proxies import TcpProxy
 from tests.support.system import MESSAGE_SECRET
-from tests.support.tcp_proxy import TcpProxy
 
 
 async def is_consumed(pipeline: Pipeline) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from shared.contracts.messages import SendCode
 from tests.chaos.audit import audit
 from tests.support.pipeline import LOOK_UP_AT_ONCE, Pipeline
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.proxies import TcpProxy
 
 BY_FILTER: dict[str, str] = {}
 RESOLUTIONS = pytest.mark.parametrize("settings", [BY_FILTER, LOOK_UP_AT_ONCE], ids=["filter", "records"])

@@ -8,7 +8,7 @@ import pytest
 from shared.contracts.messages import SendCode
 from tests.chaos.audit import AuditResult, audit
 from tests.support.pipeline import LOOK_UP_AT_ONCE, Pipeline
-from tests.support.tcp_proxy import TcpProxy
+from tests.support.proxies import TcpProxy
 
 RESOLUTIONS = pytest.mark.parametrize("settings", [{}, LOOK_UP_AT_ONCE], ids=["filter", "records"])
 

@@ -12,7 +12,7 @@ from shared.amqp.topology import DEAD_QUEUE, SEND_CODE_QUEUE, declare_sms_topolo
 from shared.contracts.message_status import MessageStatuses
 from shared.redis import client as redis_client
 from tests.support.client import Api, Phone, new_mobile
-from tests.support.service_proxy import ServiceProxy
+from tests.support.proxies import ServiceProxy
 from tests.support.system import Process, System
 
 PASSWORD = "correct horse 电池"

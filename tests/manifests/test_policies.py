@@ -1,4 +1,4 @@
-"""What no workload of ours may do, and what each has to have, whichever overlay starts it."""
+"""Security and reliability policies that hold for the workloads of all overlays."""
 
 import importlib
 
@@ -29,7 +29,7 @@ def _workload(request: pytest.FixtureRequest) -> Manifest:
     return of_kind(target, *WORKLOADS)[name]
 
 
-def test_nothing_runs_as_root_or_can_become_it(workload: Manifest) -> None:
+def test_nothing_runs_as_root_or_can_become_root(workload: Manifest) -> None:
     context = pod_of(workload)["securityContext"]
     assert context["runAsNonRoot"] is True
     assert context["runAsUser"] >= 999
@@ -41,33 +41,33 @@ def test_nothing_runs_as_root_or_can_become_it(workload: Manifest) -> None:
         assert not own.get("privileged")
 
 
-def test_no_root_file_system_can_be_written(workload: Manifest) -> None:
+def test_root_file_systems_are_read_only(workload: Manifest) -> None:
     assert all(each["securityContext"]["readOnlyRootFilesystem"] is True for each in containers_of(workload))
 
 
-def test_nothing_holds_a_token_of_the_cluster(workload: Manifest) -> None:
+def test_no_service_account_token_is_mounted(workload: Manifest) -> None:
     assert pod_of(workload)["automountServiceAccountToken"] is False
 
 
-def test_nothing_shares_the_nodes_namespaces_or_files(workload: Manifest) -> None:
+def test_nothing_uses_the_nodes_namespaces_or_files(workload: Manifest) -> None:
     pod = pod_of(workload)
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
     assert not any("hostPath" in volume for volume in pod.get("volumes", []))
 
 
-def test_every_image_has_a_tag_that_stays(workload: Manifest) -> None:
+def test_every_image_has_a_fixed_tag(workload: Manifest) -> None:
     for container in containers_of(workload):
         tag = container["image"].rpartition("/")[2].partition(":")[2]
         assert tag not in {"", "latest"}, container["image"]
 
 
-def test_what_each_may_use_is_limited_and_asked_for(workload: Manifest) -> None:
+def test_every_container_has_limits_and_requests(workload: Manifest) -> None:
     for container in containers_of(workload):
         resources = container["resources"]
         assert set(resources["limits"]) == set(resources["requests"]) == {"cpu", "memory"}
 
 
-def test_each_has_probes_of_three_kinds(workload: Manifest) -> None:
+def test_every_container_has_all_three_probes(workload: Manifest) -> None:
     if workload["kind"] == "Job":
         assert workload["spec"]["activeDeadlineSeconds"] > 0
         return
@@ -75,14 +75,14 @@ def test_each_has_probes_of_three_kinds(workload: Manifest) -> None:
         assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container)
 
 
-def test_each_of_our_processes_gets_the_time_it_needs_to_end(workload: Manifest) -> None:
+def test_the_termination_grace_period_is_longer_than_a_drain(workload: Manifest) -> None:
     defaults = ServiceSettings.model_fields
     needed = defaults["drain_delay"].default + defaults["drain_timeout"].default
     if workload["kind"] == "Deployment" and workload["metadata"]["name"] in SETTINGS:
         assert pod_of(workload)["terminationGracePeriodSeconds"] > needed
 
 
-def test_every_variable_is_a_setting(workload: Manifest) -> None:
+def test_every_variable_is_a_setting_and_required_ones_are_set(workload: Manifest) -> None:
     overlay = workload["metadata"].get("namespace", "").removeprefix("dialpass-")
     target = "overlays/dev" if overlay == "dev" else "overlays/production"
     maps = of_kind(target, "ConfigMap")

@@ -1,4 +1,4 @@
-"""What the manifests say of each other, of the services and of the queue."""
+"""References between manifests, and to the services and the queue."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def labels_of(workload: Manifest) -> set[tuple[str, str]]:
 
 
 def references(value: Any, kind: str) -> set[tuple[str, str | None]]:
-    """Return the name and key of every reference of a kind, wherever it stands."""
+    """Return the name and key of every reference of a kind, at any depth."""
     found: set[tuple[str, str | None]] = set()
     if isinstance(value, dict):
         if kind in value and "name" in value[kind]:
@@ -35,7 +35,7 @@ def references(value: Any, kind: str) -> set[tuple[str, str | None]]:
     return found
 
 
-def test_every_service_leads_to_a_port_of_a_pod(target: str) -> None:
+def test_every_service_selects_a_port_of_a_pod(target: str) -> None:
     workloads = of_kind(target, *WORKLOADS).values()
     for name, service in of_kind(target, "Service").items():
         selector = set(service["spec"]["selector"].items())
@@ -47,12 +47,12 @@ def test_every_service_leads_to_a_port_of_a_pod(target: str) -> None:
             assert {port["targetPort"] for port in service["spec"]["ports"]} <= known, name
 
 
-def test_the_gateways_public_service_does_not_lead_to_the_operators_port(target: str) -> None:
+def test_the_public_service_does_not_expose_the_ops_port(target: str) -> None:
     (port,) = of_kind(target, "Service")["gateway"]["spec"]["ports"]
     assert port["targetPort"] == "http"
 
 
-def test_every_secret_that_is_read_is_made(target: str) -> None:
+def test_every_referenced_secret_is_created(target: str) -> None:
     made = set(of_kind(target, "Secret")) | set(of_kind(target, "ExternalSecret"))
     for name, workload in of_kind(target, *WORKLOADS).items():
         read = {secret for secret, _ in references(workload, "secretKeyRef")}
@@ -61,7 +61,7 @@ def test_every_secret_that_is_read_is_made(target: str) -> None:
         assert read - made == set(), name
 
 
-def test_every_account_that_a_pod_runs_as_is_made_without_a_token(target: str) -> None:
+def test_every_service_account_has_no_token(target: str) -> None:
     accounts = of_kind(target, "ServiceAccount")
     for workload in of_kind(target, "Deployment", "Job").values():
         if account := pod_of(workload).get("serviceAccountName"):
@@ -69,13 +69,13 @@ def test_every_account_that_a_pod_runs_as_is_made_without_a_token(target: str) -
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_rollout_takes_no_pod_away_before_another_is_ready(service: str) -> None:
+def test_a_rollout_removes_no_pod_before_another_is_ready(service: str) -> None:
     update = of_kind(PRODUCTION, "Deployment")[service]["spec"]["strategy"]["rollingUpdate"]
     assert update == {"maxUnavailable": 0, "maxSurge": 1}
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_draining_a_node_takes_one_pod_of_a_service_at_a_time(service: str) -> None:
+def test_draining_a_node_evicts_one_pod_of_a_service_at_a_time(service: str) -> None:
     budget = of_kind(PRODUCTION, "PodDisruptionBudget")[service]["spec"]
     assert budget["maxUnavailable"] == 1
     selector = set(budget["selector"]["matchLabels"].items())
@@ -90,7 +90,7 @@ def test_pods_of_a_service_are_spread_over_zones_and_nodes(service: str) -> None
     }  # fmt: skip
 
 
-def test_whoever_scales_a_service_is_alone_in_that() -> None:
+def test_each_service_has_one_autoscaler_and_no_fixed_replicas() -> None:
     scaled = {
         item["spec"]["scaleTargetRef"]["name"]
         for item in of_kind(PRODUCTION, "HorizontalPodAutoscaler", "ScaledObject").values()
@@ -100,7 +100,7 @@ def test_whoever_scales_a_service_is_alone_in_that() -> None:
         assert "replicas" not in of_kind(PRODUCTION, "Deployment")[name]["spec"]
 
 
-def test_the_worker_is_scaled_by_the_queue_that_it_consumes() -> None:
+def test_the_worker_is_scaled_by_its_queue() -> None:
     (trigger,) = of_kind(PRODUCTION, "ScaledObject")["sms"]["spec"]["triggers"]
     assert (trigger["type"], trigger["metadata"]["protocol"]) == ("rabbitmq", "http")
     assert trigger["metadata"]["queueName"] == SEND_CODE_QUEUE
@@ -110,7 +110,7 @@ def test_the_worker_is_scaled_by_the_queue_that_it_consumes() -> None:
     assert reference["key"] in secret["spec"]["target"]["template"]["data"]
 
 
-def test_the_pods_of_auth_wait_until_the_job_has_migrated(target: str) -> None:
+def test_the_pods_of_auth_wait_for_the_migration_job(target: str) -> None:
     waiting = pod_of(of_kind(target, "Deployment")["auth"])["initContainers"]
     migrating = pod_of(of_kind(target, "Job")["migrate"])["containers"]
     (wait,) = (container for container in waiting if container["name"] == "wait-for-migrations")
@@ -118,7 +118,7 @@ def test_the_pods_of_auth_wait_until_the_job_has_migrated(target: str) -> None:
     assert {wait["image"]} == {container["image"] for container in migrating}
 
 
-def test_whatever_is_not_named_is_denied_to_all_of_our_pods() -> None:
+def test_network_traffic_is_denied_by_default() -> None:
     policies = of_kind(PRODUCTION, "NetworkPolicy")
     deny = policies["default-deny"]["spec"]
     assert set(deny) == {"podSelector", "policyTypes"}
@@ -129,7 +129,7 @@ def test_whatever_is_not_named_is_denied_to_all_of_our_pods() -> None:
         assert set(own.items()) <= labels_of(workload)
 
 
-def test_the_way_in_and_its_certificate_name_the_same_host() -> None:
+def test_ingress_and_certificate_have_the_same_host() -> None:
     (ingress,) = of_kind(PRODUCTION, "Ingress").values()
     (certificate,) = of_kind(PRODUCTION, "Certificate").values()
     assert ingress["spec"]["tls"] == [
@@ -139,7 +139,7 @@ def test_the_way_in_and_its_certificate_name_the_same_host() -> None:
     assert {listener["hostname"] for listener in listeners} == set(certificate["spec"]["dnsNames"])
 
 
-def test_metrics_are_collected_from_the_ports_that_serve_them() -> None:
+def test_metrics_are_scraped_from_the_ops_ports() -> None:
     selector = of_kind(PRODUCTION, "ServiceMonitor")["dialpass"]["spec"]["selector"]["matchLabels"]
     collected = {
         service["metadata"]["labels"]["app.kubernetes.io/name"]: service["spec"]["ports"][0]["port"]
@@ -155,7 +155,7 @@ def test_the_readme_names_every_secret() -> None:
     assert {name for name in secrets if f"`{name}`" not in text} == set()
 
 
-def test_no_secret_stands_in_a_file_of_the_production_overlay() -> None:
+def test_the_production_overlay_contains_no_secret() -> None:
     for path in (K8S / "overlays" / "production").glob("*.yaml"):
         kinds = {item["kind"] for item in yaml.safe_load_all(path.read_text())}
         assert "Secret" not in kinds

@@ -1,4 +1,4 @@
-"""Every manifest against the schema of its kind: Kubernetes's own, or the operator's."""
+"""Manifests are validated against the schemas of Kubernetes and of the operators."""
 
 import pytest
 from jsonschema import Draft7Validator
@@ -13,12 +13,12 @@ def problems(manifest: Manifest) -> list[str]:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_each_manifest_is_what_its_schema_asks_for(target: str) -> None:
+def test_each_manifest_matches_its_schema(target: str) -> None:
     found = {f"{item['kind']} {item['metadata']['name']}": problems(item) for item in render(target)}
     assert {name: what for name, what in found.items() if what} == {}
 
 
-def test_a_misspelt_member_is_found() -> None:
+def test_a_misspelt_member_is_reported() -> None:
     (deployment,) = (item for item in render("overlays/production") if item["metadata"]["name"] == "sms"
                      and item["kind"] == "Deployment")  # fmt: skip
     assert problems(deployment) == []

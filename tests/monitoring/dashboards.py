@@ -1,4 +1,4 @@
-"""The dashboards as Grafana reads them."""
+"""The queries of the dashboards."""
 
 import json
 from collections.abc import Iterator

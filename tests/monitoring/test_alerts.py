@@ -1,4 +1,4 @@
-"""Prometheus takes the rules, its settings and the queries, and each alert fires when it should."""
+"""promtool accepts rules, configuration and queries, and each alert fires when it should."""
 
 import shutil
 import subprocess
@@ -26,17 +26,17 @@ def check(promtool: Path, *command: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_rules_are_what_prometheus_takes(promtool: Path) -> None:
+def test_prometheus_accepts_the_rules(promtool: Path) -> None:
     check(promtool, "check", "rules", ALERTS)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
-def test_each_alert_fires_when_it_should_and_not_before(promtool: Path, case: Path, tmp_path: Path) -> None:
+def test_alerts_fire_when_they_should_and_not_before(promtool: Path, case: Path, tmp_path: Path) -> None:
     shutil.copy(ALERTS, tmp_path / "rules.yaml")
     check(promtool, "test", "rules", shutil.copy(case, tmp_path))
 
 
-def test_prometheus_takes_the_settings_of_the_compose_file(promtool: Path, tmp_path: Path) -> None:
+def test_prometheus_accepts_the_configuration_of_the_compose_file(promtool: Path, tmp_path: Path) -> None:
     settings = (ALERTS.parent / "prometheus.yaml").read_text()
     shutil.copy(ALERTS, tmp_path)
     path = tmp_path / "prometheus.yaml"
@@ -44,7 +44,7 @@ def test_prometheus_takes_the_settings_of_the_compose_file(promtool: Path, tmp_p
     check(promtool, "check", "config", path)
 
 
-def test_every_query_of_the_dashboards_is_one(promtool: Path, tmp_path: Path) -> None:
+def test_prometheus_accepts_every_query_of_the_dashboards(promtool: Path, tmp_path: Path) -> None:
     rules = [{"record": f"query_{number}", "expr": query} for number, query in enumerate(queries())]
     assert len(rules) > 30
     path = tmp_path / "queries.yaml"

@@ -1,4 +1,4 @@
-"""A real Prometheus looks at the running system, with our alerts, and answers what the dashboards ask."""
+"""A real Prometheus scrapes the running system and answers the dashboards' queries."""
 
 import asyncio
 import subprocess
@@ -18,7 +18,7 @@ from tests.support.client import Api, Phone, new_mobile, sign_up
 from tests.support.system import ROOT, System, http_status
 
 PORTS = {"gateway": "GATEWAY_OPS_PORT", "auth": "AUTH_PORT", "sms": "SMS_PORT"}
-# What a sign-up and a sign-in leave behind, whichever way it is asked for.
+# The series of a sign-up and a sign-in.
 SEEN = (
     'dialpass_http_requests_total{job="gateway"}', 'dialpass_http_requests_total{job="auth"}',
     "dialpass_codes_total", "dialpass_registrations_total", "dialpass_sign_ins_total",
@@ -64,7 +64,7 @@ async def ask(session: aiohttp.ClientSession, url: str, query: str) -> list[Any]
     return list(answer["data"]["result"])
 
 
-async def test_the_dashboards_show_what_happened_and_no_alert_is_raised(
+async def test_the_dashboards_show_a_sign_up_and_no_alert_fires(
     prometheus: str, session: aiohttp.ClientSession, api: Api, phone: Phone
 ) -> None:
     mobile = new_mobile()
@@ -80,7 +80,7 @@ async def test_the_dashboards_show_what_happened_and_no_alert_is_raised(
 
     answers = {query: await ask(session, prometheus, query) for query in queries()}
     expected = [query for query in answers if any(series.partition("{")[0] in query for series in SEEN)]
-    narrow = ("5..", "unsent", "!=", "wrong")  # what a healthy system does not do
+    narrow = ("5..", "unsent", "!=", "wrong")  # a healthy system has none
     assert [query for query in expected if not answers[query] and not any(n in query for n in narrow)] == []
     async with session.get(f"{prometheus}/api/v1/alerts") as response:
         alerts = (await response.json())["data"]["alerts"]

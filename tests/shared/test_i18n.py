@@ -19,10 +19,10 @@ from shared.i18n import Text, negotiate
         ("," * 10_000, "en"),
     ],
 )
-def test_the_preferred_known_language_is_chosen(header: str, language: str) -> None:
+def test_the_preferred_supported_language_is_chosen(header: str, language: str) -> None:
     assert negotiate(header) == language
 
 
-def test_values_go_into_both_languages() -> None:
+def test_placeholders_are_filled_in_both_languages() -> None:
     filled = Text("at most {n}", "最多 {n}").fill(n=5)
     assert (filled.in_language("en"), filled.in_language("zh")) == ("at most 5", "最多 5")

@@ -6,7 +6,7 @@ from shared.phone import InvalidMobile, mask_mobile, parse_mobile
 @pytest.mark.parametrize(
     "text", ["13800000000", "+8613800000000", "138 0000 0000", "+86 138-0000-0000", " 13800000000 "]
 )
-def test_a_mainland_number_has_one_form(text: str) -> None:
+def test_a_mainland_number_has_one_canonical_form(text: str) -> None:
     assert parse_mobile(text, {"CN"}) == "13800000000"
 
 
@@ -18,7 +18,7 @@ def test_a_mainland_number_has_one_form(text: str) -> None:
         "13800000000;14155552671", "+14155552671", "+", "+86", "a" * 70_000, "1" * 70_000,
     ],
 )  # fmt: skip
-def test_anything_else_is_no_mainland_number(text: str) -> None:
+def test_other_texts_are_not_mainland_numbers(text: str) -> None:
     with pytest.raises(InvalidMobile):
         parse_mobile(text, {"CN"})
 
@@ -28,12 +28,12 @@ def test_a_number_of_an_allowed_region_is_e164() -> None:
 
 
 @pytest.mark.parametrize("text", ["+14155552671", "+442071838750", "+1415555267", "+999123456789"])
-def test_a_number_outside_the_allowed_regions_is_refused(text: str) -> None:
+def test_a_number_outside_the_allowed_regions_is_rejected(text: str) -> None:
     with pytest.raises(InvalidMobile):
         parse_mobile(text, {"CN", "HK"})
 
 
-def test_a_mainland_number_is_refused_where_the_region_is_not_allowed() -> None:
+def test_a_mainland_number_is_rejected_if_the_region_is_not_allowed() -> None:
     with pytest.raises(InvalidMobile):
         parse_mobile("13800000000", {"US"})
 

@@ -1,4 +1,4 @@
-"""A client of the public API, and what it takes to be one: a phone."""
+"""A client of the public API, and a phone that receives its codes."""
 
 import asyncio
 import itertools
@@ -17,13 +17,13 @@ _numbers = itertools.count(os.getpid() * 10_000 % 10**8)
 
 
 def new_mobile() -> str:
-    """Return a number that no other test uses."""
+    """Return a unique number."""
     return f"139{next(_numbers) % 10**8:08d}"
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of the API."""
+    """A response of the API."""
 
     status: int
     headers: Any
@@ -34,7 +34,7 @@ class Reply:
 
 
 class Api:
-    """Calls the gateway; bodies are exactly what is given."""
+    """Calls the gateway."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self.session = session
@@ -53,7 +53,7 @@ class Api:
         return await self.call("POST", path, body, **options)
 
     async def passes(self, token: str) -> bool:
-        """Tell whether the gateway lets a token through to a service that does not look at it."""
+        """Return whether the gateway accepts a token, on a route to a service that does not check it."""
         headers = {"Authorization": f"Bearer {token}"}
         async with self.session.get(f"{self.url}/platform/", headers=headers) as response:
             assert response.status in {401, 404}, response.status
@@ -66,7 +66,7 @@ class Api:
 
 
 class Phone:
-    """The simulator's inbox."""
+    """Reads the simulator's inbox and scripts its faults and outcomes."""
 
     def __init__(self, session: aiohttp.ClientSession, simulator_url: str) -> None:
         self.session = session
@@ -84,7 +84,7 @@ class Phone:
             return messages
 
     async def code(self, mobile: str, *, messages: int = 1, seconds: float = 15) -> str:
-        """Return the code of the newest text, once there are `messages` of them."""
+        """Wait for `messages` texts and return the code of the newest one."""
         deadline = time.monotonic() + seconds
         while len(texts := await self.texts(mobile)) < messages:
             assert time.monotonic() < deadline, f"{len(texts)} of {messages} texts arrived"
@@ -94,19 +94,19 @@ class Phone:
         return found.group()
 
     async def fault(self, **rule: Any) -> None:
-        """Have the provider misbehave."""
-        await self._script("_faults", rule)
+        """Add a fault."""
+        await self._add_rule("_faults", rule)
 
     async def outcome(self, **rule: Any) -> None:
-        """Have messages fail at the carrier, or be reported late, twice, or never."""
-        await self._script("_outcomes", rule)
+        """Add an outcome of messages."""
+        await self._add_rule("_outcomes", rule)
 
-    async def _script(self, path: str, rule: dict[str, Any]) -> None:
+    async def _add_rule(self, path: str, rule: dict[str, Any]) -> None:
         async with self.session.post(f"{self.url}/{path}", json=rule) as response:
             assert response.status < 300, await response.text()
 
     async def faults_taken(self, seconds: float = 10) -> None:
-        """Wait until every scripted fault has happened."""
+        """Wait until every fault has happened."""
         deadline = time.monotonic() + seconds
         while True:
             async with self.session.get(f"{self.url}/_faults") as response:
@@ -117,7 +117,7 @@ class Phone:
 
 
 async def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait until something holds."""
+    """Wait until `holds()` is true."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come true in time"
@@ -125,7 +125,7 @@ async def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:
 
 
 async def sign_up(api: Api, phone: Phone, mobile: str, password: str = "correct horse 电池") -> int:
-    """Register an account as the origin's client does and return its id."""
+    """Register an account and return its id."""
     assert (await api.post("/code/", {"mobile": mobile})).status == 200
     code = await phone.code(mobile)
     reply = await api.post("/register/", {"mobile": mobile, "code": code, "password": password})
@@ -134,7 +134,7 @@ async def sign_up(api: Api, phone: Phone, mobile: str, password: str = "correct 
 
 
 async def log_in(api: Api, mobile: str, password: str = "correct horse 电池", agent: str = "test") -> Reply:
-    """Open a session."""
+    """Sign in and return the response."""
     body = {"mobile": mobile, "password": password}
     reply = await api.post("/login/", body, headers={"User-Agent": agent})
     assert reply.status == 200, reply.body
@@ -142,7 +142,7 @@ async def log_in(api: Api, mobile: str, password: str = "correct horse 电池", 
 
 
 async def refresh(api: Api, token: str) -> Reply:
-    """Exchange a refresh token."""
+    """Use a refresh token."""
     return await api.post("/token/refresh/", {"refresh_token": token})
 
 

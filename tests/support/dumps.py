@@ -1,4 +1,4 @@
-"""Everything that the three servers hold, as bytes to look for something in."""
+"""The data of the three servers as bytes, to be searched."""
 
 import asyncio
 import subprocess
@@ -21,7 +21,7 @@ def dump_mysql(url: str) -> bytes:
 
 
 async def dump_redis(redis: Redis) -> bytes:
-    """Return every key with its value."""
+    """Return all keys with their values."""
     return b"\n".join([key + b" " + await _value(redis, key) async for key in redis.scan_iter(count=1000)])
 
 
@@ -33,12 +33,12 @@ async def _value(redis: Any, key: bytes) -> bytes:
         b"set": ["SMEMBERS", key],
         b"zset": ["ZRANGE", key, 0, -1, "WITHSCORES"],
         b"stream": ["XRANGE", key, "-", "+"],
-        b"none": ["GET", key],  # it has run out since it was found
+        b"none": ["GET", key],  # it expired meanwhile
     }
     return repr(await redis.execute_command(*readers[await redis.type(key)])).encode()
 
 
 async def dump_rabbitmq(servers: Servers) -> bytes:
-    """Return what the broker has on its disk, which is every message of a durable queue."""
+    """Return the broker's files, with all messages of durable queues."""
     files = [path for path in (servers.rabbitmq.folder / "data").rglob("*") if path.is_file()]
     return b"\n".join(await asyncio.gather(*(asyncio.to_thread(path.read_bytes) for path in files)))

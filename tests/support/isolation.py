@@ -1,6 +1,6 @@
-"""A place on the shared servers that nobody else uses: a database, a Redis database, a virtual host.
+"""An isolated part of the shared servers: a database, a Redis database, a virtual host.
 
-Two systems in one place would read each other's messages and count each other's costs.
+Systems in the same part would consume each other's messages and count toward each other's limits.
 """
 
 import subprocess
@@ -14,38 +14,36 @@ from deploy.local.programs import rabbitmq_script
 from deploy.local.rabbitmq import NODE
 from deploy.local.rabbitmq import USER as BROKER_USER
 from deploy.local.servers import Servers
-from shared import mysql_url
+from shared.server_urls import parse_mysql_url
 from tests.support.system import run
 
 _REDIS_DATABASE = 1
 
 
-def place_apart(servers: Servers, name: str) -> dict[str, str]:
-    """Return the addresses of a new place, the tables made, as settings."""
+def isolated_urls(servers: Servers, name: str) -> dict[str, str]:
+    """Create an isolated part with migrated tables; return its URLs as settings."""
     urls = {
-        "MYSQL_URL": _database(servers, f"{DATABASE}_{name}"),
+        "MYSQL_URL": _create_database(servers, f"{DATABASE}_{name}"),
         "REDIS_URL": servers.redis.url.removesuffix("/0") + f"/{_REDIS_DATABASE}",
-        "AMQP_URL": servers.rabbitmq.url + _virtual_host(servers, name),
+        "AMQP_URL": servers.rabbitmq.url + _create_virtual_host(servers, name),
     }
     run("services.auth", "migrate", env=urls)
     return urls
 
 
-def _database(servers: Servers, name: str) -> str:
-    address = mysql_url.parse(servers.mariadb.url)
-    connection = pymysql.connect(
-        host=LOOPBACK, port=servers.mariadb.port, user=USER, password=address.password
-    )
+def _create_database(servers: Servers, name: str) -> str:
+    password = parse_mysql_url(servers.mariadb.url).password
+    connection = pymysql.connect(host=LOOPBACK, port=servers.mariadb.port, user=USER, password=password)
     with closing(connection), connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
     return servers.mariadb.url.removesuffix(DATABASE) + name
 
 
-def _virtual_host(servers: Servers, name: str) -> str:
+def _create_virtual_host(servers: Servers, name: str) -> str:
     script = rabbitmq_script()
     assert script is not None
-    environment = dict(servers.rabbitmq._environment())
-    environment.pop("detached")  # meant for the server's own start
+    environment = dict(servers.rabbitmq.environment())
+    environment.pop("detached")  # only for the server's own start
     program = (
         f'rabbit_vhost:add(<<"{name}">>, <<"tests">>), '
         f'rabbit_auth_backend_internal:set_permissions(<<"{BROKER_USER}">>, <<"{name}">>, '

@@ -1,4 +1,4 @@
-"""The services as processes, on private servers, and a client that speaks to them."""
+"""The services as processes on private servers."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from deploy.local.environment import NO_SUSPICION
+from deploy.local.environment import RELAXED_LIMITS
 from deploy.local.ports import free_port, free_ports
 from deploy.local.servers import Servers
 
@@ -30,7 +30,7 @@ _PORTS = ("gateway", "ops", "auth", "sms", "simulator")
 
 
 class Process:
-    """A service's process, its output in a file."""
+    """The process of a service, with a log file."""
 
     def __init__(
         self, module: str, command: list[str], env: Mapping[str, str], log: Path, probe: str
@@ -51,7 +51,7 @@ class Process:
             self.wait_for(200)
 
     def wait_for(self, status: int, seconds: float = 20) -> None:
-        """Wait until the probe answers with a status; 0 stands for no answer at all."""
+        """Wait until the probe responds with a status; 0 stands for no response."""
         deadline = time.monotonic() + seconds
         while (seen := http_status(self.probe)) != status:
             if time.monotonic() > deadline or (status and self.exit_status is not None):
@@ -104,7 +104,7 @@ class System:
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        """Run it for the block's time."""
+        """Run the system for the block's time."""
         self.start()
         try:
             yield self
@@ -127,7 +127,7 @@ def _environment(servers: Servers, folder: Path) -> dict[str, str]:
         "GATEWAY_OPS_PORT": str(ports["ops"]),
         "AUTH_PORT": str(ports["auth"]),
         "AUTH_URL": f"http://127.0.0.1:{ports['auth']}",
-        # A service that knows nothing of tokens: what comes through has passed the gateway's check.
+        # A service without authentication: its requests have passed the gateway's check.
         "GATEWAY_ROUTES": f"/platform=http://127.0.0.1:{ports['simulator']}",
         "SMS_PORT": str(ports["sms"]),
         "SMS_URL": f"http://127.0.0.1:{ports['sms']}",
@@ -136,7 +136,7 @@ def _environment(servers: Servers, folder: Path) -> dict[str, str]:
         "YUNPIAN_API_KEY": API_KEY,
         "YUNPIAN_CALLBACK_SECRET": CALLBACK_SECRET,
         "SIMULATOR_CALLBACK_URL": f"http://127.0.0.1:{ports['gateway']}/callbacks/yunpian/{CALLBACK_SECRET}/",
-        # Later than any test ends: a test that wants a report asks for it (`Phone.outcome`).
+        # After the end of any test: tests that need a report script it with `Phone.outcome`.
         "SIMULATOR_REPORT_DELAY": "3600",
         "SMS_SIGNATURE": "Dialpass",
         "CODE_SECRET": CODE_SECRET,
@@ -146,8 +146,8 @@ def _environment(servers: Servers, folder: Path) -> dict[str, str]:
         "BCRYPT_ROUNDS": "4",
         "DRAIN_DELAY": "0",
         "SMS_RETRY_DELAYS": "0.5,1,2",
-        **NO_SUSPICION,
-        # Load tests fail to sign in more often than anybody, and all from one address.
+        **RELAXED_LIMITS,
+        # Load tests have many failed sign-ins from one address.
         "SIGN_IN_LIMIT_ADDRESS": "1000000/hour",
         "SIGN_IN_LIMIT_NETWORK": "1000000/hour",
     }
@@ -175,7 +175,7 @@ def make_system(servers: Servers, mysql_url: str, folder: Path, **settings: str)
 
 
 def run(module: str, *command: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run one of the services' commands to its end; fails where that does."""
+    """Run a command of a service and assert that it succeeds."""
     done = subprocess.run(
         [sys.executable, "-m", module, *command],
         cwd=ROOT, env=os.environ | dict(env), capture_output=True, text=True, check=False,
@@ -185,7 +185,7 @@ def run(module: str, *command: str, env: Mapping[str, str]) -> subprocess.Comple
 
 
 def http_status(url: str) -> int:
-    """Return the status of a GET, 0 where there is no answer."""
+    """Return the status of a GET, 0 without a response."""
     try:
         with urllib.request.urlopen(url, timeout=3) as response:
             return int(response.status)

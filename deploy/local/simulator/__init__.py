@@ -1,1 +1,1 @@
-"""A stand-in for Yunpian on one machine: its wire format, limits and faults, and an inbox to read."""
+"""A simulator of Yunpian for one machine: wire format, limits, faults, and an inbox."""

@@ -1,4 +1,4 @@
-"""One simulated account: what it accepts, what it costs, what it remembers."""
+"""A simulated account: its configuration, its balance, the messages it accepted."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -7,30 +7,30 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deploy.local.simulator import approval
-from deploy.local.simulator.codes import Refused
-from deploy.local.simulator.limits import CallRate, NumberWindows
-from deploy.local.simulator.messages import Channel, Sent
+from deploy.local.simulator import validation
+from deploy.local.simulator.error_codes import YunpianError
+from deploy.local.simulator.messages import Channel, Message
 from deploy.local.simulator.settings import SimulatorSettings
+from deploy.local.simulator.validation import CallRateLimit, NumberLimits
 
 _PRICE = 0.05
-_KEPT = 10_000
-_REPORTS_KEPT = timedelta(hours=72)
+_MAX_RECORDS = 10_000
+_REPORT_RETENTION = timedelta(hours=72)
 
 
-class Terms(BaseModel):
-    """What `PUT /_account` may change.
+class AccountConfig(BaseModel):
+    """What `PUT /_account` can change.
 
     Attributes:
-        limits: whether the windows of a number count.
+        limits: whether the limits per number apply.
         balance: RMB.
-        ip_whitelist: the only addresses that may call, unless it is empty.
-        blacklist: numbers that get nothing.
+        ip_whitelist: the only addresses that may call; everybody may if empty.
+        blacklist: numbers that are rejected.
         keywords: words that no text may contain.
-        calls_per_second: sending calls; the next one is refused with -5.
-        calls_per_day: sending calls; the next one is refused with -4.
-        record_lag: seconds until `get_record` knows a message.
-        callback_url: where status reports are pushed to, unless a request says otherwise.
+        calls_per_second: sending calls; the next one is rejected with -5.
+        calls_per_day: sending calls; the next one is rejected with -4.
+        record_lag: seconds until `get_record` shows a message.
+        callback_url: where status reports are pushed to, unless a request has its own URL.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -48,97 +48,97 @@ class Terms(BaseModel):
 
 @dataclass(slots=True)
 class Account:
-    """Checks each message as Yunpian does and keeps what it accepts.
+    """Validates messages as Yunpian does and keeps the accepted ones.
 
     Args:
-        name: what the inbox and the rules call it.
+        name: shown in the inbox and used in rules.
         settings: signature, template, balance.
-        clock: seconds since the epoch; tests move it.
-        sids: numbers the messages of all accounts.
+        clock: returns seconds since the epoch; tests replace it.
+        sids: the message numbers, shared by all accounts.
     """
 
     name: str
     settings: SimulatorSettings
     clock: Callable[[], float]
     sids: Iterator[int]
-    terms: Terms = field(default_factory=Terms)
+    config: AccountConfig = field(default_factory=AccountConfig)
     answers: Counter[str] = field(default_factory=Counter)
-    records: deque[Sent] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    unread: dict[Channel, list[Sent]] = field(default_factory=lambda: {"sms": [], "voice": []})
-    _windows: dict[Channel, NumberWindows] = field(
-        default_factory=lambda: {"sms": NumberWindows(), "voice": NumberWindows()}
+    records: deque[Message] = field(default_factory=lambda: deque(maxlen=_MAX_RECORDS))
+    unread: dict[Channel, list[Message]] = field(default_factory=lambda: {"sms": [], "voice": []})
+    _number_limits: dict[Channel, NumberLimits] = field(
+        default_factory=lambda: {"sms": NumberLimits(), "voice": NumberLimits()}
     )
-    _rate: CallRate = field(default_factory=CallRate)
+    _call_rate: CallRateLimit = field(default_factory=CallRateLimit)
 
     def __post_init__(self) -> None:
-        self.terms.balance = self.settings.simulator_balance
-        self.terms.callback_url = self.settings.simulator_callback_url
+        self.config.balance = self.settings.simulator_balance
+        self.config.callback_url = self.settings.simulator_callback_url
 
     @property
     def now(self) -> datetime:
-        """The account's time."""
+        """The current time, UTC."""
         return datetime.fromtimestamp(self.clock(), UTC)
 
-    def send_text(self, mobile: str, text: str, uid: str | None = None) -> Sent:
-        """Accept a text or raise what refuses it.
+    def send_text(self, mobile: str, text: str, uid: str | None = None) -> Message:
+        """Accept a text.
 
         Raises:
-            Refused: with Yunpian's code.
+            YunpianError: the text is rejected.
         """
         self._count_call()
-        approval.check_given(mobile=mobile, text=text)
-        mobile = approval.normalised_mobile(mobile)
-        approval.check_text(text, self.settings)
-        for word in self.terms.keywords:
+        validation.require(mobile=mobile, text=text)
+        mobile = validation.normalise_mobile(mobile)
+        validation.check_text(text, self.settings)
+        for word in self.config.keywords:
             if word in text:
-                raise Refused(4, word)
+                raise YunpianError(4, word)
         return self._accept("sms", mobile, text, uid)
 
-    def send_voice(self, mobile: str, code: str, uid: str | None = None) -> Sent:
-        """Accept a call that reads a code out, or raise what refuses it.
+    def send_voice(self, mobile: str, code: str, uid: str | None = None) -> Message:
+        """Accept a voice call that reads out a code.
 
         Raises:
-            Refused: with Yunpian's code.
+            YunpianError: the call is rejected.
         """
         self._count_call()
-        approval.check_given(mobile=mobile, code=code)
-        mobile = approval.normalised_mobile(mobile)
-        approval.check_voice_code(code)
+        validation.require(mobile=mobile, code=code)
+        mobile = validation.normalise_mobile(mobile)
+        validation.check_voice_code(code)
         return self._accept("voice", mobile, f"语音验证码：{code}", uid)
 
-    def take_reports(self, channel: Channel, most: int) -> list[Sent]:
-        """Return messages whose reports nobody has read, oldest first, and forget that they were unread."""
-        now, taken, left = self.now, list[Sent](), list[Sent]()
-        for sent in self.unread[channel]:
-            if sent.reported(now - _REPORTS_KEPT):
+    def pull_reports(self, channel: Channel, limit: int) -> list[Message]:
+        """Return messages with unread reports, oldest first, and mark them as read."""
+        now, pulled, left = self.now, list[Message](), list[Message]()
+        for message in self.unread[channel]:
+            if message.report_at(now - _REPORT_RETENTION):
                 continue
-            wanted = sent.reported(now) and len(taken) < most
-            (taken if wanted else left).append(sent)
+            available = message.report_at(now) and len(pulled) < limit
+            (pulled if available else left).append(message)
         self.unread[channel] = left
-        return taken
+        return pulled
 
-    def check_address(self, ip: str) -> None:
-        """Refuse an address that is not on the white list."""
-        if self.terms.ip_whitelist and ip not in self.terms.ip_whitelist:
-            raise Refused(-3, ip)
+    def check_ip(self, ip: str) -> None:
+        """Raise `YunpianError` if there is a white list without the address."""
+        if self.config.ip_whitelist and ip not in self.config.ip_whitelist:
+            raise YunpianError(-3, ip)
 
     def _count_call(self) -> None:
-        self._rate.count(self.clock(), self.terms.calls_per_second, self.terms.calls_per_day)
+        self._call_rate.hit(self.clock(), self.config.calls_per_second, self.config.calls_per_day)
 
-    def _accept(self, channel: Channel, mobile: str, text: str, uid: str | None) -> Sent:
-        if mobile in self.terms.blacklist:
-            raise Refused(10)
-        windows = self._windows[channel]
-        if self.terms.limits:
-            windows.check(self.clock(), mobile, text)
-        parts = approval.count_parts(text)
+    def _accept(self, channel: Channel, mobile: str, text: str, uid: str | None) -> Message:
+        if mobile in self.config.blacklist:
+            raise YunpianError(10)
+        limits = self._number_limits[channel]
+        if self.config.limits:
+            limits.check(self.clock(), mobile, text)
+        parts = validation.count_parts(text)
         fee = round(parts * _PRICE, 2)
-        if self.terms.balance < fee:
-            raise Refused(3)
-        self.terms.balance = round(self.terms.balance - fee, 2)
-        windows.add(self.clock(), mobile, text)
+        if self.config.balance < fee:
+            raise YunpianError(3)
+        self.config.balance = round(self.config.balance - fee, 2)
+        limits.add(self.clock(), mobile, text)
         number = next(self.sids)
         sid = number if channel == "sms" else f"{number:032x}"
-        sent = Sent(self.name, channel, mobile, text, sid, self.now, parts, fee, uid)
-        self.records.append(sent)
-        return sent
+        message = Message(self.name, channel, mobile, text, sid, self.now, parts, fee, uid)
+        self.records.append(message)
+        return message

@@ -1,42 +1,39 @@
-"""What people and tests use: the inbox, the page, the accounts, the faults and outcomes."""
+"""Endpoints for people and tests: inbox, page, accounts, faults, outcomes, pushes."""
 
 import json
-from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from tornado.web import RequestHandler
 
-from deploy.local.simulator.account import Account, Terms
-from deploy.local.simulator.faults import Fault
-from deploy.local.simulator.outcomes import Outcome
-from deploy.local.simulator.parts import Parts
-from deploy.local.simulator.rules import Rule, Rules
+from deploy.local.simulator.account import Account, AccountConfig
+from deploy.local.simulator.rules import Rule, RuleList
 from deploy.local.simulator.settings import FIRST_ACCOUNT
+from deploy.local.simulator.simulator import Simulator
 
 _PAGE = Path(__file__).with_name("page.html")
 
 
-class Admin(RequestHandler):
-    """Base of the handlers below: JSON in, JSON out; 400 for what cannot be read."""
+class AdminHandler(RequestHandler):
+    """Base of the handlers: JSON in, JSON out; 400 for malformed requests."""
 
-    def initialize(self, parts: Parts) -> None:
-        """Take the simulator's parts."""
-        self.parts = parts
+    def initialize(self, simulator: Simulator) -> None:
+        """Take the simulator."""
+        self.simulator = simulator
 
-    def answer(self, document: Any, status: int = 200) -> None:  # noqa: ANN401 - any JSON
-        """Answer with JSON."""
+    def respond(self, document: Any, status: int = 200) -> None:  # noqa: ANN401 - any JSON
+        """Send JSON."""
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.finish(json.dumps(document, ensure_ascii=False))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:  # noqa: ANN401 - Tornado's signature
-        """Say what a body lacks."""
+        """Send the error's message."""
         error = kwargs.get("exc_info", (None, None, None))[1]
-        self.answer({"error": str(error)}, 400 if isinstance(error, ValueError) else status_code)
+        self.respond({"error": str(error)}, 400 if isinstance(error, ValueError) else status_code)
 
 
-class Page(Admin):
+class PageHandler(AdminHandler):
     """`GET /`: the inbox as a page."""
 
     def get(self) -> None:
@@ -45,71 +42,69 @@ class Page(Admin):
         self.finish(_PAGE.read_bytes())
 
 
-class Healthz(Admin):
+class HealthzHandler(AdminHandler):
     """`GET /healthz`."""
 
     def get(self) -> None:
-        """Say that the process is there."""
-        self.answer({"status": "alive"})
+        """Respond that the process is alive."""
+        self.respond({"status": "alive"})
 
 
-class Inbox(Admin):
+class InboxHandler(AdminHandler):
     """`/_inbox`: the accepted messages, newest last."""
 
     def get(self) -> None:
         """List the messages to `mobile`, or all of them."""
-        accounts = self.parts.accounts
-        now = accounts.first.now
-        sent = accounts.messages(self.get_query_argument("mobile", None))
-        self.answer([message.inbox_form(now) for message in sent])
+        now = self.simulator.first.now
+        messages = self.simulator.messages(self.get_query_argument("mobile", None))
+        self.respond([message.to_inbox(now) for message in messages])
 
     def delete(self) -> None:
-        """Empty the inbox; the windows and the records stay."""
-        self.parts.accounts.inbox.clear()
+        """Empty the inbox; limits and records are kept."""
+        self.simulator.inbox.clear()
         self.set_status(204)
 
 
-class AccountTerms(Admin):
-    """`/_account?account=NAME`: its terms, and how often each code was answered; the first by default."""
+class AccountHandler(AdminHandler):
+    """`/_account?account=NAME`: its configuration and how often it got each code; the first by default."""
 
     def get(self) -> None:
         """Show the account."""
         if (account := self._account()) is not None:
-            self.answer(account.terms.model_dump() | {"answers": dict(account.answers)})
+            self.respond(account.config.model_dump() | {"answers": dict(account.answers)})
 
     def put(self) -> None:
-        """Change the account; what is not given stays."""
+        """Change the members that the body has."""
         if (account := self._account()) is not None:
-            changed = account.terms.model_dump() | json.loads(self.request.body)
-            account.terms = Terms.model_validate(changed)
+            changed = account.config.model_dump() | json.loads(self.request.body)
+            account.config = AccountConfig.model_validate(changed)
             self.get()
 
     def _account(self) -> Account | None:
-        account = self.parts.accounts.by_name.get(self.get_query_argument("account", FIRST_ACCOUNT))
+        account = self.simulator.accounts.get(self.get_query_argument("account", FIRST_ACCOUNT))
         if account is None:
-            self.answer({"error": "no such account"}, 404)
+            self.respond({"error": "no such account"}, 404)
         return account
 
 
-class RuleList(Admin):
-    """Base of the rules' handlers."""
+class RulesHandler(AdminHandler):
+    """`/_faults` and `/_outcomes`: the active rules of one kind."""
 
-    model: ClassVar[type[Rule]]
-
-    @property
-    @abstractmethod
-    def rules(self) -> Rules[Any]:
-        """The rules in force."""
+    def initialize(self, simulator: Simulator, model: type[Rule], rules: RuleList[Any]) -> None:  # type: ignore[override]
+        """Take the rules and their model."""
+        super().initialize(simulator)
+        self.model = model
+        self.rules = rules
 
     def get(self) -> None:
         """List the rules."""
-        self.answer([rule.model_dump() for rule in self.rules.rules])
+        self.respond([rule.model_dump() for rule in self.rules.rules])
 
     def post(self) -> None:
         """Add a rule."""
         rule = self.model.model_validate_json(self.request.body)
         self.rules.rules.append(rule)
-        self.answer(rule.model_dump(), 201)
+        self.respond(rule.model_dump(), 201)
 
     def delete(self) -> None:
         """Remove all rules."""
@@ -117,31 +112,9 @@ class RuleList(Admin):
         self.set_status(204)
 
 
-class FaultRules(RuleList):
-    """`/_faults`: what goes wrong from now on."""
-
-    model = Fault
-
-    @property
-    def rules(self) -> Rules[Fault]:
-        """The faults."""
-        return self.parts.faults
-
-
-class OutcomeRules(RuleList):
-    """`/_outcomes`: what becomes of messages from now on."""
-
-    model = Outcome
-
-    @property
-    def rules(self) -> Rules[Outcome]:
-        """The outcomes."""
-        return self.parts.carrier.outcomes
-
-
-class Pushes(Admin):
-    """`/_pushes`: the status reports that were pushed, with the try and whether it was acknowledged."""
+class PushesHandler(AdminHandler):
+    """`/_pushes`: the tries to push status reports."""
 
     def get(self) -> None:
         """List the tries, newest last."""
-        self.answer(list(self.parts.carrier.pusher.log))
+        self.respond(list(self.simulator.pusher.log))

@@ -1,4 +1,4 @@
-"""Accepted messages and their status reports, in the forms in which Yunpian shows them."""
+"""Accepted messages and their status reports, in the formats in which Yunpian shows them."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -10,26 +10,26 @@ Json = dict[str, object]
 
 # Yunpian writes local times without a zone.
 _CHINA = timezone(timedelta(hours=8))
-_FORMAT = "%Y-%m-%d %H:%M:%S"
+_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
-def china_time(at: datetime) -> str:
-    """Return a moment as Yunpian writes it."""
-    return at.astimezone(_CHINA).strftime(_FORMAT)
+def format_china_time(at: datetime) -> str:
+    """Return a time as Yunpian writes it."""
+    return at.astimezone(_CHINA).strftime(_TIME_FORMAT)
 
 
-def from_china_time(text: str) -> datetime:
-    """Return the moment that Yunpian's form stands for.
+def parse_china_time(text: str) -> datetime:
+    """Parse a time as Yunpian writes it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is malformed.
     """
-    return datetime.strptime(text, _FORMAT).replace(tzinfo=_CHINA)
+    return datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=_CHINA)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a message at the carrier, known from `at` on."""
+    """The carrier's status report of a message, available from `at` on."""
 
     status: Status
     error_msg: str | None
@@ -38,8 +38,8 @@ class Report:
 
 
 @dataclass(slots=True)
-class Sent:
-    """A message that an account accepted; `report` is None where none will come."""
+class Message:
+    """A message that an account accepted; `report` is None if there will be no report."""
 
     account: str
     channel: Channel
@@ -52,13 +52,13 @@ class Sent:
     uid: str | None = None
     report: Report | None = None
 
-    def reported(self, now: datetime) -> Report | None:
-        """Return the report, once it is there."""
+    def report_at(self, now: datetime) -> Report | None:
+        """Return the report if it is available at `now`."""
         return self.report if self.report is not None and self.report.at <= now else None
 
-    def inbox_form(self, now: datetime) -> Json:
-        """Return the inbox's form of it."""
-        report = self.reported(now)
+    def to_inbox(self, now: datetime) -> Json:
+        """Return the item of the inbox."""
+        report = self.report_at(now)
         states = {None: "accepted", "SUCCESS": "delivered", "FAIL": "failed"}
         return {
             "mobile": self.mobile,
@@ -71,34 +71,46 @@ class Sent:
             "error": report.error_msg if report else None,
         }
 
-    def record_form(self, now: datetime) -> Json:
-        """Return an item of `get_record`; its sid is a string and its fee counts parts."""
-        report = self.reported(now)
+    def to_send_response(self) -> Json:
+        """Return the response of `single_send`."""
+        return {
+            "code": 0,
+            "msg": "发送成功",
+            "count": self.parts,
+            "fee": self.fee,
+            "unit": "RMB",
+            "mobile": self.mobile,
+            "sid": self.sid,
+        }
+
+    def to_record(self, now: datetime) -> Json:
+        """Return the item of `get_record`; there the sid is a string and the fee is the number of parts."""
+        report = self.report_at(now)
         delivered = report is not None and report.status == "SUCCESS"
         return {
             "sid": str(self.sid),
             "mobile": self.mobile,
-            "send_time": china_time(self.at),
+            "send_time": format_china_time(self.at),
             "text": self.text,
             "send_status": "SUCCESS",
             "report_status": report.status if report else "UNKNOWN",
             "fee": self.parts,
-            "user_receive_time": china_time(report.at) if report and delivered else None,
+            "user_receive_time": format_china_time(report.at) if report and delivered else None,
             "error_msg": report.error_msg if report else None,
             "uid": self.uid,
         }
 
-    def report_form(self) -> Json:
-        """Return an item of a status report, pushed or pulled."""
+    def to_report(self) -> Json:
+        """Return the item of a status report, pushed or pulled."""
         if self.report is None:
-            raise ValueError("there is no report of this message")
-        form: Json = {
+            raise ValueError("the message has no report")
+        item: Json = {
             "sid": self.sid,
             "uid": self.uid,
             "mobile": self.mobile,
             "report_status": self.report.status,
             "error_msg": self.report.error_msg,
             "error_detail": self.report.error_detail,
-            "user_receive_time": china_time(self.report.at),
+            "user_receive_time": format_china_time(self.report.at),
         }
-        return form if self.channel == "sms" else form | {"duration": 10}
+        return item if self.channel == "sms" else item | {"duration": 10}

@@ -1,4 +1,4 @@
-"""Pushing status reports, as yunpian.com documents it (domestic_push_report, voicecode_voice_push)."""
+"""Push of status reports, as documented on yunpian.com (domestic_push_report, voicecode_voice_push)."""
 
 import asyncio
 import json
@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
-from deploy.local.simulator.messages import Channel, Json, Sent
+from deploy.local.simulator.messages import Channel, Json, Message
 
-_MEMBERS: dict[Channel, str] = {"sms": "sms_status", "voice": "voice_status"}
-_MOST_REPORTS = 100
-_RETRIES = 3
+_FIELDS: dict[Channel, str] = {"sms": "sms_status", "voice": "voice_status"}
+_MAX_BATCH = 100
+_MAX_RETRIES = 3
 _TIMEOUT_SECONDS = 10.0
-_GATHER_SECONDS = 0.02  # so that reports that become known together go together
+_BATCH_WINDOW_SECONDS = 0.02
 _ACKNOWLEDGED = {(200, "SUCCESS"), (200, "0")}
 _HEADERS = {"Content-Type": "application/x-www-form-urlencoded;charset=utf-8"}
 
@@ -23,52 +23,52 @@ Target = tuple[str, Channel]
 
 
 @dataclass(slots=True)
-class Pusher:
-    """Posts reports until they are acknowledged, four times at most.
+class ReportPusher:
+    """Posts batches of reports until they are acknowledged, four times at most.
 
     Args:
-        retry_seconds: between the tries.
-        log: what was posted: the sids, which try it was, how it was answered.
+        retry_seconds: time between two tries.
+        log: the tries, each with the sids, its number and the response.
     """
 
     retry_seconds: float
     log: deque[Json] = field(default_factory=lambda: deque(maxlen=1_000))
-    _ready: dict[Target, list[Sent]] = field(default_factory=dict)
+    _batches: dict[Target, list[Message]] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def push(self, url: str, sent: Sent, delay: float) -> None:
+    def push(self, url: str, message: Message, delay: float) -> None:
         """Push the report of a message after `delay` seconds."""
-        asyncio.get_running_loop().call_later(delay, self._add, (url, sent.channel), sent)
+        asyncio.get_running_loop().call_later(delay, self._add, (url, message.channel), message)
 
-    def _add(self, target: Target, sent: Sent) -> None:
-        if target not in self._ready:
-            self._ready[target] = []
-            asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._flush, target)
-        self._ready[target].append(sent)
+    def _add(self, target: Target, message: Message) -> None:
+        if target not in self._batches:
+            self._batches[target] = []
+            asyncio.get_running_loop().call_later(_BATCH_WINDOW_SECONDS, self._flush, target)
+        self._batches[target].append(message)
 
     def _flush(self, target: Target) -> None:
-        ready = self._ready.pop(target)
-        for first in range(0, len(ready), _MOST_REPORTS):
-            task = asyncio.create_task(self._deliver(target, ready[first : first + _MOST_REPORTS]))
+        messages = self._batches.pop(target)
+        for first in range(0, len(messages), _MAX_BATCH):
+            task = asyncio.create_task(self._deliver(target, messages[first : first + _MAX_BATCH]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _deliver(self, target: Target, batch: list[Sent]) -> None:
-        for number in range(1 + _RETRIES):
-            if number:
+    async def _deliver(self, target: Target, batch: list[Message]) -> None:
+        for attempt in range(1 + _MAX_RETRIES):
+            if attempt:
                 await asyncio.sleep(self.retry_seconds)
-            if await self._post(target, batch, number):
+            if await self._post(target, batch, attempt):
                 return
 
-    async def _post(self, target: Target, batch: list[Sent], number: int) -> bool:
+    async def _post(self, target: Target, batch: list[Message], attempt: int) -> bool:
         url, channel = target
-        form = {_MEMBERS[channel]: json.dumps([sent.report_form() for sent in batch], ensure_ascii=False)}
-        status, answer = await _fetch(url, urlencode(form))
-        acknowledged = (status, answer.strip()) in _ACKNOWLEDGED
+        reports = json.dumps([message.to_report() for message in batch], ensure_ascii=False)
+        status, body = await _fetch(url, urlencode({_FIELDS[channel]: reports}))
+        acknowledged = (status, body.strip()) in _ACKNOWLEDGED
         self.log.append(
             {
-                "sids": [sent.sid for sent in batch],
-                "try": number + 1,
+                "sids": [message.sid for message in batch],
+                "try": attempt + 1,
                 "status": status,
                 "acknowledged": acknowledged,
                 "at": datetime.now(UTC).isoformat(),
@@ -78,10 +78,10 @@ class Pusher:
 
 
 async def _fetch(url: str, body: str) -> tuple[int, str]:
-    """Post a form; return status and body of the answer, 0 where there is none."""
+    """Post a form and return the response's status and body; the status is 0 without a response."""
     client = AsyncHTTPClient()
     try:
-        answer = await client.fetch(
+        response = await client.fetch(
             url,
             method="POST",
             headers=_HEADERS,
@@ -89,6 +89,6 @@ async def _fetch(url: str, body: str) -> tuple[int, str]:
             request_timeout=_TIMEOUT_SECONDS,
             raise_error=False,
         )
-    except (HTTPError, OSError, ValueError):  # no connection, no answer in time, no URL
+    except (HTTPError, OSError, ValueError):  # no connection, a timeout, a malformed URL
         return 0, ""
-    return answer.code, answer.body.decode(errors="replace")
+    return response.code, response.body.decode(errors="replace")

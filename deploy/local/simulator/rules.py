@@ -1,19 +1,28 @@
-"""Rules that tests and people script over HTTP: which request they are for, and how often."""
+"""Rules scripted over HTTP: which requests fail and how, and what becomes of accepted messages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+FaultKind = Literal[
+    "latency", "code", "drop", "reset", "hang", "bad_gateway_html", "empty_503", "slow_read",
+    "accept_then_code", "accept_then_drop", "accept_then_reset", "accept_then_hang",
+    "accept_then_bad_gateway",
+]  # fmt: skip
+# `send` stands for the first two.
+Endpoint = Literal["single_send", "voice_send", "get_record", "pull_status", "user_get", "send"]
+_SENDING = ("single_send", "voice_send")
+
 
 class Rule(BaseModel):
-    """What all rules have.
+    """Base of the rules.
 
     Attributes:
         mobile: only for this number.
-        account: only for the account of this name.
-        times: how often; None for ever.
+        account: only for the account with this name.
+        times: how often the rule applies; None for no limit.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -22,23 +31,67 @@ class Rule(BaseModel):
     account: str | None = None
     times: int | None = Field(None, ge=1)
 
-    def concerns(self, account: str, mobile: str) -> bool:
-        """Tell whether the rule is for this account and number."""
+    def matches(self, account: str, mobile: str) -> bool:
+        """Return whether the rule is for this account and number."""
         return self.mobile in {None, mobile} and self.account in {None, account}
+
+
+class Fault(Rule):
+    """A request that fails.
+
+    Attributes:
+        fault: the kind; `accept_then_…` accepts the message and loses the response, `slow_read` accepts it
+            and responds byte by byte.
+        endpoint: only for this endpoint.
+        seconds: of latency, or of a slow response.
+        code: Yunpian's error code, for `code`.
+        detail: what the code's text names; the number if empty.
+    """
+
+    fault: FaultKind
+    endpoint: Endpoint = "send"
+    seconds: float = Field(0, ge=0, le=600)
+    code: int = -50
+    detail: str = ""
+
+    def matches_request(self, endpoint: Endpoint, account: str, mobile: str) -> bool:
+        """Return whether the rule is for this request."""
+        at_endpoint = endpoint in _SENDING if self.endpoint == "send" else endpoint == self.endpoint
+        return at_endpoint and self.matches(account, mobile)
+
+
+class Outcome(Rule):
+    """What becomes of an accepted message.
+
+    Attributes:
+        status: of the status report; NONE for a report that never comes.
+        error_msg: the carrier's code; if a FAIL has none, the code of a dead number.
+        error_detail: the code in words.
+        delay: seconds until the report; the setting's if None.
+        copies: how often the report is delivered.
+        copies_after: seconds between the copies.
+    """
+
+    status: Literal["SUCCESS", "FAIL", "NONE"] = "SUCCESS"
+    error_msg: str | None = None
+    error_detail: str | None = None
+    delay: float | None = Field(None, ge=0, le=600)
+    copies: int = Field(1, ge=1, le=10)
+    copies_after: float = Field(0.0, ge=0, le=600)
 
 
 R = TypeVar("R", bound=Rule)
 
 
 @dataclass(slots=True)
-class Rules(Generic[R]):
-    """The rules in force, in the order in which they were given."""
+class RuleList(Generic[R]):
+    """The active rules; the oldest match applies."""
 
     rules: list[R] = field(default_factory=list)
 
-    def take(self, fits: Callable[[R], bool]) -> R | None:
-        """Return the first rule that fits, using up one of its times."""
-        rule = next(filter(fits, self.rules), None)
+    def take(self, matches: Callable[[R], bool]) -> R | None:
+        """Return the first rule that matches, using up one of its times, or None."""
+        rule = next(filter(matches, self.rules), None)
         if rule is not None and rule.times is not None:
             rule.times -= 1
             if rule.times == 0:

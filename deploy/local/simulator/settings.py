@@ -7,7 +7,7 @@ FIRST_ACCOUNT = "first"
 
 
 class SimulatorSettings(BaseSettings):
-    """What the simulated accounts look like; the services' own variables where they mean the same."""
+    """The simulated accounts; variables of the services are shared where they mean the same."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -15,21 +15,22 @@ class SimulatorSettings(BaseSettings):
     simulator_port: int = Field(8899, ge=1, le=65535, description="a TCP port, 1 to 65535")
     yunpian_api_key: str = Field("0123456789abcdef" * 2, description="the first account's API key")
     simulator_more_accounts: str = Field(
-        "second=" + "fedcba9876543210" * 2, description="more accounts: name=key pairs, separated by commas"
+        "second=" + "fedcba9876543210" * 2,
+        description="further accounts: name=key pairs, separated by commas",
     )
     sms_signature: str = Field("Dialpass", description="the registered signature")
     sms_template: str = Field(
         "您的验证码是{code}。如非本人操作，请忽略本短信", description="the approved template"
     )
-    simulator_balance: float = Field(10_000.0, description="money on each account, RMB")
+    simulator_balance: float = Field(10_000.0, description="balance of each account, RMB")
     simulator_report_delay: float = Field(
         1.0, ge=0, description="seconds from a message to its status report"
     )
     simulator_callback_url: str = Field(
-        "", description="where status reports are pushed to; kept for pulling where not set"
+        "", description="where status reports are pushed to; kept for pulling if not set"
     )
     simulator_push_retry: float = Field(
-        300.0, gt=0, description="seconds between the tries to push a status report"
+        300.0, gt=0, description="seconds between two tries to push a status report"
     )
 
     @field_validator("simulator_more_accounts")

@@ -16,8 +16,8 @@ from peewee_async.utils import CursorProtocol
 from services.auth.db.errors import DRIVER_ERRORS, ConnectionLost, ReadOnly, translate_errors
 from services.auth.db.pool import FailoverPool
 from services.auth.errors import TransactionConflict
-from shared import mysql_url
 from shared.errors import Unavailable
+from shared.server_urls import parse_mysql_url
 
 _CONNECT_SECONDS = 2.0
 _QUERY_SECONDS = 2.5
@@ -84,7 +84,7 @@ class Database:
     """
 
     def __init__(self, url: str, pool_size: int) -> None:
-        address = mysql_url.parse(url)
+        address = parse_mysql_url(url)
         pool = {"minsize": 1, "maxsize": pool_size, "pool_recycle": _RECYCLE_SECONDS}
         self._db = _Servers(
             address.database,

@@ -10,7 +10,7 @@ import peewee
 from peewee_migrate import Router
 
 from services.auth.db.database import LOCK_NAME, session_parameters
-from shared import mysql_url
+from shared.server_urls import parse_mysql_url
 
 _LOCK = "dialpass.migrate"
 _LOCK_SECONDS = 60
@@ -68,7 +68,7 @@ def _on_primary(url: str, work: Callable[[Any], list[str]]) -> list[str]:
 
 
 def _servers(url: str) -> Iterator[Any]:
-    address = mysql_url.parse(url)
+    address = parse_mysql_url(url)
     for host, port in address.nodes:
         yield peewee.MySQLDatabase(
             address.database,

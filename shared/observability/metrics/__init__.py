@@ -1,6 +1,6 @@
-"""Every metric of the system: names, labels and buckets in one place, a file for each service.
+"""The metrics of all services: names, labels and buckets, one module per service.
 
-Labels come from closed sets only (route templates, not paths; outcomes, not messages).
+Label values are from closed sets only (route templates, not paths; outcomes, not messages).
 """
 
 from shared.observability.metrics.auth import AuthMetrics

@@ -1,4 +1,4 @@
-"""The registry of a process."""
+"""The Prometheus registry of a process."""
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.gc_collector import GCCollector
@@ -7,7 +7,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 
 def new_registry() -> CollectorRegistry:
-    """Return a registry with the process's own metrics in it."""
+    """Return a registry with the metrics of the process and of Python."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

@@ -8,8 +8,8 @@ import pytest
 from shared.errors import Unavailable
 from tests.auth.conftest import MakeAuth
 from tests.support.auth import CLIENT, PASSWORD, AuthHarness
-from tests.support.cutting_proxy import CuttingProxy
 from tests.support.database import HookedDatabase
+from tests.support.proxies import CuttingProxy
 
 # As a connection sends them; 3 is the protocol's number for a statement.
 BEGIN, COMMIT = "\x03BEGIN", "\x03COMMIT"

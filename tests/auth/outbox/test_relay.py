@@ -13,7 +13,7 @@ from shared.contracts.events import UserDeleted
 from shared.errors import Unavailable
 from shared.observability.metrics import AuthMetrics
 from tests.support.clock import NOW, clock
-from tests.support.isolation import place_apart
+from tests.support.isolation import isolated_urls
 
 
 class RefusingPublisher(EventPublisher):
@@ -33,7 +33,7 @@ class RefusingPublisher(EventPublisher):
 @pytest.fixture(scope="module")
 def outbox_url(servers: Servers) -> str:
     """A database whose outbox no other relay and no other test uses."""
-    return place_apart(servers, "relay")["MYSQL_URL"]
+    return isolated_urls(servers, "relay")["MYSQL_URL"]
 
 
 @pytest.fixture

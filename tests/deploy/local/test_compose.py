@@ -36,40 +36,40 @@ def _compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
     return compose
 
 
-def test_a_started_server_is_reached_at_its_published_port(compose: Compose) -> None:
+def test_a_started_server_has_the_url_of_its_published_port(compose: Compose) -> None:
     compose.start(["redis", "rabbitmq"])
     assert compose.urls(["redis"]) == {"redis": "redis://127.0.0.1:6380/0"}
 
 
-def test_a_server_that_does_not_become_healthy_is_named(compose: Compose) -> None:
+def test_a_server_that_does_not_become_healthy_is_reported(compose: Compose) -> None:
     with pytest.raises(LocalError, match="mariadb in Docker is restarting starting"):
         compose.start(["mariadb"])
 
 
-def test_a_server_without_a_published_port_is_named(compose: Compose) -> None:
+def test_a_server_without_a_published_port_is_reported(compose: Compose) -> None:
     with pytest.raises(LocalError, match="publishes no port of rabbitmq"):
         compose.urls(["rabbitmq"])
 
 
-def test_a_failed_command_is_told_with_its_complaint(compose: Compose) -> None:
+def test_a_failed_command_is_reported_with_its_error(compose: Compose) -> None:
     with pytest.raises(LocalError, match="unexpected: compose stop redis"):
         compose.stop(["redis"])
 
 
-def test_a_checkout_without_a_compose_file_has_no_containers(tmp_path: Path) -> None:
+def test_without_a_compose_file_there_are_no_containers(tmp_path: Path) -> None:
     assert Compose.find(tmp_path) is None
 
 
 @pytest.mark.parametrize("prefix", ["MARIADB", "MYSQL"])
-def test_the_database_address_has_the_containers_credentials(prefix: str) -> None:
-    given = {f"{prefix}_USER": "u", f"{prefix}_PASSWORD": "p", f"{prefix}_DATABASE": "d"}
-    assert url("mariadb", {"environment": given}, 3307) == "mysql://u:p@127.0.0.1:3307/d"
+def test_the_database_url_has_the_containers_credentials(prefix: str) -> None:
+    variables = {f"{prefix}_USER": "u", f"{prefix}_PASSWORD": "p", f"{prefix}_DATABASE": "d"}
+    assert url("mariadb", {"environment": variables}, 3307) == "mysql://u:p@127.0.0.1:3307/d"
 
 
-def test_the_broker_address_has_the_containers_credentials() -> None:
-    given = {"RABBITMQ_DEFAULT_USER": "u", "RABBITMQ_DEFAULT_PASS": "p"}
-    assert url("rabbitmq", {"environment": given}, 5673) == "amqp://u:p@127.0.0.1:5673/"
+def test_the_broker_url_has_the_containers_credentials() -> None:
+    variables = {"RABBITMQ_DEFAULT_USER": "u", "RABBITMQ_DEFAULT_PASS": "p"}
+    assert url("rabbitmq", {"environment": variables}, 5673) == "amqp://u:p@127.0.0.1:5673/"
 
 
-def test_a_broker_without_credentials_has_its_own_default_ones() -> None:
+def test_a_broker_without_credentials_has_the_default_ones() -> None:
     assert url("rabbitmq", {"environment": None}, 5672) == "amqp://guest:guest@127.0.0.1:5672/"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.ports import free_ports, is_free, kept_ports
+from deploy.local.ports import free_ports, is_free, persistent_ports
 
 
 @pytest.fixture(name="listener")
@@ -25,24 +25,24 @@ def test_free_ports_differ_and_can_be_bound() -> None:
     assert all(is_free(port) for port in ports.values())
 
 
-def test_free_ports_lie_outside_the_range_of_outgoing_connections() -> None:
+def test_free_ports_are_outside_the_ephemeral_range() -> None:
     assert all(20_000 <= port < 30_000 for port in free_ports(["one", "two"]).values())
 
 
-def test_a_second_run_has_the_ports_of_the_first(tmp_path: Path) -> None:
-    first = kept_ports(tmp_path / "ports.json", ["one", "two"])
-    assert kept_ports(tmp_path / "ports.json", ["one", "two"]) == first
+def test_a_later_run_has_the_same_ports(tmp_path: Path) -> None:
+    first = persistent_ports(tmp_path / "ports.json", ["one", "two"])
+    assert persistent_ports(tmp_path / "ports.json", ["one", "two"]) == first
 
 
-def test_a_kept_port_in_use_is_replaced(tmp_path: Path, listener: socket.socket) -> None:
+def test_a_saved_port_in_use_is_replaced(tmp_path: Path, listener: socket.socket) -> None:
     used = listener.getsockname()[1]
-    book = tmp_path / "ports.json"
-    book.write_text(f'{{"one": {used}}}')
-    assert kept_ports(book, ["one"])["one"] != used
+    file = tmp_path / "ports.json"
+    file.write_text(f'{{"one": {used}}}')
+    assert persistent_ports(file, ["one"])["one"] != used
 
 
-def test_a_name_that_is_new_to_the_book_gets_a_port(tmp_path: Path) -> None:
-    first = kept_ports(tmp_path / "ports.json", ["one"])
-    both = kept_ports(tmp_path / "ports.json", ["one", "two"])
+def test_a_new_name_gets_a_port(tmp_path: Path) -> None:
+    first = persistent_ports(tmp_path / "ports.json", ["one"])
+    both = persistent_ports(tmp_path / "ports.json", ["one", "two"])
     assert both["one"] == first["one"]
     assert both["two"] != both["one"]

@@ -40,14 +40,14 @@ def _sleeper(tmp_path: Path) -> Iterator[OwnedProcess]:
     process.kill()
 
 
-def test_a_process_tells_how_it_ended_and_what_it_wrote(tmp_path: Path) -> None:
+def test_a_process_has_a_return_code_and_a_log(tmp_path: Path) -> None:
     process = spawn(tmp_path, "sh", "-c", "echo gone; exit 3")
     assert process.wait(10)
     assert process.returncode == 3
     assert (tmp_path / "log").read_text() == "gone\n"
 
 
-def test_an_ended_process_is_no_longer_recorded(tmp_path: Path, sleeper: OwnedProcess) -> None:
+def test_an_ended_process_has_no_pid_file(tmp_path: Path, sleeper: OwnedProcess) -> None:
     assert (tmp_path / "pid").exists()
     sleeper.end()
     assert not sleeper.running
@@ -60,14 +60,14 @@ def test_a_paused_process_can_be_ended(sleeper: OwnedProcess) -> None:
     assert not sleeper.running
 
 
-def test_a_process_that_will_not_end_is_killed(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     process = spawn(tmp_path, sys.executable, "-c", STUBBORN)
     wait_for("up", tmp_path / "log")
     process.end(grace=0.1)
     assert process.returncode == -signal.SIGKILL
 
 
-def test_a_process_dies_with_its_killed_owner(tmp_path: Path) -> None:
+def test_a_process_is_killed_with_its_owner(tmp_path: Path) -> None:
     command = [sys.executable, "-c", OWNER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout
@@ -86,7 +86,7 @@ def test_a_process_left_by_an_earlier_run_is_stopped(tmp_path: Path, sleeper: Ow
     assert not (tmp_path / "pid").exists()
 
 
-def test_a_process_that_took_over_a_recorded_number_is_spared(tmp_path: Path) -> None:
+def test_another_process_with_the_recorded_pid_is_not_stopped(tmp_path: Path) -> None:
     recorded = tmp_path / "pid"
     recorded.write_text(json.dumps({"pid": os.getpid(), "started": "another time"}))
     assert not stop_stale(recorded)
@@ -94,10 +94,10 @@ def test_a_process_that_took_over_a_recorded_number_is_spared(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": null, "started": "1"}', "{}"])
-def test_a_record_cut_short_names_nobody(tmp_path: Path, text: str) -> None:
+def test_an_incomplete_pid_file_stops_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "pid").write_text(text)
     assert not stop_stale(tmp_path / "pid")
 
 
-def test_no_record_names_nobody(tmp_path: Path) -> None:
+def test_without_a_pid_file_nothing_is_stopped(tmp_path: Path) -> None:
     assert not stop_stale(tmp_path / "pid")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from deploy.local.environment import choose_ports
 from deploy.local.programs import advice
-from deploy.local.provisioning import provide
+from deploy.local.provisioning import provision
 from deploy.local.summary import first_request, lines
 
 GIVEN = {
@@ -13,25 +13,25 @@ GIVEN = {
 }
 
 
-def test_servers_that_the_user_names_are_used_and_none_is_started(tmp_path: Path) -> None:
+def test_servers_named_by_the_user_are_not_started(tmp_path: Path) -> None:
     with ExitStack() as closing:
-        supply = provide(tmp_path, tmp_path / ".run", GIVEN, closing, report=print)
-    assert supply.urls == GIVEN
-    assert supply.private == []
+        servers = provision(tmp_path, tmp_path / ".run", GIVEN, closing, report=print)
+    assert servers.urls == GIVEN
+    assert servers.private == []
 
 
-def test_the_summary_tells_where_to_look_and_no_secret(tmp_path: Path) -> None:
+def test_the_summary_has_urls_without_secrets(tmp_path: Path) -> None:
     ports = choose_ports({"GATEWAY_PORT": "9100"}, lambda port: True)
     with ExitStack() as closing:
-        supply = provide(tmp_path, tmp_path / ".run", GIVEN, closing, report=print)
-    shown = dict(lines(ports, supply, tmp_path))
+        servers = provision(tmp_path, tmp_path / ".run", GIVEN, closing, report=print)
+    shown = dict(lines(ports, servers, tmp_path))
     assert shown["gateway"].startswith("http://localhost:9100/ ")
     assert shown["inbox"].startswith("http://localhost:8899/")
     assert "hidden" not in repr(shown)
     assert "http://localhost:9100/code/" in first_request(ports)
 
 
-def test_advice_is_one_line_with_every_missing_package() -> None:
+def test_the_advice_is_one_line_with_every_missing_package() -> None:
     line = advice(["mariadb", "rabbitmq"])
     assert "mariadb-server rabbitmq-server" in line
     assert "\n" not in line

@@ -44,13 +44,13 @@ def _servers(folder: Path) -> Iterator[Servers]:
 
 
 def processes_in(folder: Path) -> list[str]:
-    """Return the processes that work in `folder`, whoever started them."""
+    """Return the processes whose working directory is in `folder`."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if (process / "cwd").readlink().is_relative_to(folder):
                 found.append((process / "comm").read_text().strip())
-        except OSError:  # ended meanwhile, or somebody else's
+        except OSError:  # ended meanwhile, or of another user
             continue
     return sorted(found)
 
@@ -72,7 +72,7 @@ def query(server: MariaDb, statement: str, timeout: int = 5) -> object:
         return cursor.fetchone()
 
 
-def test_no_other_server_deletes_its_temporary_tables(servers: Servers, folder: Path) -> None:
+def test_temporary_tables_are_in_the_servers_own_folder(servers: Servers, folder: Path) -> None:
     row = query(servers.mariadb, "SELECT @@tmpdir")
     assert isinstance(row, tuple)
     assert Path(row[0]).is_relative_to(folder)
@@ -118,7 +118,7 @@ def test_a_killed_durable_mariadb_keeps_its_rows(folder: Path) -> None:
     server.stop()
 
 
-def test_a_user_of_mariadb_may_make_databases_beside_the_first(servers: Servers) -> None:
+def test_the_mariadb_user_can_create_databases(servers: Servers) -> None:
     query(servers.mariadb, "CREATE DATABASE dialpass_other")
     query(servers.mariadb, "DROP DATABASE dialpass_other")
 
@@ -143,7 +143,7 @@ def test_a_durable_redis_keeps_its_keys(folder: Path, end: str) -> None:
     server.stop()
 
 
-def test_a_throwaway_redis_forgets_and_is_back_on_the_same_address(servers: Servers) -> None:
+def test_a_throwaway_redis_loses_its_keys_and_keeps_its_url(servers: Servers) -> None:
     client(servers.redis).set("kept", "no")
     url = servers.redis.url
     servers.redis.stop()
@@ -164,7 +164,7 @@ async def test_a_killed_rabbitmq_leaves_nothing_running_and_keeps_its_messages(
     servers: Servers,
 ) -> None:
     await publish(servers.rabbitmq.url)
-    await asyncio.sleep(1)  # the broker notes that a new quorum queue exists twice a second only
+    await asyncio.sleep(1)  # the broker persists a new quorum queue twice a second
     servers.rabbitmq.kill()
     assert processes_in(servers.rabbitmq.folder) == []
     servers.rabbitmq.start()
@@ -190,7 +190,7 @@ async def test_a_paused_rabbitmq_hangs_until_it_is_resumed(servers: Servers) -> 
         pass
 
 
-def test_servers_die_with_their_killed_owner(folder: Path) -> None:
+def test_servers_are_killed_with_their_owner(folder: Path) -> None:
     command = [sys.executable, "-c", OWNER, str(folder / "orphans")]
     subprocess.run(command, timeout=60, check=False)
     for _ in range(100):
@@ -200,13 +200,13 @@ def test_servers_die_with_their_killed_owner(folder: Path) -> None:
     assert processes_in(folder / "orphans") == []
 
 
-def test_a_server_does_not_take_another_on_its_port_for_itself(servers: Servers, folder: Path) -> None:
-    rival = Redis(folder / "rival", servers.redis.port, patience=10)
+def test_a_server_whose_port_is_in_use_does_not_start(servers: Servers, folder: Path) -> None:
+    rival = Redis(folder / "rival", servers.redis.port, timeout=10)
     with pytest.raises(LocalError, match=rf"redis: port {servers.redis.port} is in use"):
         rival.start()
 
 
-def test_a_server_that_cannot_start_shows_the_end_of_its_log(folder: Path) -> None:
+def test_a_failed_start_shows_the_end_of_the_log(folder: Path) -> None:
     server = Redis(folder / "spoilt", free_port())
     (server.folder / "appendonlydir" / "appendonly.aof.manifest").mkdir(parents=True)
     with pytest.raises(LocalError, match=r"(?s)redis ended while starting.*manifest"):

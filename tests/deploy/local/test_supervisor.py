@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from deploy.local.processes import tied_to_shells_parent
+from deploy.local.processes import shell_command_tied_to_parent
 
 STAY = "trap 'echo drained; exit 0' TERM; echo up; while :; do sleep 0.05; done"
 SCRIPT = """
@@ -32,17 +32,17 @@ def finish(process: "subprocess.Popen[str]") -> str:
     return process.communicate(timeout=20)[0]
 
 
-def test_one_services_end_stops_the_others_and_is_told_with_its_last_lines() -> None:
+def test_a_service_that_exits_stops_the_others_and_is_reported_with_its_last_lines() -> None:
     output = finish(start(stays=STAY, falls="sleep 0.5; echo no database; exit 4"))
     assert "| drained" in output
     assert "reason: falls ended by itself (code 4); its last lines:\n  no database" in output
 
 
-def test_an_end_without_an_error_code_is_told_too() -> None:
+def test_an_exit_with_status_0_is_reported() -> None:
     assert "reason: falls ended by itself (code 0)" in finish(start(falls="true"))
 
 
-def test_a_signal_drains_every_service_and_is_no_failure() -> None:
+def test_a_signal_drains_every_service_and_is_not_a_failure() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         with start(one=STAY) as process:
             read_until(process, "up")
@@ -52,7 +52,7 @@ def test_a_signal_drains_every_service_and_is_no_failure() -> None:
         assert "reason: None" in output
 
 
-def test_a_signal_while_services_start_is_not_lost() -> None:
+def test_a_signal_during_the_start_is_not_lost() -> None:
     with start(one=STAY) as process:
         read_until(process, "started")
         process.send_signal(signal.SIGTERM)
@@ -68,10 +68,10 @@ def test_a_service_that_does_not_drain_in_time_is_killed() -> None:
     assert 0.5 <= time.monotonic() - began < 10
 
 
-def test_services_die_with_a_killed_supervisor(tmp_path: Path) -> None:
+def test_services_are_killed_with_the_supervisor(tmp_path: Path) -> None:
     beat = tmp_path / "beat"
     loop = f"echo >>{beat}; echo up; while :; do echo >>{beat}; sleep 0.05; done"
-    with start(one=tied_to_shells_parent(["sh", "-c", loop])) as process:
+    with start(one=shell_command_tied_to_parent(["sh", "-c", loop])) as process:
         read_until(process, "up")
         process.kill()
     time.sleep(0.3)

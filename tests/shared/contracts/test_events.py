@@ -32,17 +32,17 @@ def schema_of(event: type[DomainEvent]) -> Any:
     return json.loads((SCHEMAS / f"{event.TYPE}.json").read_text())
 
 
-def test_every_event_has_a_golden_form() -> None:
+def test_every_event_has_a_golden_document() -> None:
     assert [event.TYPE for event in EVENTS] == list(GOLDEN)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.TYPE)
-def test_the_checked_in_schema_is_the_models(event: type[DomainEvent]) -> None:
+def test_the_checked_in_schema_matches_the_model(event: type[DomainEvent]) -> None:
     assert schema_of(event) == event.model_json_schema()
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.TYPE)
-def test_the_wire_form_stays_as_it_is(event: type[DomainEvent]) -> None:
+def test_the_wire_format_is_stable(event: type[DomainEvent]) -> None:
     golden = GOLDEN[event.TYPE]
     decoded = decode_event(event.TYPE, json.dumps(golden).encode())
     assert type(decoded) is event
@@ -64,7 +64,7 @@ def test_the_routing_key_is_the_type_without_its_version() -> None:
     ],
     ids=["no-type", "future-type", "members", "garbage"],
 )
-def test_what_cannot_be_read_says_why(event_type: str | None, body: bytes, reason: str) -> None:
-    with pytest.raises(UnreadableMessage) as refusal:
+def test_an_unreadable_event_has_a_reason(event_type: str | None, body: bytes, reason: str) -> None:
+    with pytest.raises(UnreadableMessage) as raised:
         decode_event(event_type, body)
-    assert refusal.value.reason == reason
+    assert raised.value.reason == reason

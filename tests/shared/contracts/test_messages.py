@@ -34,19 +34,19 @@ GOLDEN_V2 = {name: value for name, value in GOLDEN.items() if name not in {"mobi
 
 
 @pytest.mark.parametrize("model", [SendCodeV1, SendCodeV2])
-def test_the_checked_in_schema_is_the_models(model: type[SendCodeV1 | SendCodeV2]) -> None:
+def test_the_checked_in_schema_matches_the_model(model: type[SendCodeV1 | SendCodeV2]) -> None:
     assert json.loads((SCHEMAS / f"{model.TYPE}.json").read_text()) == model.model_json_schema()
 
 
 @pytest.mark.parametrize(("message_type", "golden"), [(V1, GOLDEN), (V2, GOLDEN_V2)])
-def test_both_wire_forms_are_read_as_the_same_message(message_type: str, golden: dict[str, str]) -> None:
+def test_both_versions_are_decoded_to_the_same_message(message_type: str, golden: dict[str, str]) -> None:
     message = decode_send_code(message_type, json.dumps(golden).encode(), SEALER)
     assert message.expires_at == datetime(2026, 1, 2, 3, 14, 5, tzinfo=UTC)
     assert json.loads(message.model_dump_json()) == GOLDEN
     jsonschema.validate(golden, json.loads((SCHEMAS / f"{message_type}.json").read_text()))
 
 
-def test_the_wire_form_stays_as_it_is_and_shows_neither_number_nor_code() -> None:
+def test_the_wire_format_is_stable_and_hides_number_and_code() -> None:
     message = decode_send_code(V1, json.dumps(GOLDEN).encode(), SEALER)
     body = encode_send_code(message, SEALER)
     assert json.loads(body) | {"sealed": SEALED} == GOLDEN_V2
@@ -55,7 +55,7 @@ def test_the_wire_form_stays_as_it_is_and_shows_neither_number_nor_code() -> Non
     assert decode_send_code(V2, body, SEALER).code == "012345"
 
 
-def test_members_from_the_future_are_ignored_and_optional_ones_have_defaults() -> None:
+def test_unknown_members_are_ignored_and_optional_ones_have_defaults() -> None:
     body = {name: value for name, value in GOLDEN_V2.items() if name != "channel"} | {"priority": 5}
     assert decode_send_code(V2, json.dumps(body).encode(), SEALER).channel == "sms"
 
@@ -86,12 +86,12 @@ def sealed(content: bytes, message_id: str = GOLDEN["message_id"]) -> bytes:
         "not-base64", "of-another-message", "sealed-array", "sealed-garbage", "sealed-members",
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_says_why_without_values(
+def test_an_unreadable_message_has_a_reason_without_values(
     message_type: str | None, body: bytes, reason: str
 ) -> None:
-    with pytest.raises(UnreadableMessage) as refusal:
+    with pytest.raises(UnreadableMessage) as raised:
         decode_send_code(message_type, body, SEALER)
-    assert refusal.value.reason == reason
+    assert raised.value.reason == reason
 
 
 def test_every_secret_opens_and_the_first_one_seals() -> None:

@@ -6,7 +6,7 @@ import pytest
 from shared.observability.access_log import AccessLog
 
 
-async def test_lines_are_collected_and_written_within_a_moment(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_lines_are_buffered_for_a_short_time(capsys: pytest.CaptureFixture[str]) -> None:
     access_log = AccessLog("gateway", "json")
     for number in range(3):
         access_log.write(f"r{number}", "GET", "/me", 200, 0.0123, "")
@@ -18,14 +18,14 @@ async def test_lines_are_collected_and_written_within_a_moment(capsys: pytest.Ca
     assert lines[0]["timestamp"].endswith("Z")
 
 
-async def test_what_is_left_is_written_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_flush_writes_the_buffered_lines(capsys: pytest.CaptureFixture[str]) -> None:
     access_log = AccessLog("gateway", "json")
     access_log.write("r1", "POST", "/code", 429, 0.001, "too-many-codes")
     access_log.flush()
     assert json.loads(capsys.readouterr().out)["problem"] == "too-many-codes"
 
 
-async def test_a_number_chosen_as_request_id_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_phone_number_as_request_id_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
     access_log = AccessLog("gateway", "json")
     access_log.write("13800000000", "GET", "/me", 200, 0.001, "")
     access_log.flush()

@@ -20,8 +20,8 @@ def _undo_configuration() -> Iterator[None]:
     root.handlers[:], root.level = before
 
 
-def written(capsys: Capture, emit: Callable[[], object]) -> dict[str, Any]:
-    """Return the line that `emit` writes, empty where it writes none."""
+def log_line(capsys: Capture, emit: Callable[[], object]) -> dict[str, Any]:
+    """Return the line that `emit` writes, or an empty one."""
     logs.configure("test", "json", "info")
     emit()
     lines = capsys.readouterr().out.splitlines()
@@ -30,7 +30,7 @@ def written(capsys: Capture, emit: Callable[[], object]) -> dict[str, Any]:
 
 
 def test_a_line_is_json_with_time_level_and_service(capsys: Capture) -> None:
-    line = written(capsys, lambda: structlog.get_logger().info("it_happened", count=2))
+    line = log_line(capsys, lambda: structlog.get_logger().info("it_happened", count=2))
     assert line["event"] == "it_happened"
     assert (line["level"], line["service"], line["count"]) == ("info", "test", 2)
     assert str(line["timestamp"]).endswith("Z")
@@ -38,7 +38,7 @@ def test_a_line_is_json_with_time_level_and_service(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("member", ["password", "code", "token", "refresh_token", "authorization", "text"])
 def test_a_secret_member_is_never_written(member: str, capsys: Capture) -> None:
-    line = written(capsys, lambda: structlog.get_logger().info("it_happened", **{member: "s3cret"}))
+    line = log_line(capsys, lambda: structlog.get_logger().info("it_happened", **{member: "s3cret"}))
     assert line[member] == "[redacted]"
 
 
@@ -52,21 +52,21 @@ def test_a_secret_member_is_never_written(member: str, capsys: Capture) -> None:
         ("id 18fc1c05b58ee8f37c16cdae23ba853f", "id 18fc1c05b58ee8f37c16cdae23ba853f"),
     ],
 )
-def test_what_looks_sensitive_is_masked_anywhere(text: str, masked: str, capsys: Capture) -> None:
-    line = written(capsys, lambda: structlog.get_logger().info("it_happened", detail=text))
+def test_values_that_look_sensitive_are_masked(text: str, masked: str, capsys: Capture) -> None:
+    line = log_line(capsys, lambda: structlog.get_logger().info("it_happened", detail=text))
     assert line["detail"] == masked
 
 
 def test_an_exception_is_masked_too(capsys: Capture) -> None:
     error = ValueError("13800000000")
-    line = written(capsys, lambda: structlog.get_logger().error("it_failed", exc_info=error))
+    line = log_line(capsys, lambda: structlog.get_logger().error("it_failed", exc_info=error))
     assert line["exception"] == "ValueError: 138****0000"
 
 
-def test_lines_of_libraries_take_the_same_form_and_masks(capsys: Capture) -> None:
-    line = written(capsys, lambda: logging.getLogger("some.library").warning("to %s", "13800000000"))
+def test_library_logs_have_the_same_format_and_masks(capsys: Capture) -> None:
+    line = log_line(capsys, lambda: logging.getLogger("some.library").warning("to %s", "13800000000"))
     assert (line["event"], line["level"]) == ("to 138****0000", "warning")
 
 
-def test_lines_below_the_level_are_not_written(capsys: Capture) -> None:
-    assert written(capsys, lambda: structlog.get_logger().debug("it_happened")) == {}
+def test_lines_below_the_level_are_not_log_line(capsys: Capture) -> None:
+    assert log_line(capsys, lambda: structlog.get_logger().debug("it_happened")) == {}

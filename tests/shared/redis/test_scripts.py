@@ -1,4 +1,4 @@
-"""Scripts for many callers at once, on a real Redis."""
+"""Batched scripts on a real Redis."""
 
 import asyncio
 import secrets
@@ -18,19 +18,19 @@ COUNT = "return redis.call('INCR', KEYS[1])"
 CALLERS = 50
 
 
-async def test_each_caller_gets_the_reply_to_its_own_call(redis: Redis) -> None:
+async def test_each_caller_gets_its_own_reply(redis: Redis) -> None:
     echo = RedisScripts(redis).register(ECHO)
     replies = await asyncio.gather(*(echo([], [number]) for number in range(CALLERS)))
     assert replies == [str(number).encode() for number in range(CALLERS)]
 
 
-async def test_each_of_many_calls_gets_its_own_keys_and_arguments(redis: Redis) -> None:
+async def test_each_call_gets_its_own_keys_and_arguments(redis: Redis) -> None:
     both = RedisScripts(redis).register(BOTH)
     replies = await asyncio.gather(*(both(["key"], [number]) for number in range(200)))
     assert replies == [[b"key", str(number).encode()] for number in range(200)]
 
 
-async def test_many_calls_take_few_round_trips(redis: Redis) -> None:
+async def test_concurrent_calls_share_round_trips(redis: Redis) -> None:
     count, key = RedisScripts(redis).register(COUNT), secrets.token_hex(8)
     await count([key], [])
     before = (await redis.info("stats"))["total_reads_processed"]
@@ -39,14 +39,14 @@ async def test_many_calls_take_few_round_trips(redis: Redis) -> None:
     assert (await redis.info("stats"))["total_reads_processed"] - before < 20
 
 
-async def test_many_callers_of_a_script_that_was_forgotten_run_it_once_each(redis: Redis) -> None:
+async def test_concurrent_calls_of_a_flushed_script_run_it_once_each(redis: Redis) -> None:
     count, key = RedisScripts(redis).register(COUNT), secrets.token_hex(8)
     await count([key], [])
     await redis.script_flush()
     assert sorted(await asyncio.gather(*(count([key], []) for _ in range(3)))) == [2, 3, 4]
 
 
-async def test_a_call_that_redis_refuses_leaves_its_neighbours_alone(redis: Redis) -> None:
+async def test_a_failed_call_does_not_affect_the_others_of_its_batch(redis: Redis) -> None:
     scripts = RedisScripts(redis)
     echo, broken = scripts.register(ECHO), scripts.register("return redis.call('NO SUCH COMMAND')")
     calls = (echo([], [1]), broken([], []), echo([], [2]))
@@ -55,7 +55,7 @@ async def test_a_call_that_redis_refuses_leaves_its_neighbours_alone(redis: Redi
     assert (first, last) == (b"1", b"2")
 
 
-async def test_a_script_that_the_server_has_forgotten_is_given_whole(redis: Redis) -> None:
+async def test_a_flushed_script_is_loaded_again(redis: Redis) -> None:
     mark = secrets.token_hex(8)
     echo = RedisScripts(redis).register(f"return '{mark}'")
     assert await echo([], []) == mark.encode()
@@ -63,7 +63,7 @@ async def test_a_script_that_the_server_has_forgotten_is_given_whole(redis: Redi
     assert await echo([], []) == mark.encode()
 
 
-async def test_a_lost_connection_is_replaced_within_the_call(redis: Redis) -> None:
+async def test_a_call_survives_a_lost_connection(redis: Redis) -> None:
     echo = RedisScripts(redis).register(ECHO)
     await echo([], [1])
     me = await redis.client_id()
@@ -71,7 +71,7 @@ async def test_a_lost_connection_is_replaced_within_the_call(redis: Redis) -> No
     assert await echo([], [2]) == b"2"
 
 
-async def test_a_caller_that_leaves_takes_nobody_along(redis: Redis) -> None:
+async def test_a_cancelled_caller_does_not_affect_the_others(redis: Redis) -> None:
     echo = RedisScripts(redis).register(ECHO)
     leaving, staying = (asyncio.ensure_future(echo([], [number])) for number in range(2))
     await asyncio.sleep(0)
@@ -81,7 +81,7 @@ async def test_a_caller_that_leaves_takes_nobody_along(redis: Redis) -> None:
     assert await echo([], [2]) == b"2"
 
 
-async def test_everybody_is_told_that_redis_is_gone() -> None:
+async def test_every_caller_gets_an_error_when_redis_is_down() -> None:
     client = redis_client.connect(f"redis://{LOOPBACK}:{free_port()}/0")
     echo = RedisScripts(client).register(ECHO)
     calls = (echo([], [number]) for number in range(CALLERS))

@@ -1,4 +1,4 @@
-"""The simulator's status reports on the wire."""
+"""Push of status reports."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ TEXT = "【Dialpass】您的验证码是123456。如非本人操作，请忽略�
 
 
 class Customer:
-    """Takes status reports and answers them as told, `SUCCESS` when nothing more was told."""
+    """Receives status reports and responds with `answers`, then with `SUCCESS`."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -93,7 +93,7 @@ async def script(session: aiohttp.ClientSession, url: str, **rule: Any) -> None:
         assert response.status == 201, await response.text()
 
 
-async def test_a_report_is_pushed_to_the_url_of_a_request(
+async def test_a_report_is_pushed_to_the_requests_url(
     session: aiohttp.ClientSession, url: str, customer: Customer
 ) -> None:
     sid = await send(session, url, callback_url=customer.url, uid="u1")
@@ -116,7 +116,7 @@ async def test_a_report_is_pushed_to_the_accounts_url(
     await eventually(lambda: customer.sids == [sid])
 
 
-async def test_calls_are_reported_under_a_name_of_their_own(
+async def test_voice_calls_are_reported_in_a_separate_field(
     session: aiohttp.ClientSession, url: str, customer: Customer
 ) -> None:
     form = {"mobile": "13800000000", "code": "123456", "callback_url": customer.url}
@@ -125,7 +125,7 @@ async def test_calls_are_reported_under_a_name_of_their_own(
     assert customer.pushes[0][0] == "voice_status"
 
 
-async def test_without_a_url_reports_wait_to_be_pulled(
+async def test_without_a_url_reports_are_kept_until_pulled(
     session: aiohttp.ClientSession, url: str, customer: Customer
 ) -> None:
     sid = await send(session, url)
@@ -136,7 +136,7 @@ async def test_without_a_url_reports_wait_to_be_pulled(
 
 
 @pytest.mark.parametrize("refusal", [(200, "OK"), (200, ""), (503, "SUCCESS")])
-async def test_what_is_not_acknowledged_is_pushed_again(
+async def test_an_unacknowledged_push_is_retried(
     session: aiohttp.ClientSession, url: str, customer: Customer, refusal: tuple[int, str]
 ) -> None:
     customer.answers = [refusal, (200, "0")]
@@ -149,7 +149,7 @@ async def test_what_is_not_acknowledged_is_pushed_again(
     ]
 
 
-async def test_after_three_retries_a_report_is_given_up(
+async def test_after_three_retries_a_push_is_abandoned(
     session: aiohttp.ClientSession, url: str, customer: Customer
 ) -> None:
     customer.answers = [(500, "")] * 4
@@ -159,7 +159,7 @@ async def test_after_three_retries_a_report_is_given_up(
     assert len(customer.pushes) == 4
 
 
-async def test_a_customer_that_is_away_is_tried_again(session: aiohttp.ClientSession, url: str) -> None:
+async def test_an_unreachable_customer_is_retried(session: aiohttp.ClientSession, url: str) -> None:
     sock, port = bind_unused_port()
     sock.close()
     await send(session, url, callback_url=f"http://127.0.0.1:{port}/reports")
@@ -170,7 +170,7 @@ async def test_a_customer_that_is_away_is_tried_again(session: aiohttp.ClientSes
     assert [(push["try"], push["status"]) for push in tries] == [(1, 0), (2, 0), (3, 0), (4, 0)]
 
 
-async def test_a_report_may_be_pushed_twice(
+async def test_a_report_can_be_pushed_twice(
     session: aiohttp.ClientSession, url: str, customer: Customer
 ) -> None:
     await script(session, url, copies=2, copies_after=0.2)
@@ -179,7 +179,7 @@ async def test_a_report_may_be_pushed_twice(
     assert len(customer.pushes) == 2
 
 
-async def test_at_most_100_reports_go_together(
+async def test_a_push_has_at_most_100_reports(
     session: aiohttp.ClientSession, url: str, customer: Customer
 ) -> None:
     await script(session, url, copies=10)
@@ -189,7 +189,7 @@ async def test_at_most_100_reports_go_together(
     assert len(customer.pushes) < 12
 
 
-async def test_a_report_may_come_before_the_answer(
+async def test_a_report_can_arrive_before_the_response(
     session: aiohttp.ClientSession, url: str, customer: Customer
 ) -> None:
     async with session.post(f"{url}/_faults", json={"fault": "slow_read", "seconds": 1}) as response:
@@ -200,7 +200,7 @@ async def test_a_report_may_come_before_the_answer(
     assert customer.sids == [await sending]
 
 
-async def test_the_inbox_shows_what_became_of_a_message(session: aiohttp.ClientSession, url: str) -> None:
+async def test_the_inbox_shows_the_outcome_of_a_message(session: aiohttp.ClientSession, url: str) -> None:
     await script(session, url, status="FAIL", error_msg="UNDELIV", mobile="13800000001")
     await script(session, url, status="NONE", mobile="13800000002")
     for number in range(3):

@@ -1,4 +1,4 @@
-"""The simulator on the wire."""
+"""The simulator over HTTP."""
 
 import json
 from collections.abc import AsyncIterator
@@ -51,8 +51,8 @@ async def script(session: aiohttp.ClientSession, url: str, **rule: Any) -> None:
         assert response.status == 201, await response.text()
 
 
-async def change_account(session: aiohttp.ClientSession, url: str, name: str, **terms: Any) -> None:
-    async with session.put(f"{url}/_account", params={"account": name}, json=terms) as response:
+async def change_account(session: aiohttp.ClientSession, url: str, name: str, **config: Any) -> None:
+    async with session.put(f"{url}/_account", params={"account": name}, json=config) as response:
         assert response.status == 200, await response.text()
 
 
@@ -76,21 +76,19 @@ async def test_the_inbox_can_be_emptied(session: aiohttp.ClientSession, url: str
     assert await inbox(session, url) == []
 
 
-async def test_a_refusal_is_status_400_with_the_observed_body(
-    session: aiohttp.ClientSession, url: str
-) -> None:
+async def test_an_error_is_a_400_with_the_observed_body(session: aiohttp.ClientSession, url: str) -> None:
     await send(session, url)
     status, body = await send(session, url, text=TEXT.replace("123456", "654321"))
     assert (status, body["http_status_code"], body["code"], body["msg"]) == (400, 400, 33, None)
     assert MOBILE in body["detail"]
 
 
-async def test_a_json_body_is_not_understood(session: aiohttp.ClientSession, url: str) -> None:
+async def test_a_json_body_is_rejected(session: aiohttp.ClientSession, url: str) -> None:
     async with session.post(url + SEND, json={"apikey": KEY, "mobile": MOBILE, "text": TEXT}) as response:
         assert (response.status, (await response.json(content_type=None))["code"]) == (400, 1)
 
 
-async def test_get_is_not_supported(session: aiohttp.ClientSession, url: str) -> None:
+async def test_get_is_rejected(session: aiohttp.ClientSession, url: str) -> None:
     async with session.get(url + SEND) as response:
         assert (await response.json(content_type=None))["code"] == 11
 
@@ -98,7 +96,7 @@ async def test_get_is_not_supported(session: aiohttp.ClientSession, url: str) ->
 @pytest.mark.parametrize(
     ("kind", "accepted"), [("drop", 0), ("reset", 0), ("accept_then_drop", 1), ("accept_then_reset", 1)]
 )
-async def test_a_lost_answer_tells_nothing_of_the_text(
+async def test_a_closed_connection_can_lose_the_response_to_an_accepted_text(
     session: aiohttp.ClientSession, url: str, kind: str, accepted: int
 ) -> None:
     await fault(session, url, fault=kind, times=1)
@@ -108,7 +106,7 @@ async def test_a_lost_answer_tells_nothing_of_the_text(
 
 
 @pytest.mark.parametrize(("kind", "accepted"), [("bad_gateway_html", 0), ("accept_then_bad_gateway", 1)])
-async def test_a_gateway_in_between_may_answer_html(
+async def test_a_502_has_an_html_body(
     session: aiohttp.ClientSession, url: str, kind: str, accepted: int
 ) -> None:
     await fault(session, url, fault=kind, times=1)
@@ -126,22 +124,20 @@ async def test_any_code_can_be_scripted(session: aiohttp.ClientSession, url: str
     assert (await send(session, url))[0] == 200
 
 
-async def test_a_fault_may_be_for_one_number_only(session: aiohttp.ClientSession, url: str) -> None:
+async def test_a_fault_can_be_for_one_number(session: aiohttp.ClientSession, url: str) -> None:
     await fault(session, url, fault="code", code=-50, mobile="13900000000")
     assert (await send(session, url))[0] == 200
     assert (await send(session, url, mobile="13900000000"))[0] == 400
     assert (await send(session, url, mobile="13900000000"))[0] == 400
 
 
-async def test_a_code_may_be_answered_although_the_text_was_accepted(
-    session: aiohttp.ClientSession, url: str
-) -> None:
+async def test_an_error_code_can_follow_an_accepted_text(session: aiohttp.ClientSession, url: str) -> None:
     await fault(session, url, fault="accept_then_code", code=-50, times=1)
     assert (await send(session, url))[1]["code"] == -50
     assert len(await inbox(session, url)) == 1
 
 
-async def test_an_answer_may_come_byte_by_byte(session: aiohttp.ClientSession, url: str) -> None:
+async def test_a_response_can_be_sent_byte_by_byte(session: aiohttp.ClientSession, url: str) -> None:
     await fault(session, url, fault="slow_read", seconds=0.3, times=1)
     async with session.post(url + SEND, data={"apikey": KEY, "mobile": MOBILE, "text": TEXT}) as response:
         assert len(await inbox(session, url)) == 1
@@ -150,9 +146,7 @@ async def test_an_answer_may_come_byte_by_byte(session: aiohttp.ClientSession, u
         assert json.loads(first + await response.content.read())["code"] == 0
 
 
-async def test_a_fault_may_be_for_one_account_or_endpoint_only(
-    session: aiohttp.ClientSession, url: str
-) -> None:
+async def test_a_fault_can_be_for_one_account_or_endpoint(session: aiohttp.ClientSession, url: str) -> None:
     await fault(session, url, fault="code", code=-51, account="second")
     await fault(session, url, fault="code", code=-2, endpoint="user_get")
     assert (await send(session, url))[0] == 200
@@ -160,7 +154,7 @@ async def test_a_fault_may_be_for_one_account_or_endpoint_only(
     assert (await post(session, f"{url}/v2/user/get.json"))[1]["code"] == -2
 
 
-async def test_a_rule_that_cannot_be_read_is_refused(session: aiohttp.ClientSession, url: str) -> None:
+async def test_a_malformed_rule_is_rejected(session: aiohttp.ClientSession, url: str) -> None:
     for content in ('{"fault": "unheard of"}', "{", '{"fault": "drop", "phone": "13800000000"}'):
         async with session.post(f"{url}/_faults", data=content) as response:
             assert response.status == 400
@@ -177,14 +171,14 @@ async def test_accounts_are_separate_and_named_in_the_inbox(session: aiohttp.Cli
         assert response.status == 404
 
 
-async def test_an_account_may_be_limited_as_a_whole(session: aiohttp.ClientSession, url: str) -> None:
+async def test_an_account_can_have_a_call_rate_limit(session: aiohttp.ClientSession, url: str) -> None:
     await change_account(session, url, "first", calls_per_second=0)
     assert (await send(session, url))[1]["code"] == -5
     await change_account(session, url, "first", calls_per_second=None)
     assert (await send(session, url))[0] == 200
 
 
-async def test_a_call_reads_the_code_out(session: aiohttp.ClientSession, url: str) -> None:
+async def test_a_voice_call_reads_out_the_code(session: aiohttp.ClientSession, url: str) -> None:
     status, body = await post(session, url + VOICE, mobile=MOBILE, code="123456")
     assert (status, set(body), body["count"]) == (200, {"count", "fee", "sid"}, 1)
     (message,) = await inbox(session, url)
@@ -202,7 +196,7 @@ async def test_the_account_shows_its_balance_and_white_list(session: aiohttp.Cli
     assert (await post(session, f"{url}/v2/user/get.json"))[1]["code"] == -3
 
 
-async def test_the_page_is_served_whole(session: aiohttp.ClientSession, url: str) -> None:
+async def test_the_page_loads_nothing_from_elsewhere(session: aiohttp.ClientSession, url: str) -> None:
     async with session.get(url + "/") as response:
         page = await response.text()
     assert response.content_type == "text/html"

@@ -1,12 +1,12 @@
-"""The simulator's failure bodies."""
+"""The bodies of the simulator's errors."""
 
 import pytest
 
-from deploy.local.simulator.codes import Refused
+from deploy.local.simulator.error_codes import YunpianError
 
 
 def test_the_message_of_33_is_null() -> None:
-    assert Refused(33, "13712345678").body == {
+    assert YunpianError(33, "13712345678").body == {
         "http_status_code": 400,
         "code": 33,
         "msg": None,
@@ -15,7 +15,7 @@ def test_the_message_of_33_is_null() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "named", "detail"),
+    ("code", "values", "detail"),
     [
         (1, ("apikey",), "参数 apikey 必须传入"),
         (2, ("mobile", "189194884497"), "参数 mobile 格式不正确，mobile:189194884497"),
@@ -29,9 +29,9 @@ def test_the_message_of_33_is_null() -> None:
         (-3, ("1.2.3.4",), "IP 1.2.3.4 未加入白名单,可在后台‘系统设置->IP白名单设置’里添加"),
     ],
 )
-def test_details_are_as_observed(code: int, named: tuple[str, ...], detail: str) -> None:
-    assert Refused(code, *named).body["detail"] == detail
+def test_details_are_as_observed(code: int, values: tuple[str, ...], detail: str) -> None:
+    assert YunpianError(code, *values).body["detail"] == detail
 
 
-def test_a_code_that_nobody_documents_has_a_body_too() -> None:
-    assert Refused(12345).body["code"] == 12345
+def test_an_undocumented_code_has_a_body() -> None:
+    assert YunpianError(12345).body["code"] == 12345

@@ -1,13 +1,13 @@
-"""Yunpian's failures, with the bodies that were observed (msg, detail).
+"""Yunpian's error codes, each with the `msg` and `detail` that were observed.
 
-Source: yunpian.com, returnvalue_common and returnvalue_example; the messages of yunpian-java-sdk; real
-bodies quoted in public code. `{0}` and `{1}` stand for what an answer names, such as the parameter.
+Sources: yunpian.com, returnvalue_common and returnvalue_example; the messages of yunpian-java-sdk; response
+bodies quoted in public code. `{0}` and `{1}` are placeholders, for the name of a parameter for instance.
 """
 
 Body = dict[str, object]
 
 _STATUS = 400
-_UNNAMED = ("", "")
+_DEFAULT_VALUES = ("", "")
 _TEXTS: dict[int, tuple[str | None, str]] = {
     1: ("请求参数缺失", "参数 {0} 必须传入"),
     2: ("请求参数格式错误", "参数 {0} 格式不正确，{0}:{1}"),
@@ -67,29 +67,29 @@ _TEXTS: dict[int, tuple[str | None, str]] = {
     -57: ("签名未设置", "用户开通过固定签名功能，但签名未设置"),
     -62: ("资质信息无效", "签名的资质信息无效"),
 }  # fmt: skip
-_OTHER = ("操作失败", "操作失败")
+_UNDOCUMENTED = ("操作失败", "操作失败")
 
 
-class Refused(Exception):
-    """The account's answer is a failure.
+class YunpianError(Exception):
+    """A failure that Yunpian answers with.
 
     Args:
-        code: Yunpian's code.
-        named: what the code's text names, such as the parameter and its value.
+        code: Yunpian's error code.
+        values: what fills the placeholders of the code's detail.
     """
 
-    def __init__(self, code: int, *named: str) -> None:
+    def __init__(self, code: int, *values: str) -> None:
         super().__init__(code)
         self.code = code
-        self.named = named
+        self.values = values
 
     @property
     def body(self) -> Body:
-        """The answer's JSON."""
-        message, detail = _TEXTS.get(self.code, _OTHER)
+        """The JSON body of the response."""
+        message, detail = _TEXTS.get(self.code, _UNDOCUMENTED)
         return {
             "http_status_code": _STATUS,
             "code": self.code,
             "msg": message,
-            "detail": detail.format(*self.named, *_UNNAMED),
+            "detail": detail.format(*self.values, *_DEFAULT_VALUES),
         }
