@@ -19,6 +19,26 @@ _POOL_WAIT_SECONDS = 1.0
 _SOCKET_SECONDS = 0.5
 
 
+class _Sentinels(Sentinel):
+    """Keeps all Sentinels when several connections ask for the master at the same time.
+
+    redis-py 8.1 moves the Sentinel that answered to the front of its list by swapping two entries.
+    Concurrent swaps drop a Sentinel from the list, which then is neither asked nor closed.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the library's
+        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
+        self._all = tuple(self.sentinels)
+
+    async def discover_master(self, service_name: str) -> Any:  # noqa: ANN401 - the library's
+        """Return host and port of the master."""
+        try:
+            return await super().discover_master(service_name)
+        finally:
+            first = self.sentinels[0]
+            self.sentinels = [first, *(sentinel for sentinel in self._all if sentinel is not first)]
+
+
 class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
     """A blocking pool of connections to the master that the Sentinels name."""
 
@@ -66,7 +86,7 @@ def _time_limits() -> dict[str, float]:
 
 
 def _sentinel_pool(address: SentinelAddress, options: Mapping[str, Any]) -> _SentinelPool:
-    sentinels = Sentinel(  # type: ignore[no-untyped-call]
+    sentinels = _Sentinels(
         address.sentinels,
         # No retry: the next Sentinel is asked instead.
         sentinel_kwargs={
