@@ -37,8 +37,8 @@ class OperatorSettings(MysqlSettings):
     """The settings of commands that change accounts or read the audit trail."""
 
     code_secret: Annotated[SecretStr, Field(min_length=32)] = Field(
-        description="at least 32 random characters; codes, keys in Redis and pseudonyms in the audit trail "
-        "are derived from it"
+        description="at least 32 random characters; codes, keys in Redis and hashed numbers in the audit "
+        "trail are derived from it"
     )
 
 

@@ -184,11 +184,11 @@ class SmsSettings(
     )
     sms_filter_window: Seconds = Field(
         20.0,
-        description="seconds after an attempt in doubt in which Yunpian's filter of repeated texts, 30 s"
-        " long, surely catches another one",
+        description="seconds after an attempt of unknown outcome in which Yunpian's filter of repeated "
+        "texts, 30 s long, is sure to catch another one",
     )
     sms_record_lag: Seconds = Field(
-        60.0, description="seconds after which Yunpian's records surely show what it has accepted"
+        60.0, description="seconds after which Yunpian's records are sure to show what it has accepted"
     )
     # Stopping at once loses nothing: a status report that meets a closed port is pushed again.
     drain_delay: Annotated[float, Field(ge=0)] = Field(
