@@ -64,7 +64,7 @@ async def test_an_unsealed_message_is_sent_during_an_update_from_a_version_that_
     ("created", "expires", "member"),
     [
         (timedelta(0), timedelta(days=365), "expires_at"),
-        (timedelta(days=-300), timedelta(hours=2), "expires_at"),
+        (timedelta(days=-300), timedelta(hours=3), "expires_at"),
         (timedelta(hours=1), timedelta(hours=1), "created_at"),
         (timedelta(days=3000), timedelta(days=3001), "created_at"),
     ],
