@@ -21,6 +21,7 @@ from deploy.local.ports import free_ports
 from deploy.local.programs import ensure_programs
 from deploy.local.rabbitmq import RabbitMq, RabbitPorts
 from deploy.local.redis import Redis
+from deploy.local.server import ServerTls
 from deploy.local.servers import Servers, start_all, stop_all
 from services.auth.db.database import Database
 from services.auth.db.migrate import MigrationFailed, migrate
@@ -45,8 +46,12 @@ class Encrypted:
     redis_port: int
     rabbitmq: RabbitMq
     rabbitmq_port: int
-    ca: Path
+    tls: ServerTls
     other_ca: Path
+
+    @property
+    def ca(self) -> Path:
+        return self.tls.ca
 
     def mysql(self, host: str = RIGHT, ca: Path | None = None) -> str:
         url = self.mariadb.url.replace("127.0.0.1", host)
@@ -78,7 +83,7 @@ def _encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encrypted]:
     rabbitmq = RabbitMq(folder / "rabbitmq", rabbit_ports, tls=tls)
     servers = (mariadb, redis, rabbitmq)
     start_all(servers)
-    yield Encrypted(mariadb, ports["redis-tls"], rabbitmq, ports["amqps"], tls.ca, other.ca)
+    yield Encrypted(mariadb, ports["redis-tls"], rabbitmq, ports["amqps"], tls, other.ca)
     stop_all(servers)
 
 
@@ -155,6 +160,60 @@ async def test_redis_is_encrypted_and_verified(encrypted: Encrypted) -> None:
             await client.ping()
         assert reason in (explain(raised.value) or "")
         await client.aclose()
+
+
+class EncryptedSentinel(Redis):
+    """A Sentinel that is reached by TLS alone, and reaches its master so."""
+
+    def __init__(self, folder: Path, port: int, tls: ServerTls, tls_port: int, master: int) -> None:
+        super().__init__(folder, port, durable=False, tls=(tls, tls_port))
+        self._master = master
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        (self.folder / "sentinel.conf").write_text(
+            "sentinel resolve-hostnames yes\n"
+            "sentinel announce-hostnames yes\n"
+            f"sentinel monitor dialpass localhost {self._master} 1\n"
+        )
+
+    def _command(self) -> list[str]:
+        program, *options = super()._command()
+        tls = options[options.index("--tls-port") :]
+        network = options[: options.index("--appendonly")]
+        return [
+            program,
+            str(self.folder / "sentinel.conf"),
+            "--sentinel",
+            *network,
+            *tls,
+            "--tls-replication",
+            "yes",
+        ]
+
+
+async def test_sentinels_and_their_master_are_encrypted_and_verified(
+    encrypted: Encrypted, tmp_path: Path
+) -> None:
+    ports = free_ports(["sentinel", "sentinel-tls"])
+    tls = Authority(tmp_path / "sentinel", "the authority of the Sentinels").issue(RIGHT)
+    sentinel = EncryptedSentinel(
+        tmp_path / "server", ports["sentinel"], encrypted.tls, ports["sentinel-tls"], encrypted.redis_port
+    )
+    await asyncio.to_thread(sentinel.start)
+    try:
+        address = f"localhost:{ports['sentinel-tls']}/dialpass/0"
+        client = redis_client.connect(
+            f"rediss+sentinel://{address}?ssl_ca_certs={encrypted.ca}&sentinel_ssl=true"
+        )
+        assert await client.ping()
+        await client.aclose()
+        client = redis_client.connect(f"rediss+sentinel://{address}?ssl_ca_certs={tls.ca}&sentinel_ssl=true")
+        with pytest.raises(RedisError):
+            await client.ping()
+        await client.aclose()
+    finally:
+        await asyncio.to_thread(sentinel.stop)
 
 
 async def test_the_broker_is_encrypted_and_verified(encrypted: Encrypted) -> None:

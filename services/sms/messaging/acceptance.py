@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from shared.contracts.messages import SendCode, SendCodeV1, UnreadableMessage
 
-# Twice the largest CODE_TTL, and what the clocks of auth and the worker may differ by. Well below the day that
-# the record of a message is kept, so that a message is not sent again when its record has gone.
+# Twice the largest CODE_TTL, and what the clocks of auth and the worker may differ by. Well below the day
+# that the record of a message is kept, so that a message is not sent again when its record has gone.
 _MAX_LIFETIME = timedelta(hours=2)
 _MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
 
