@@ -13,4 +13,5 @@ sed -e "s/DIALPASS_PASSWORD/$RABBITMQ_DEFAULT_PASS/" \
     /opt/dialpass/definitions.json >"$folder/definitions.json"
 echo "load_definitions = $folder/definitions.json" >"$folder/conf.d/20-definitions.conf"
 chown rabbitmq "$folder/definitions.json" "$folder/conf.d/20-definitions.conf"
+umask 022
 exec docker-entrypoint.sh rabbitmq-server
