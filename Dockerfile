@@ -39,8 +39,8 @@ RUN chmod -R u=rwX,go=rX /build \
 FROM ${PYTHON_IMAGE} AS runtime
 
 # USER is set because drivers read the user's name on import, and this user has none. The bytecode is
-# in the image; the root file system can be read-only.
-ENV PATH=/venv/bin:$PATH USER=dialpass PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# in the image; the root file system can be read-only. A container listens on all of its addresses.
+ENV PATH=/venv/bin:$PATH USER=dialpass PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 BIND_ADDRESS=*
 COPY --from=build /venv /venv
 # New volumes mounted here get this owner.
 RUN install -d -m 0700 -o 10001 -g 10001 /var/lib/dialpass/keys

@@ -141,6 +141,7 @@ def _settings(folder: Path, servers: Servers, ports: Mapping[str, int]) -> dict[
         "TRUSTED_PROXIES": LOOPBACK,
         "CODE_SECRET": secrets.token_hex(32),
         "MESSAGE_SECRET": secrets.token_hex(32),
+        "GATEWAY_SECRET": secrets.token_hex(32),
         "SIGNING_KEYS_DIR": str(folder / "keys"),
         "BCRYPT_ROUNDS": str(ROUNDS),
         "YUNPIAN_BASE_URL": f"http://{LOOPBACK}:{ports['provider']}",

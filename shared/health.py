@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from shared.security.tls import explain
+
 Check = Callable[[], Awaitable[None]]
 OK = "ok"
 _CHECK_SECONDS = 1.0
@@ -69,5 +71,5 @@ async def _run(check: Check) -> str:
     except TimeoutError:
         return "timed out"
     except Exception as error:  # noqa: BLE001 - any exception means "not ok"
-        return f"failed: {type(error).__name__}"
+        return f"failed: {explain(error) or type(error).__name__}"
     return OK

@@ -1,10 +1,17 @@
 """URLs of servers that may have several nodes: MySQL or MariaDB, and Redis behind Sentinels."""
 
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
-MYSQL_URL_FORMAT = "mysql://user:password@host:port/name, several servers as host:port,host:port"
+from shared.security.tls import TlsFiles, client_context
+
+MYSQL_URL_FORMAT = (
+    "mysql://user:password@host:port/name, several servers as host:port,host:port; with TLS"
+    " ?tls=verify&tls_ca=FILE"
+)
 SENTINEL_URL_FORMAT = "redis+sentinel://[user:password@]host:port,host:port/service/database"
+_MYSQL_PARAMETERS = frozenset({"tls", "tls_ca", "tls_cert", "tls_key"})
+_TLS_MODES = frozenset({"verify", "off"})
 _MYSQL_PORT = 3306
 _SENTINEL_PORT = 26379
 _SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
@@ -21,12 +28,14 @@ class MysqlAddress:
         user: the database user.
         password: the user's password.
         database: the database.
+        tls: the files of TLS, which verifies certificate and host name; None for no TLS.
     """
 
     nodes: Nodes
     user: str
     password: str = field(repr=False)
     database: str
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,8 @@ class SentinelAddress:
         password: for the Redis servers, or None.
         sentinel_password: for the Sentinels, or None; `?sentinel_password=…` in the URL.
         secure: whether the Redis servers use TLS (`rediss+sentinel://`).
+        tls: the files of TLS: `?ssl_ca_certs=…`, `ssl_certfile`, `ssl_keyfile`.
+        sentinels_secure: whether the Sentinels use TLS, too; `?sentinel_ssl=true`.
     """
 
     sentinels: Nodes
@@ -50,10 +61,15 @@ class SentinelAddress:
     password: str | None = field(repr=False)
     sentinel_password: str | None = field(repr=False)
     secure: bool
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    sentinels_secure: bool = False
 
 
 def parse_mysql_url(url: str) -> MysqlAddress:
     """Parse `mysql://user:password@host:port/name`, with several hosts separated by commas.
+
+    `?tls=verify` verifies the server's certificate and host name, against the CA in the file `tls_ca` or
+    those of the system; `tls_cert` and `tls_key` are the client's own certificate.
 
     Raises:
         ValueError: the URL is malformed; the message does not repeat it because it holds a password.
@@ -65,7 +81,8 @@ def parse_mysql_url(url: str) -> MysqlAddress:
     if parts.scheme != "mysql" or not database or "/" in database:
         raise ValueError(f"it takes {MYSQL_URL_FORMAT}")
     nodes = _parse_nodes(hosts, _MYSQL_PORT)
-    return MysqlAddress(nodes, unquote(user), unquote(password), unquote(database))
+    tls = _parse_mysql_tls(parts.query)
+    return MysqlAddress(nodes, unquote(user), unquote(password), unquote(database), tls)
 
 
 def is_sentinel_url(url: str) -> bool:
@@ -85,16 +102,38 @@ def parse_sentinel_url(url: str) -> SentinelAddress:
     service, _, database = parts.path.lstrip("/").partition("/")
     if not is_sentinel_url(url) or not service or not (database or "0").isdecimal():
         raise ValueError(f"it takes {SENTINEL_URL_FORMAT}")
-    sentinel_password = parse_qs(parts.query).get("sentinel_password")
+    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     return SentinelAddress(
         sentinels=_parse_nodes(hosts, _SENTINEL_PORT),
         service=service,
         database=int(database or 0),
         username=unquote(username) or None,
         password=unquote(password) or None,
-        sentinel_password=sentinel_password[0] if sentinel_password else None,
+        sentinel_password=query.get("sentinel_password"),
         secure=parts.scheme == "rediss+sentinel",
+        tls=redis_tls(query),
+        sentinels_secure=query.get("sentinel_ssl", "false") == "true",
     )
+
+
+def redis_tls(query: dict[str, str]) -> TlsFiles:
+    """Return the files of TLS in a Redis URL's query; the names are redis-py's."""
+    return TlsFiles(query.get("ssl_ca_certs"), query.get("ssl_certfile"), query.get("ssl_keyfile"))
+
+
+def _parse_mysql_tls(query: str) -> TlsFiles | None:
+    """Return the files of TLS, or None for no TLS; a misspelt parameter is no way to get none."""
+    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    mode = parameters.get("tls", "off")
+    if parameters.keys() - _MYSQL_PARAMETERS or mode not in _TLS_MODES:
+        raise ValueError(f"it takes {MYSQL_URL_FORMAT}")
+    if mode == "off":
+        if len(parameters) > ("tls" in parameters):
+            raise ValueError("tls_ca, tls_cert and tls_key need tls=verify")
+        return None
+    files = TlsFiles(parameters.get("tls_ca"), parameters.get("tls_cert"), parameters.get("tls_key"))
+    client_context(files)
+    return files
 
 
 def _parse_nodes(hosts: str, default_port: int) -> Nodes:

@@ -1,5 +1,6 @@
 """Real servers for the whole run, started on first use; new connections for each test."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
@@ -13,7 +14,9 @@ from shared.redis import client as redis_client
 from tests.support.client import Api, Phone
 from tests.support.isolation import isolated_urls
 from tests.support.provider import Simulator, running_simulator
-from tests.support.system import System, make_system, run
+from tests.support.system import DEVELOPMENT, System, make_system, run
+
+os.environ.update(DEVELOPMENT)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import yaml
 from deploy.local.errors import LocalError
 
 COMPOSE_FILE = "docker-compose.yml"
+SECRETS_SCRIPT = "deploy/secrets.sh"
 CONTAINER_PORTS = {"mariadb": 3306, "redis": 6379, "rabbitmq": 5672}
 HEALTH = "{{.State.Status}} {{.State.Health.Status}}"
 HEALTHY = "running healthy"
@@ -39,7 +40,12 @@ class Compose:
         return None
 
     def start(self, names: Sequence[str]) -> None:
-        """Start the named servers and wait until they are healthy."""
+        """Start the named servers and wait until they are healthy.
+
+        The compose file's passwords are made first, if there are none.
+        """
+        if (self._root / SECRETS_SCRIPT).exists():
+            _run((str(self._root / SECRETS_SCRIPT),), self._root)
         self._run("up", "--detach", *names, timeout=START_TIMEOUT)
         deadline = time.monotonic() + START_TIMEOUT
         for name in names:
@@ -53,6 +59,16 @@ class Compose:
         """Return the URL of each started server on this machine."""
         services = yaml.safe_load(self._run("config"))["services"]
         return {name: url(name, services[name], self._published(name)) for name in names}
+
+    def broker_urls(self, users: Sequence[str]) -> dict[str, str]:
+        """Return the broker's URL for each user that the compose file has a password of."""
+        variables = yaml.safe_load(self._run("config"))["services"]["rabbitmq"].get("environment") or {}
+        port = self._published("rabbitmq")
+        return {
+            user: f"amqp://{user}:{password}@127.0.0.1:{port}/"
+            for user in users
+            if (password := variables.get(f"{user.upper()}_PASSWORD"))
+        }
 
     def _wait_healthy(self, name: str, deadline: float) -> None:
         container = self._run("ps", "--quiet", name).strip()
@@ -76,7 +92,8 @@ def url(name: str, service: Mapping[str, Any], port: int) -> str:
     """Return a server's URL, with the credentials of its container."""
     variables: Mapping[str, str] = service.get("environment") or {}
     if name == "redis":
-        return f"redis://127.0.0.1:{port}/0"
+        password = variables.get("REDIS_PASSWORD")
+        return f"redis://{f':{password}@' if password else ''}127.0.0.1:{port}/0"
     if name == "rabbitmq":
         user = variables.get("RABBITMQ_DEFAULT_USER", "guest")
         return f"amqp://{user}:{variables.get('RABBITMQ_DEFAULT_PASS', 'guest')}@127.0.0.1:{port}/"

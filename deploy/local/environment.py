@@ -1,17 +1,40 @@
-"""The settings of a one-machine run: the user's, with defaults for the rest."""
+"""The settings of a one-machine run: the user's, with defaults for the rest; each service gets its own."""
 
+import importlib
+import inspect
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from dotenv import dotenv_values
+from pydantic_settings import BaseSettings
 
 from deploy.local.errors import LocalError
 from deploy.local.files import read_or_create
 from deploy.local.ports import is_free
 
 Settings = dict[str, str]
+
+# The settings of each process of a run.
+PROCESSES = {
+    "gateway": ("services.gateway.settings", "GatewaySettings"),
+    "auth": ("services.auth.settings", "AuthSettings"),
+    "sms": ("services.sms.settings", "SmsSettings"),
+    "simulator": ("deploy.local.simulator.settings", "SimulatorSettings"),
+}
+# Of the compose file, which reads the same `.env`.
+COMPOSE_PASSWORDS = {
+    "MARIADB_PASSWORD",
+    "REDIS_PASSWORD",
+    "RABBITMQ_PASSWORD",
+    "RABBITMQ_AUTH_PASSWORD",
+    "RABBITMQ_SMS_PASSWORD",
+    "RABBITMQ_EVENTS_PASSWORD",
+    "RABBITMQ_MONITOR_PASSWORD",
+}
+LOOPBACK = "localhost"
 
 PORTS = {
     "GATEWAY_PORT": 8888,
@@ -89,11 +112,11 @@ def service_settings(settings: Settings, ports: Settings, urls: Settings, run: P
     defaults = {
         "CODE_SECRET": read_or_create(run / "code_secret", lambda: secrets.token_hex(32)),
         "MESSAGE_SECRET": read_or_create(run / "message_secret", lambda: secrets.token_hex(32)),
+        "GATEWAY_SECRET": read_or_create(run / "gateway_secret", lambda: secrets.token_hex(32)),
         "YUNPIAN_CALLBACK_SECRET": read_or_create(run / "callback_secret", lambda: secrets.token_hex(16)),
         "SIGNING_KEYS_DIR": str(run / "keys"),
         "AUTH_URL": f"http://127.0.0.1:{ports['AUTH_PORT']}",
         "SMS_URL": f"http://127.0.0.1:{ports['SMS_PORT']}",
-        "YUNPIAN_API_KEY": "0123456789abcdef" * 2,  # the simulator takes this one
         "SMS_SIGNATURE": "Dialpass",
         "CORS_ORIGINS": "http://localhost:3000",
         "LOG_FORMAT": "console",
@@ -103,8 +126,55 @@ def service_settings(settings: Settings, ports: Settings, urls: Settings, run: P
     }
     merged = defaults | settings | ports | urls
     if uses_simulator(settings):
-        merged = _simulator_settings(merged) | merged
+        # The simulator takes the key that the worker sends.
+        api_key = read_or_create(run / "yunpian_api_key", lambda: secrets.token_hex(16))
+        merged = {"YUNPIAN_API_KEY": api_key} | _simulator_settings(merged) | merged
     return merged
+
+
+def for_process(name: str, settings: Settings, own: Settings | None = None) -> Settings:
+    """Return the environment of one process: without the settings that only others have.
+
+    The gateway alone can be opened to other machines, by the user's BIND_ADDRESS.
+
+    Args:
+        name: of `PROCESSES`.
+        settings: those of all, from `service_settings`.
+        own: the process's own values of some of them.
+    """
+    others = _all_settings() - _settings_of(name) | COMPOSE_PASSWORDS
+    addresses = {"BIND_ADDRESS": LOOPBACK}
+    if name == "gateway":
+        addresses = {"BIND_ADDRESS": settings.get("BIND_ADDRESS", LOOPBACK)}
+        addresses["GATEWAY_OPS_BIND_ADDRESS"] = settings.get("GATEWAY_OPS_BIND_ADDRESS", LOOPBACK)
+    kept = {variable: value for variable, value in settings.items() if variable not in others}
+    return kept | addresses | (own or {})
+
+
+def _settings_of(name: str) -> set[str]:
+    module, settings_class = PROCESSES[name]
+    return _variables(getattr(importlib.import_module(module), settings_class))
+
+
+@cache
+def _all_settings() -> frozenset[str]:
+    """Return the variables of all processes and of their commands."""
+    return frozenset(
+        variable
+        for module, _ in PROCESSES.values()
+        for settings_class in _settings_classes(module)
+        for variable in _variables(settings_class)
+    )
+
+
+def _settings_classes(module: str) -> Iterator[type[BaseSettings]]:
+    for _, member in inspect.getmembers(importlib.import_module(module), inspect.isclass):
+        if issubclass(member, BaseSettings):
+            yield member
+
+
+def _variables(settings_class: type[BaseSettings]) -> set[str]:
+    return {field.upper() for field in settings_class.model_fields}
 
 
 def _simulator_settings(settings: Settings) -> Settings:

@@ -12,7 +12,7 @@ from deploy.local.errors import LocalError, tail
 from deploy.local.files import read_or_create, write_private
 from deploy.local.ports import LOOPBACK
 from deploy.local.programs import require
-from deploy.local.server import START_TIMEOUT, Server
+from deploy.local.server import START_TIMEOUT, Server, ServerTls
 
 DATABASE = USER = "dialpass"
 SMALL_FOOTPRINT = (
@@ -27,15 +27,27 @@ NOT_DURABLE = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "
 class MariaDb(Server):
     """A private MariaDB with the database `dialpass` and a user that can create databases `dialpass…`.
 
-    `durable=False` does not flush to disk: for data that is thrown away.
+    Args:
+        folder: its data.
+        port: its port.
+        durable: whether to flush to disk; False for data that is thrown away.
+        tls: the files of its certificate, or None if it offers no TLS.
+        timeout: seconds until it has to answer.
     """
 
     name = "mariadb"
 
     def __init__(
-        self, folder: Path, port: int, *, durable: bool = True, timeout: float = START_TIMEOUT
+        self,
+        folder: Path,
+        port: int,
+        *,
+        durable: bool = True,
+        tls: ServerTls | None = None,
+        timeout: float = START_TIMEOUT,
     ) -> None:
         super().__init__(folder, port, timeout=timeout)
+        self._tls = tls
         self._tuning = SMALL_FOOTPRINT if durable else (*SMALL_FOOTPRINT, *NOT_DURABLE)
         self._data = self.folder / "data"
         # Not shared: a server deletes the temporary tables that it finds there when it starts.
@@ -85,6 +97,7 @@ class MariaDb(Server):
             str(require("mariadbd", "mysqld")),
             *self._base_options(self._data),
             *self._tuning,
+            *self._tls_options(),
             f"--tmpdir={self._scratch}",
             f"--port={self.port}",
             f"--bind-address={LOOPBACK}",
@@ -95,6 +108,12 @@ class MariaDb(Server):
             f"--init-file={self.folder / 'init.sql'}",
             "--character-set-server=utf8mb4",
         ]
+
+    def _tls_options(self) -> list[str]:
+        if self._tls is None:
+            return []
+        files = self._tls
+        return [f"--ssl-ca={files.ca}", f"--ssl-cert={files.certificate}", f"--ssl-key={files.key}"]
 
     @staticmethod
     def _base_options(data: Path) -> list[str]:

@@ -13,6 +13,8 @@ from deploy.local.ports import persistent_ports
 from deploy.local.server import Server
 from deploy.local.servers import MANAGEMENT, PORT_NAMES, make_servers, start_all, stop_all
 
+# The services that have users of their own on the broker.
+BROKER_USERS = ("auth", "sms")
 VARIABLES = {"mariadb": "MYSQL_URL", "redis": "REDIS_URL", "rabbitmq": "AMQP_URL"}
 
 Report = Callable[[str], None]
@@ -24,12 +26,14 @@ class ProvisionedServers:
 
     Attributes:
         urls: by environment variable.
+        own_urls: those with which a service has only its own rights, by service and environment variable.
         origins: a description for the user, by server name.
         private: the servers that this run started itself.
         management_url: of RabbitMQ's management page, or None.
     """
 
     urls: Settings = field(default_factory=dict)
+    own_urls: dict[str, Settings] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     private: list[Server] = field(default_factory=list)
     management_url: str | None = None
@@ -74,6 +78,9 @@ def _start_private(
         servers.origins[server.name] = f"private, port {server.port}, {server.folder}"
     if "rabbitmq" in names:
         servers.management_url = private.rabbitmq.management_url
+        servers.own_urls = {
+            service: {"AMQP_URL": private.rabbitmq.url_of(service)} for service in BROKER_USERS
+        }
 
 
 def _start_containers(
@@ -90,3 +97,7 @@ def _start_containers(
     compose.start(names)
     for name, url in compose.urls(names).items():
         servers.urls[VARIABLES[name]], servers.origins[name] = url, "in Docker"
+    if "rabbitmq" in names:
+        servers.own_urls = {
+            service: {"AMQP_URL": url} for service, url in compose.broker_urls(BROKER_USERS).items()
+        }

@@ -1,6 +1,7 @@
 """A private RabbitMQ."""
 
 import asyncio
+import json
 import os
 import secrets
 import shutil
@@ -18,38 +19,64 @@ from deploy.local.files import read_or_create, write_private
 from deploy.local.ports import LOOPBACK
 from deploy.local.processes import stop_stale
 from deploy.local.programs import rabbitmq_script, require
-from deploy.local.server import POLL_SECONDS, START_TIMEOUT, Server
+from deploy.local.server import POLL_SECONDS, START_TIMEOUT, Server, ServerTls
 
 USER = "dialpass"
 # The node's name is part of the path of its data, so it must not depend on a port.
 NODE = "dialpass@localhost"
+# The users and their rights; the passwords are made by each run.
+DEFINITIONS = Path(__file__).parents[1] / "rabbitmq" / "definitions.json"
 EPMD_TIMEOUT = 10.0
 ERLANG_OPTIONS = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
 
 
 @dataclass(frozen=True)
 class RabbitPorts:
-    """The ports of a broker; without a management port, the management page is off."""
+    """The ports of a broker; without a port, the management page and TLS are off."""
 
     amqp: int
     epmd: int
     distribution: int
     management: int | None = None
+    tls: int | None = None
 
 
 class RabbitMq(Server):
-    """A private RabbitMQ node with its own port mapper (epmd)."""
+    """A private RabbitMQ node with its own port mapper (epmd).
+
+    Args:
+        folder: its data.
+        ports: its ports.
+        service_users: whether to create the users of `deploy/rabbitmq/definitions.json`, too, which have
+            the rights that each service needs.
+        tls: files of a certificate for a TLS port, or None for none.
+        timeout: seconds until it has to answer.
+    """
 
     name = "rabbitmq"
 
-    def __init__(self, folder: Path, ports: RabbitPorts, *, timeout: float = START_TIMEOUT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ports: RabbitPorts,
+        *,
+        service_users: bool = False,
+        tls: ServerTls | None = None,
+        timeout: float = START_TIMEOUT,
+    ) -> None:
         super().__init__(folder, ports.amqp, timeout=timeout)
         self._ports = ports
+        self._service_users = service_users
+        self._tls = tls
 
     @property
     def url(self) -> str:
         """The URL of the virtual host `/`."""
         return f"amqp://{USER}:{self._password()}@{LOOPBACK}:{self.port}/"
+
+    def url_of(self, user: str) -> str:
+        """Return the URL for a user of the definitions."""
+        return f"amqp://{user}:{self._password_of(user)}@{LOOPBACK}:{self.port}/"
 
     @property
     def management_url(self) -> str | None:
@@ -68,8 +95,22 @@ class RabbitMq(Server):
     def _password(self) -> str:
         return read_or_create(self.folder / "password", lambda: secrets.token_hex(16))
 
+    def _password_of(self, user: str) -> str:
+        if user == USER:
+            return self._password()
+        return read_or_create(self.folder / f"password-{user}", lambda: secrets.token_hex(16))
+
+    def _definitions(self) -> str:
+        """Return the definitions of all users, with their passwords."""
+        definitions = json.loads(DEFINITIONS.read_text())
+        for user in definitions["users"]:
+            user["password"] = self._password_of(user["name"])
+        return json.dumps(definitions)
+
     def _prepare(self) -> None:
         super()._prepare()
+        if self._service_users:
+            write_private(self.folder / "definitions.json", self._definitions())
         write_private(self.folder / "rabbitmq.conf", self._configuration())
         plugins = "[rabbitmq_management]." if self._ports.management else "[]."
         write_private(self.folder / "enabled_plugins", plugins)
@@ -88,6 +129,15 @@ class RabbitMq(Server):
             # This log is replayed at each start.
             "raft.wal_max_size_bytes = 33554432",
         ]
+        if self._service_users:
+            lines.append(f"load_definitions = {self.folder / 'definitions.json'}")
+        if self._tls and self._ports.tls:
+            lines += [
+                f"listeners.ssl.1 = {LOOPBACK}:{self._ports.tls}",
+                f"ssl_options.cacertfile = {self._tls.ca}",
+                f"ssl_options.certfile = {self._tls.certificate}",
+                f"ssl_options.keyfile = {self._tls.key}",
+            ]
         if self._ports.management:
             lines += [
                 f"management.tcp.ip = {LOOPBACK}",

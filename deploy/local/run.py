@@ -48,13 +48,18 @@ def up(root: Path, console: Console) -> None:
         ports = environment.choose_ports(settings)
         servers = provision(root, run, settings, closing, report)
         service_settings = environment.service_settings(settings, ports, servers.urls, run)
-        prepare(root, service_settings, report)
+        environments = {
+            name: environment.for_process(name, service_settings, servers.own_urls.get(name))
+            for name in MODULES
+        }
+        prepare(root, environments["auth"], report)
         # Returns once the services have ended; further signals do not interrupt the servers' stop.
         failure = supervise(
             commands(ports),
-            service_settings,
+            {},
             str(root),
             watch=lambda supervisor: watch(supervisor, console, ports, servers, run),
+            own_environments=environments,
         )
         report("stopping the servers")
     if failure:

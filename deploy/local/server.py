@@ -4,6 +4,7 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +14,15 @@ from deploy.local.processes import OwnedProcess, stop_stale
 
 START_TIMEOUT = 90.0
 POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class ServerTls:
+    """The files of a server's certificate, in PEM."""
+
+    ca: Path
+    certificate: Path
+    key: Path
 
 
 class Server(ABC):

@@ -40,8 +40,8 @@ def make_servers(folder: Path, ports: dict[str, int], *, durable: bool) -> Serve
     )
     return Servers(
         MariaDb(folder / "mariadb", ports["mariadb"], durable=durable),
-        Redis(folder / "redis", ports["redis"], durable=durable),
-        RabbitMq(folder / "rabbitmq", rabbit_ports),
+        Redis(folder / "redis", ports["redis"], durable=durable, protected=durable),
+        RabbitMq(folder / "rabbitmq", rabbit_ports, service_users=True),
     )
 
 

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from multiprocessing.queues import Queue
+from types import MappingProxyType
 
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
@@ -106,10 +107,23 @@ def supervise(
     cwd: str,
     watch: Callable[[Supervisor], None],
     grace: float = GRACE_SECONDS,
+    own_environments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> str | None:
-    """Run `commands` until a signal arrives; return the reason if they ended otherwise, else None."""
+    """Run `commands` until a signal arrives.
+
+    Args:
+        commands: by their names.
+        environment: of the commands without one of their own.
+        cwd: the folder that they run in.
+        watch: called in a thread of its own.
+        grace: seconds until a command that was asked to end is killed.
+        own_environments: by the names of their commands.
+
+    Returns:
+        the reason if they ended otherwise, else None.
+    """
     supervisor = Supervisor(watch, grace)
     for name, command in commands.items():
-        supervisor.add_process(name, command, env=dict(environment), cwd=cwd)
+        supervisor.add_process(name, command, env=dict(own_environments.get(name, environment)), cwd=cwd)
     supervisor.loop()
     return supervisor.failure

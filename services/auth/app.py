@@ -20,6 +20,7 @@ from services.auth.codes.service import CodeService
 from services.auth.db.cleanup import Cleanup
 from services.auth.db.database import Database
 from services.auth.http.fields import ValidationContext, load_common_passwords
+from services.auth.http.gateway_trust import GatewayTrust
 from services.auth.http.handler import HttpContext
 from services.auth.keyed_hash import KeyedHash
 from services.auth.outbox.publisher import EventPublisher
@@ -94,6 +95,9 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         access_log,
         http_metrics,
         tracer,
+        gateways=GatewayTrust(
+            settings.gateway_secrets, settings.trusted_gateways, metrics.forwarded_refused.inc
+        ),
     )
     http_metrics.watch_in_flight(context.in_flight)
     health = Health(
@@ -104,6 +108,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     server = DrainableServer(
         make_application(services, context, ops.routes(health, registry)),
         settings.auth_port,
+        settings.bind_address,
         max_body_size=_MAX_BODY_BYTES,
         body_timeout=_BODY_SECONDS,
         idle_connection_timeout=_IDLE_SECONDS,

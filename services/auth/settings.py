@@ -1,5 +1,6 @@
 """The auth service's settings."""
 
+import ipaddress
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ from shared.server_urls import MYSQL_URL_FORMAT
 from shared.settings import (
     AmqpSettings,
     CommaSeparated,
+    GatewaySecretSettings,
     MysqlUrl,
     Port,
     RedisSettings,
@@ -148,11 +150,22 @@ class QuotaSettings(ServiceSettings):
 
 
 class AuthSettings(
-    OperatorSettings, KeySettings, RedisSettings, AmqpSettings, SealingSettings, QuotaSettings
+    OperatorSettings,
+    KeySettings,
+    RedisSettings,
+    AmqpSettings,
+    SealingSettings,
+    GatewaySecretSettings,
+    QuotaSettings,
 ):
     """The settings of `serve`."""
 
     auth_port: Port = Field(8001, description="a TCP port, 1 to 65535")
+    trusted_gateways: CommaSeparated = Field(
+        (),
+        description="addresses or networks, separated by commas, whose word about a request's client is taken"
+        " without GATEWAY_SECRET; this machine's own where neither is set",
+    )
 
     code_ttl: Annotated[int, Field(ge=30, le=3600)] = Field(
         600, description="seconds that a code is valid, 30 to 3600"
@@ -200,7 +213,14 @@ class AuthSettings(
         365, description="days that entries of the audit trail are kept, 1 to 3650"
     )
 
-    @field_validator("sms_regions", mode="before")
+    @field_validator("trusted_gateways")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value
+
+    @field_validator("sms_regions", "trusted_gateways", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return split_commas(value)

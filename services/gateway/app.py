@@ -67,9 +67,13 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
         # Only reported: a gateway out of service could not answer with a problem document.
         observed={"ended_sessions": revocations.check, **{name: pool.check for name, pool in pools.items()}},
     )
-    operators = DrainableServer(Application(list(ops.routes(health, registry))), settings.gateway_ops_port)
+    operators = DrainableServer(
+        Application(list(ops.routes(health, registry))),
+        settings.gateway_ops_port,
+        settings.gateway_ops_bind_address or settings.bind_address,
+    )
     stack.push_async_callback(operators.close)
-    public = _public_server(settings.gateway_port, context, stack)
+    public = _public_server(settings, context, stack)
     return Service(health, public.begin_drain, public.stop_listening, context.in_flight)
 
 
@@ -79,7 +83,10 @@ def _open_pools(
     """Return the connection pools of forwarded requests by the services' names."""
     urls = {urlsplit(route.url).netloc: route.url for route in settings.gateway_routes}
     urls |= {"auth": settings.auth_url, "sms": settings.sms_url}
-    return {name: _open_pool(name, url, metrics, stack) for name, url in urls.items()}
+    pools = {name: _open_pool(name, url, metrics, stack) for name, url in urls.items()}
+    # Auth alone gets it: another service could speak for the gateway with it.
+    pools["auth"].gateway_secret = next(iter(settings.gateway_secrets), "")
+    return pools
 
 
 def _open_pool(name: str, url: str, metrics: UpstreamMetrics, stack: AsyncExitStack) -> ConnectionPool:
@@ -130,12 +137,15 @@ def _route_table(settings: GatewaySettings, pools: Mapping[str, ConnectionPool])
     )
 
 
-def _public_server(port: int, context: GatewayContext, stack: AsyncExitStack) -> DrainableServer:
+def _public_server(
+    settings: GatewaySettings, context: GatewayContext, stack: AsyncExitStack
+) -> DrainableServer:
     gateway = GatewayServer(context)
     stack.callback(gateway.close)
     server = DrainableServer(
         gateway,
-        port,
+        settings.gateway_port,
+        settings.bind_address,
         max_header_size=_MAX_HEADER_BYTES,
         max_body_size=context.routes.max_body + _MAX_DROPPED_BYTES,
     )

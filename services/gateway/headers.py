@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from tornado.httputil import HTTPHeaders
 
-from shared.http import request_ids
+from shared.http import gateway_secret, request_ids
 
 # Hop-by-hop headers (RFC 9110 §7.6.1), and those that the gateway sets itself.
 _REQUEST_HEADERS_DROPPED = frozenset(
@@ -12,7 +12,7 @@ _REQUEST_HEADERS_DROPPED = frozenset(
         "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Te", "Trailer",
         "Transfer-Encoding", "Upgrade", "Expect", "Host", "Content-Length", "Forwarded",
         "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "X-User-Id", "X-Session-Id",
-        request_ids.HEADER.title(),
+        request_ids.HEADER.title(), gateway_secret.HEADER,
     }
 )  # fmt: skip
 RESPONSE_HEADERS_DROPPED = frozenset(
@@ -34,6 +34,7 @@ def encode_request(
     client: str,
     identity: str,
     request_id: str,
+    gateway: str = "",
 ) -> bytes:
     """Return the bytes of a request to an upstream.
 
@@ -48,6 +49,7 @@ def encode_request(
         identity: header lines with the user and the session of the access token, which the upstream
             may trust; empty without a token.
         request_id: the request's id.
+        gateway: the secret by which the upstream recognises the gateway; empty for none.
     """
     dropped = _REQUEST_HEADERS_DROPPED
     if connection := headers.get("Connection"):
@@ -57,6 +59,8 @@ def encode_request(
     lines += [
         f"{name}: {value}" for name, value in headers.get_all() if name not in dropped and "_" not in name
     ]
+    if gateway:
+        lines.append(f"{gateway_secret.HEADER}: {gateway}")
     lines.append(f"{identity}X-Forwarded-For: {client}")
     lines.append(f"{request_ids.HEADER}: {request_id}")
     if body or method in {"POST", "PUT", "PATCH"}:

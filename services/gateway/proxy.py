@@ -180,6 +180,7 @@ class ProxyRequest(HTTPMessageDelegate):
             client=address,
             identity=identity,
             request_id=self._request_id,
+            gateway=route.upstream.gateway_secret,
         )
         self._upstream_request = UpstreamRequest(self._method, data, self, route.timeout)
         route.upstream.send(self._upstream_request)

@@ -8,13 +8,26 @@ from pydantic_settings import NoDecode
 
 from services.gateway.cors import parse_origin_pattern
 from services.gateway.routes import RouteSetting, parse_route_settings
-from shared.settings import BaseUrl, CommaSeparated, Port, Seconds, ServiceSettings, split_commas, unusable
+from shared.settings import (
+    Addresses,
+    BaseUrl,
+    CommaSeparated,
+    GatewaySecretSettings,
+    Port,
+    Seconds,
+    split_commas,
+    unusable,
+)
 
 
-class GatewaySettings(ServiceSettings):
+class GatewaySettings(GatewaySecretSettings):
     """The gateway's environment variables."""
 
     gateway_port: Port = Field(8888, description="the public TCP port, 1 to 65535")
+    gateway_ops_bind_address: Addresses | None = Field(
+        None,
+        description="the addresses of GATEWAY_OPS_PORT, separated by commas; BIND_ADDRESS where not set",
+    )
     gateway_ops_port: Port = Field(
         8889, description="the TCP port of /healthz, /readyz and /metrics, 1 to 65535; never public"
     )

@@ -45,6 +45,7 @@ class StaticPages:
 
     name = "pages"
     host_header = "pages"
+    gateway_secret = ""
 
     def send(self, request: UpstreamRequest) -> None:
         """Answer a request at once."""

@@ -102,7 +102,8 @@ def _consumer(
     lines: LineLog,
 ) -> MessageConsumer:
     publisher = MessagePublisher(settings.sms_retry_delays, tracer)
-    handler = MessageHandler(delivery, publisher, Sealer(settings.message_secrets), metrics, lines)
+    sealer = Sealer(settings.message_secrets)
+    handler = MessageHandler(delivery, publisher, sealer, metrics, lines, accept_v1=settings.sms_accept_v1)
     return MessageConsumer(
         settings.amqp_urls,
         traced(handler.handle, tracer),
@@ -123,6 +124,7 @@ def _server(
             default_handler_args={"webhook": reports},
         ),
         settings.sms_port,
+        settings.bind_address,
         max_body_size=_MAX_BODY_BYTES,
         body_timeout=_BODY_SECONDS,
         idle_connection_timeout=_IDLE_SECONDS,

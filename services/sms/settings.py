@@ -164,8 +164,24 @@ class RetrySettings(ServiceSettings):
         return value
 
 
+class UnsealedSettings(ServiceSettings):
+    """Whether messages without a seal are sent."""
+
+    sms_accept_v1: bool = Field(
+        default=False,
+        description="true or false: whether messages of version 1 are sent, which anybody with an account on"
+        " the broker can write; only for the time of an update from a version that publishes them",
+    )
+
+
 class SmsSettings(
-    ProviderSettings, ReportSettings, RetrySettings, RedisSettings, AmqpSettings, SealingSettings
+    ProviderSettings,
+    ReportSettings,
+    RetrySettings,
+    RedisSettings,
+    AmqpSettings,
+    SealingSettings,
+    UnsealedSettings,
 ):
     """The settings of the worker."""
 
@@ -213,5 +229,5 @@ class QueueSettings(RetrySettings, RedisSettings, AmqpSettings):
     )
 
 
-class MessageSettings(RedisSettings, AmqpSettings, SealingSettings):
+class MessageSettings(RedisSettings, AmqpSettings, SealingSettings, UnsealedSettings):
     """The settings of the commands that read or publish messages."""

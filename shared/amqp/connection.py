@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import AMQPError, DeliveryError
 from yarl import URL
 
+from shared.security.tls import explain
 from shared.tasks import cancel
 
 # Raised to callers when the broker is down, hangs or closes the connection.
@@ -34,7 +35,8 @@ class AmqpLink:
     """Keeps one connection to the broker open and runs a set-up function on each new one.
 
     Args:
-        urls: the broker's nodes, tried in turn.
+        urls: the broker's nodes, tried in turn; `amqps://…?cafile=FILE` for TLS, which verifies
+            certificate and host name.
         set_up: opens channels and consumers on a new connection; any exception counts as a failed
             attempt.
         name: the connection's name in the broker's list of connections.
@@ -115,7 +117,9 @@ class AmqpLink:
                 await self._connect_and_wait()
                 backoff = _FIRST_BACKOFF_SECONDS
             except Exception as error:  # noqa: BLE001 - the link must keep trying
-                log.warning("broker_unreachable", error=type(error).__name__, retry_in=backoff)
+                reason = explain(error)
+                details = {"reason": reason} if reason else {}
+                log.warning("broker_unreachable", error=type(error).__name__, retry_in=backoff, **details)
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, _MAX_BACKOFF_SECONDS)
 

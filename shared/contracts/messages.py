@@ -66,7 +66,7 @@ class SendCodeV2(BaseModel):
     message_id: str = Field(min_length=1, max_length=64)
     sealed: str = Field(
         description="nonce and AES-256-GCM of the JSON object of mobile and code, base64url;"
-        " bound to the type and the message_id",
+        " bound to the type and the message_id; members that are in it, too, are those that count",
         repr=False,
     )
     purpose: Purpose
@@ -76,8 +76,12 @@ class SendCodeV2(BaseModel):
 
 
 def encode_send_code(message: SendCode, sealer: Sealer) -> bytes:
-    """Encode a message in the current version, `SendCodeV2`."""
-    secret = message.model_dump_json(include=_SEALED).encode()
+    """Encode a message in the current version, `SendCodeV2`.
+
+    Everything is sealed, also what is not secret: otherwise somebody else with an account on the broker
+    could prolong a message.
+    """
+    secret = message.model_dump_json().encode()
     return (
         SendCodeV2(
             sealed=sealer.seal(secret, _context(message.message_id)),

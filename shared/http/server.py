@@ -1,7 +1,7 @@
 """A Tornado HTTP server that can be drained: requests in flight are finished, clients reconnect elsewhere."""
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -53,6 +53,7 @@ class DrainableServer:
     Args:
         application: a Tornado application or a connection delegate.
         port: TCP port; 0 for any free one.
+        addresses: the addresses to listen on; `localhost` stands for both of this machine's own, `*` for all.
         options: further arguments of `tornado.httpserver.HTTPServer` (size and time limits).
 
     Raises:
@@ -63,13 +64,18 @@ class DrainableServer:
         self,
         application: HTTPServerConnectionDelegate | Callable[[HTTPServerRequest], None],
         port: int,
+        addresses: Sequence[str] = ("localhost",),
         **options: Any,  # noqa: ANN401 - passed through to Tornado
     ) -> None:
         self._server = _Server(application, **options)
         # With port 0, IPv4 only: two address families would get two different ports.
         family = socket.AF_INET if port == 0 else socket.AF_UNSPEC
         try:
-            sockets = bind_sockets(port, family=family, backlog=_BACKLOG)
+            sockets = [
+                bound
+                for address in addresses
+                for bound in bind_sockets(port, None if address == "*" else address, family, _BACKLOG)
+            ]
         except OSError as error:
             raise CannotListen(f"cannot listen on port {port}: {error.strerror}") from error
         self.port: int = sockets[0].getsockname()[1]

@@ -9,6 +9,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import RedisError
 
+from shared.security.tls import TlsFiles
 from shared.server_urls import SentinelAddress, is_sentinel_url, parse_sentinel_url
 
 # Raised to callers when Redis is down or hangs, or when the pool is exhausted.
@@ -55,7 +56,7 @@ def connect(url: str) -> Redis:
     here a command fails after about a second.
 
     Args:
-        url: `redis://…` or `rediss://…` for one server, `redis+sentinel://…` (see
+        url: `redis://…` or `rediss://…?ssl_ca_certs=FILE` for one server, `redis+sentinel://…` (see
             `shared.server_urls`) for a replicated one. Clients follow a failover; because replication
             is asynchronous, the last writes before it can be lost.
     """
@@ -93,6 +94,7 @@ def _sentinel_pool(address: SentinelAddress, options: Mapping[str, Any]) -> _Sen
             **_time_limits(),
             "password": address.sentinel_password,
             "retry": Retry(NoBackoff(), 0),
+            **(_tls(address.tls) if address.sentinels_secure else {}),
         },
     )
     return _SentinelPool(  # type: ignore[no-untyped-call]
@@ -101,6 +103,16 @@ def _sentinel_pool(address: SentinelAddress, options: Mapping[str, Any]) -> _Sen
         db=address.database,
         username=address.username,
         password=address.password,
-        ssl=address.secure,
+        **(_tls(address.tls) if address.secure else {}),
         **options,
     )
+
+
+def _tls(files: TlsFiles) -> dict[str, Any]:
+    """Return redis-py's arguments of TLS, which verifies certificate and host name by default."""
+    return {
+        "ssl": True,
+        "ssl_ca_certs": files.ca,
+        "ssl_certfile": files.certificate,
+        "ssl_keyfile": files.key,
+    }

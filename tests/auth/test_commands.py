@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.ports import free_port
-from tests.support.system import API_KEY, CODE_SECRET, MESSAGE_SECRET, ROOT
+from tests.support.system import API_KEY, CODE_SECRET, DEVELOPMENT, MESSAGE_SECRET, ROOT
 
 NOWHERE = "mysql://user:hunter2@127.0.0.1:1/nowhere"
 
@@ -18,7 +18,7 @@ def attempt(*command: str, **env: str) -> subprocess.CompletedProcess[str]:
     clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
         [sys.executable, "-m", *command],
-        cwd=ROOT, env=clean | env, capture_output=True, text=True, check=False, timeout=30,
+        cwd=ROOT, env=clean | DEVELOPMENT | env, capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
 
 

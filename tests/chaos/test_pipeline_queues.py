@@ -39,8 +39,8 @@ async def dead(pipeline: Pipeline, number: int = 1) -> list[AbstractIncomingMess
         return [await queue.get() for _ in range(number)]
 
 
-async def test_a_message_of_the_version_before_is_still_read(pipeline: Pipeline) -> None:
-    await pipeline.ready_worker()
+async def test_a_message_of_version_1_is_read_where_it_is_accepted(pipeline: Pipeline) -> None:
+    await pipeline.ready_worker(SMS_ACCEPT_V1="true")
     message = pipeline.new_message()
     await put(pipeline, message.model_dump_json().encode(), V1, message_id=message.message_id)
     await pipeline.reach([message], "accepted")
@@ -50,7 +50,7 @@ async def test_a_message_of_the_version_before_is_still_read(pipeline: Pipeline)
 async def test_an_unreadable_message_is_dead_lettered_with_its_reason(
     pipeline: Pipeline,
 ) -> None:
-    await pipeline.ready_worker()
+    await pipeline.ready_worker(SMS_ACCEPT_V1="true")
     stranger = Sealer(["of somebody else " * 2])
     for body, message_type in (
         (b"\x00garbage", V1),

@@ -22,6 +22,8 @@ OTHER_NAMES = {
     "MYSQL_PWD",
     "OTEL_TRACES_SAMPLER",
     "MANAGEMENT_URL",
+    "AUTH_AMQP_URL",
+    "SMS_AMQP_URL",
 }
 
 

@@ -18,7 +18,8 @@ MODULES = [
 ]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 VARIABLE_LINE = re.compile(r"#?(?P<name>[A-Z][A-Z0-9_]*)=")
-USED_BY_COMPOSE = dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", COMPOSE))
+# With their defaults; those of `${NAME:?…}` have none.
+USED_BY_COMPOSE = dict(re.findall(r"\$\{([A-Z0-9_]+):(?:-|\?[^}]*)([^}]*)\}", COMPOSE))
 # Ports inside containers are fixed; published ports are not.
 FIXED_IN_CONTAINERS = {"AUTH_PORT", "GATEWAY_PORT", "GATEWAY_OPS_PORT", "SMS_PORT", "SIMULATOR_PORT"}
 NOT_SETTINGS = {"PYTHONPATH"}

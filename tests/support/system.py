@@ -23,6 +23,9 @@ API_KEY = "0123456789abcdef0123456789abcdef"
 CODE_SECRET = "a secret for tests, and for nothing else"
 MESSAGE_SECRET = "another secret for tests and for nothing else"
 CALLBACK_SECRET = "a-secret-for-tests-and-for-nothing-else"
+GATEWAY_SECRET = "a-secret-of-the-gateway-for-tests-alone"
+# These secrets are published in the repository.
+DEVELOPMENT = {"ALLOW_DEVELOPMENT_SECRETS": "true"}
 ORIGIN = "http://localhost:3000"
 BROWSER_ORIGIN = f"http://localhost:{free_port()}"
 CODE_IN_TEXT = re.compile(r"[0-9]{6}")
@@ -45,7 +48,7 @@ class Process:
     def start(self, *, wait: bool = True) -> None:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                self._command, cwd=ROOT, env=os.environ | self.env, stdout=output, stderr=output
+                self._command, cwd=ROOT, env=os.environ | DEVELOPMENT | self.env, stdout=output, stderr=output
             )
         if wait:
             self.wait_for(200)
@@ -141,6 +144,7 @@ def _environment(servers: Servers, folder: Path) -> dict[str, str]:
         "SMS_SIGNATURE": "Dialpass",
         "CODE_SECRET": CODE_SECRET,
         "MESSAGE_SECRET": MESSAGE_SECRET,
+        "GATEWAY_SECRET": GATEWAY_SECRET,
         "SIGNING_KEYS_DIR": str(folder / "keys"),
         "CORS_ORIGINS": f"{ORIGIN},{BROWSER_ORIGIN}",
         "BCRYPT_ROUNDS": "4",
@@ -178,7 +182,7 @@ def run(module: str, *command: str, env: Mapping[str, str]) -> subprocess.Comple
     """Run a command of a service and assert that it succeeds."""
     done = subprocess.run(
         [sys.executable, "-m", module, *command],
-        cwd=ROOT, env=os.environ | dict(env), capture_output=True, text=True, check=False,
+        cwd=ROOT, env=os.environ | DEVELOPMENT | dict(env), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done

@@ -79,7 +79,8 @@ class Database:
     or has no free connection in time.
 
     Args:
-        url: `mysql://user:password@host:port/name`, with several hosts separated by commas.
+        url: `mysql://user:password@host:port/name`, with several hosts separated by commas, and
+            `?tls=verify` for TLS.
         pool_size: maximum number of connections.
     """
 
@@ -91,6 +92,7 @@ class Database:
             nodes=address.nodes,
             user=address.user,
             password=address.password,
+            tls=address.tls,
             pool_params=pool,
             **session_parameters(),
         )

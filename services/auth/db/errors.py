@@ -10,6 +10,7 @@ import structlog
 
 from services.auth.errors import TransactionConflict
 from shared.errors import Unavailable
+from shared.security.tls import explain
 
 _DUPLICATE_KEY = 1062
 _LOST_CONNECTION = frozenset({2006, 2013})
@@ -72,7 +73,9 @@ async def translate_errors(seconds: float) -> AsyncIterator[None]:
 
 def _failure(error: Exception) -> Unavailable:
     code = error.args[0] if error.args else None
-    log.warning("database_failed", error=type(error).__name__, code=code)
+    reason = explain(error)
+    details = {"reason": reason} if reason else {}
+    log.warning("database_failed", error=type(error).__name__, code=code, **details)
     if code in _CONFLICT:
         return TransactionConflict()
     if code in _READ_ONLY:

@@ -10,6 +10,8 @@ import peewee
 from peewee_migrate import Router
 
 from services.auth.db.database import LOCK_NAME, session_parameters
+from services.auth.db.tls import EncryptedDatabase
+from shared.security.tls import client_context
 from shared.server_urls import parse_mysql_url
 
 _LOCK = "dialpass.migrate"
@@ -69,13 +71,16 @@ def _on_primary(url: str, work: Callable[[Any], list[str]]) -> list[str]:
 
 def _servers(url: str) -> Iterator[Any]:
     address = parse_mysql_url(url)
+    kind = peewee.MySQLDatabase if address.tls is None else EncryptedDatabase
+    tls: dict[str, Any] = {} if address.tls is None else {"ssl": client_context(address.tls)}
     for host, port in address.nodes:
-        yield peewee.MySQLDatabase(
+        yield kind(
             address.database,
             host=host,
             port=port,
             user=address.user,
             password=address.password,
+            **tls,
             **session_parameters(),
         )
 

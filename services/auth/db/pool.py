@@ -5,10 +5,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-import aiomysql
 import pymysql
 from peewee_async.pool import AioMysqlPoolBackend
 from peewee_async.utils import ConnectionProtocol
+
+from services.auth.db.tls import create_pool
+from shared.security.tls import TlsFiles
 
 _CANNOT_CONNECT = 2003
 
@@ -22,12 +24,21 @@ class FailoverPool(AioMysqlPoolBackend):  # type: ignore[misc]
     Args:
         database: the database's name.
         nodes: host and port of each server.
+        tls: the files of TLS, or None for unencrypted connections.
         options: further arguments of `aiomysql.create_pool`.
     """
 
-    def __init__(self, *, database: str, nodes: Sequence[tuple[str, int]], **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *,
+        database: str,
+        nodes: Sequence[tuple[str, int]],
+        tls: TlsFiles | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(database=database, **options)
         self._nodes = deque(nodes)
+        self._tls = tls
         self._slots = asyncio.Semaphore(self.connect_params["maxsize"])
 
     async def create(self) -> None:
@@ -48,7 +59,7 @@ class FailoverPool(AioMysqlPoolBackend):  # type: ignore[misc]
         """Return a pool on a server, or None if it is unusable and there are others."""
         options = {**self.connect_params, "host": host, "port": port, "db": self.database}
         try:
-            pool = await aiomysql.create_pool(**options)
+            pool = await create_pool(self._tls, **options)
         except (pymysql.err.OperationalError, OSError):
             if len(self._nodes) == 1:
                 raise

@@ -13,8 +13,10 @@ from tornado.web import HTTPError
 
 from services.auth.http.body import check_content_type, parse
 from services.auth.http.fields import ValidationContext
+from services.auth.http.gateway_trust import GatewayTrust, client_address
 from services.auth.models import Caller, Client
 from shared.errors import AppError, MethodNotAllowed, NotFound, Unavailable
+from shared.http import request_ids
 from shared.http.in_flight import InFlight
 from shared.http.problem_handler import ProblemHandler
 from shared.observability.access_log import AccessLog
@@ -80,6 +82,7 @@ class HttpContext:
         metrics: counts and times requests.
         tracer: records spans.
         in_flight: the number of requests that are being answered.
+        gateways: recognises the gateway's requests.
     """
 
     authenticate: Callable[[str | None], Awaitable[Caller]]
@@ -88,6 +91,7 @@ class HttpContext:
     metrics: HttpMetrics
     tracer: Tracer = OFF
     in_flight: InFlight = field(default_factory=InFlight)
+    gateways: GatewayTrust = field(default_factory=GatewayTrust)
 
 
 class JsonHandler(ProblemHandler, Generic[Service]):
@@ -111,6 +115,7 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         self._context = context
         self._started = time.perf_counter()
         self._span = Span()
+        self._from_gateway = context.gateways.trusts(self.request.headers, self.request.remote_ip or "")
         context.in_flight.enter()
 
     def set_default_headers(self) -> None:
@@ -119,18 +124,28 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         self.set_header("X-Content-Type-Options", "nosniff")
 
     def prepare(self) -> None:
-        """Bind the request id to the log lines of this request, and continue its trace."""
+        """Bind the request id to the log lines of this request, and continue its trace.
+
+        Both are the gateway's; those of a stranger are replaced.
+        """
+        if not self._from_gateway:
+            self.request_id = request_ids.accept_or_create(None)
+            self.set_header(request_ids.HEADER, self.request_id)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
-        self._span = self._context.tracer.start_span(SpanKind.SERVER, "request", self.request.headers)
+        carrier = self.request.headers if self._from_gateway else {}
+        self._span = self._context.tracer.start_span(SpanKind.SERVER, "request", carrier)
         self._span.attach()
 
     @property
     def client(self) -> Client:
-        """The client of the request; the gateway puts its address into X-Forwarded-For."""
+        """The client of the request; the gateway puts its address into X-Forwarded-For.
+
+        It is the peer of the connection if the request is not the gateway's, or the header is no address.
+        """
         agent = self.request.headers.get("User-Agent", "")[:_USER_AGENT_LENGTH]
-        address = self.request.headers.get("X-Forwarded-For", self.request.remote_ip or "")
-        return Client(address, agent, self.request_id)
+        forwarded = self.request.headers.get("X-Forwarded-For") if self._from_gateway else None
+        return Client(client_address(forwarded, self.request.remote_ip or ""), agent, self.request_id)
 
     async def caller(self) -> Caller:
         """Return the user of the request's access token (RFC 6750 §2.1).

@@ -35,7 +35,13 @@ class ConnectionPool:
         name: the service's name in logs and metrics.
         url: `http://host:port` or `https://…`, without a path.
         metrics: counts connections.
+
+    Attributes:
+        gateway_secret: sent with each forwarded request, so that the service recognises the gateway;
+            empty for none.
     """
+
+    gateway_secret = ""
 
     def __init__(self, name: str, url: str, metrics: UpstreamMetrics) -> None:
         parts = urlsplit(url)

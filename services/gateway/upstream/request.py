@@ -116,10 +116,12 @@ class Upstream(Protocol):
     Attributes:
         name: label in logs and metrics.
         host_header: value of the `Host` header.
+        gateway_secret: by which the service recognises the gateway; empty for none.
     """
 
     name: str
     host_header: str
+    gateway_secret: str
 
     def send(self, request: UpstreamRequest) -> None:
         """Send a request; its receiver gets the response."""

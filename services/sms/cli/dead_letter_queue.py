@@ -14,6 +14,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from services.sms.cli import broker
 from services.sms.cli.output import redis_errors
 from services.sms.delivery.repository import MessageRepository
+from services.sms.messaging.acceptance import check_sealed
 from shared.amqp.topology import DEAD_QUEUE
 from shared.contracts.messages import SendCode, UnreadableMessage, decode_send_code
 from shared.phone import mask_mobile
@@ -106,12 +107,14 @@ class Replayer:
         sealer: encrypts messages.
         repository: the messages' records.
         include_expired: whether to send expired codes too.
+        accept_v1: whether to seal and send messages of version 1.
     """
 
     channel: AbstractChannel
     sealer: Sealer
     repository: MessageRepository
     include_expired: bool
+    accept_v1: bool = False
 
     async def replay(self, letter: DeadLetter, now: datetime) -> ReplayResult:
         """Queue a held letter's message anew, and remove the letter once the broker has stored the message.
@@ -119,6 +122,10 @@ class Replayer:
         If it is interrupted in between, both remain. Replayed again, the message is queued twice and sent
         once: its record allows one of them.
         """
+        try:
+            check_sealed(letter.incoming.type, accept_v1=self.accept_v1)
+        except UnreadableMessage:
+            return ReplayResult.UNREADABLE
         if letter.message is None:
             return ReplayResult.UNREADABLE
         message = letter.message

@@ -104,7 +104,9 @@ async def _replay(
     try:
         async with _held(settings) as (letters, channel):
             sealer = Sealer(settings.message_secrets)
-            replayer = Replayer(channel, sealer, MessageRepository(redis), include_expired)
+            replayer = Replayer(
+                channel, sealer, MessageRepository(redis), include_expired, settings.sms_accept_v1
+            )
             return [
                 letter.summary() | {"outcome": await replayer.replay(letter, now())}
                 for letter in _find(letters, ids)

@@ -12,6 +12,7 @@ import typer
 
 from shared.amqp.connection import AMQP_FAILURES
 from shared.redis.client import REDIS_FAILURES
+from shared.security.tls import explain
 
 EXIT_FAILED = 1
 # Wide enough to keep each row on one line in a file or a pipe.
@@ -48,7 +49,8 @@ def broker_errors() -> Iterator[None]:
     try:
         yield
     except AMQP_FAILURES as error:
-        raise CommandFailed(f"RabbitMQ does not answer ({type(error).__name__}); see AMQP_URL") from error
+        reason = explain(error) or type(error).__name__
+        raise CommandFailed(f"RabbitMQ does not answer ({reason}); see AMQP_URL") from error
 
 
 @contextmanager
@@ -57,7 +59,8 @@ def redis_errors() -> Iterator[None]:
     try:
         yield
     except REDIS_FAILURES as error:
-        raise CommandFailed(f"Redis does not answer ({type(error).__name__}); see REDIS_URL") from error
+        reason = explain(error) or type(error).__name__
+        raise CommandFailed(f"Redis does not answer ({reason}); see REDIS_URL") from error
 
 
 def show_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from services.sms.delivery.models import DeliveryResult
 from services.sms.delivery.service import DeliveryService
 from services.sms.messaging import headers
+from services.sms.messaging.acceptance import check_sealed, check_times
 from services.sms.messaging.publisher import MessagePublisher
 from shared.amqp.connection import AMQP_FAILURES
 from shared.clock import now
@@ -36,6 +37,8 @@ class MessageHandler:
         sealer: decrypts messages.
         metrics: counts results.
         lines: receives one log line per message.
+        accept_v1: whether to send unsealed messages of version 1, during an update from a version that
+            publishes them.
     """
 
     def __init__(
@@ -45,19 +48,24 @@ class MessageHandler:
         sealer: Sealer,
         metrics: SmsMetrics,
         lines: LineLog,
+        *,
+        accept_v1: bool = False,
     ) -> None:
         self._service = service
         self._publisher = publisher
         self._sealer = sealer
         self._metrics = metrics
         self._lines = lines
+        self._accept_v1 = accept_v1
 
     async def handle(self, incoming: AbstractIncomingMessage) -> None:
         """Deliver a message and settle it."""
         request_id = headers.read_request_id(incoming.headers)
         structlog.contextvars.bind_contextvars(request_id=request_id, message_id=incoming.message_id)
         try:
+            check_sealed(incoming.type, accept_v1=self._accept_v1)
             message = decode_send_code(incoming.type, incoming.body, self._sealer)
+            check_times(message, now())
         except UnreadableMessage as error:
             self._log(incoming, request_id, "unreadable", reason=error.reason)
             await self._dead_letter(incoming, request_id, error.reason)

@@ -121,3 +121,9 @@ class AuthMetrics(_CodeMetrics, _SignInMetrics, _AccountMetrics):
             ("dependency",),
             registry=registry,
         )
+        self.forwarded_refused = Counter(
+            "dialpass_forwarded_refused_total",
+            "Requests that named a client's address, but were not the gateway's: its secret or network is"
+            " missing, or somebody reaches auth past the gateway.",
+            registry=registry,
+        )

@@ -15,14 +15,14 @@ from services.auth.keyed_hash import KeyedHash
 from services.auth.models import AuditEntry, Client, NewUser
 from tests.support.client import new_mobile
 from tests.support.clock import NOW, clock
-from tests.support.system import CODE_SECRET, ROOT, run
+from tests.support.system import CODE_SECRET, DEVELOPMENT, ROOT, run
 
 CLIENT = Client("192.0.2.1", "test", "request-1")
 
 
 @pytest.fixture
 def env(mysql_url: str) -> dict[str, str]:
-    return {"MYSQL_URL": mysql_url, "CODE_SECRET": CODE_SECRET}
+    return {"MYSQL_URL": mysql_url, "CODE_SECRET": CODE_SECRET, **DEVELOPMENT}
 
 
 @pytest.fixture

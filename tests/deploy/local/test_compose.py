@@ -73,3 +73,30 @@ def test_the_broker_url_has_the_containers_credentials() -> None:
 
 def test_a_broker_without_credentials_has_the_default_ones() -> None:
     assert url("rabbitmq", {"environment": None}, 5672) == "amqp://guest:guest@127.0.0.1:5672/"
+
+
+def test_each_service_has_its_own_user_of_the_broker(compose: Compose, tmp_path: Path) -> None:
+    config = "services: {rabbitmq: {environment: {AUTH_PASSWORD: a, SMS_PASSWORD: s}}}"
+    script = DOCKER.replace("services: {redis: {}, rabbitmq: {}}", config).replace(
+        "echo :0", "echo 0.0.0.0:5673"
+    )
+    (tmp_path / "docker").write_text(script)
+    assert compose.broker_urls(["auth", "sms", "other"]) == {
+        "auth": "amqp://auth:a@127.0.0.1:5673/",
+        "sms": "amqp://sms:s@127.0.0.1:5673/",
+    }
+
+
+def test_a_redis_with_a_password_has_it_in_its_url() -> None:
+    assert url("redis", {"environment": {"REDIS_PASSWORD": "p"}}, 6380) == "redis://:p@127.0.0.1:6380/0"
+
+
+def test_the_passwords_of_the_compose_file_are_made_before_its_servers_start(
+    compose: Compose, tmp_path: Path
+) -> None:
+    (tmp_path / "deploy").mkdir()
+    script = tmp_path / "deploy" / "secrets.sh"
+    script.write_text("#!/bin/sh\ntouch made\n")
+    script.chmod(0o755)
+    compose.start(["redis", "rabbitmq"])  # as the engine above expects it
+    assert (tmp_path / "made").exists()

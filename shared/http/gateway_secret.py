@@ -1,0 +1,3 @@
+"""The header by which auth recognises the gateway; the gateway sends it to auth alone."""
+
+HEADER = "X-Dialpass-Gateway"
