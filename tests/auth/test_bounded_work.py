@@ -1,0 +1,116 @@
+"""The started auth service: what strangers send costs little, whatever it is."""
+
+import secrets
+import unicodedata
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from deploy.local.environment import RELAXED_LIMITS
+from deploy.local.ports import free_port
+from deploy.local.servers import Servers
+from services.auth.app import build
+from services.auth.settings import AuthSettings
+from tests.support.client import Api, new_mobile
+from tests.support.system import MESSAGE_SECRET, run
+
+MARKS = "\u0301\u0316" * 15_500
+PASSWORDS = {
+    "/login/": ("password", {}),
+    "/register/": ("password", {"code": "000000"}),
+    "/password/reset/": ("password", {"code": "000000"}),
+}
+
+
+@pytest.fixture
+async def auth(
+    servers: Servers, mysql_url: str, session: aiohttp.ClientSession, tmp_path: Path
+) -> AsyncIterator[Api]:
+    """The auth service inside the test's own process."""
+    run("services.auth", "key", "create", env={"SIGNING_KEYS_DIR": str(tmp_path)})
+    environment = RELAXED_LIMITS | {
+        "MYSQL_URL": mysql_url,
+        "REDIS_URL": servers.redis.url,
+        "AMQP_URL": servers.rabbitmq.url,
+        "CODE_SECRET": secrets.token_hex(32),
+        "MESSAGE_SECRET": MESSAGE_SECRET,
+        "SIGNING_KEYS_DIR": str(tmp_path),
+        "AUTH_PORT": str(free_port()),
+        "BCRYPT_ROUNDS": "4",
+    }
+    settings = AuthSettings.model_validate({name.lower(): value for name, value in environment.items()})
+    async with AsyncExitStack() as stack:
+        service = await build(settings, stack)
+        yield Api(session, f"http://127.0.0.1:{settings.auth_port}")
+        await service.stop_intake()
+
+
+@pytest.fixture
+def normalized(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lengths of all texts that were normalised: the time is their square."""
+    lengths: list[int] = []
+    normalize = unicodedata.normalize
+
+    def recording(form: str, text: str) -> str:
+        lengths.append(len(text))
+        return normalize(form, text)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(unicodedata, "normalize", recording)
+    return lengths
+
+
+@pytest.mark.parametrize("path", PASSWORDS)
+@pytest.mark.parametrize("length", [31_000, 8192, 513, 512, 128])
+async def test_only_short_passwords_are_normalised(
+    auth: Api, normalized: list[int], path: str, length: int
+) -> None:
+    member, rest = PASSWORDS[path]
+    reply = await auth.post(path, {"mobile": new_mobile(), **rest, member: MARKS[:length]})
+    assert reply.status == 400
+    assert max(normalized, default=0) <= 512
+    if length > 512:
+        assert (normalized, list(reply.body)[4:]) == ([], ["password"])
+
+
+async def test_a_password_typed_in_another_composition_is_right(auth: Api) -> None:
+    """Only what is longer than any password may be is refused by its length."""
+    reply = await auth.post("/login/", {"mobile": new_mobile(), "password": "\u03b1\u0313\u0300\u0345" * 128})
+    assert reply["non_field_errors"] == ["Wrong credentials"]
+
+
+@pytest.mark.parametrize("path", ["/login/", "/code/", "/nowhere/", "/me/"])
+async def test_a_multipart_form_is_not_parsed(auth: Api, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its 12,000 header lines would take Tornado 50 ms."""
+    parsed: list[str] = []
+
+    parse_line = HTTPHeaders.parse_line
+
+    def recording(headers: HTTPHeaders, line: str, **options: Any) -> None:
+        parsed.append(line)
+        parse_line(headers, line, **options)
+
+    monkeypatch.setattr(HTTPHeaders, "parse_line", recording)
+    headers = "a:\r\n" * 2000
+    parts = "".join(f"--x\r\n{headers}\r\n\r\n" for _ in range(7))
+    reply = await auth.call(
+        "POST",
+        path,
+        data=(parts + "--x--\r\n").encode(),
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert reply.status in {415, 404, 401}
+    assert len(parsed) < 100
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["multipart/form-data; boundary=x", "multipart/form-data", "application/x-www-form-urlencoded"],
+)
+async def test_a_form_is_answered_with_415(auth: Api, content_type: str) -> None:
+    reply = await auth.call("POST", "/login/", data=b"a&" * 2000, headers={"Content-Type": content_type})
+    assert (reply.status, reply["type"]) == (415, "/problems/unsupported-media-type")
