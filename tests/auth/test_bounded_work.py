@@ -1,24 +1,22 @@
-"""The started auth service: what strangers send costs little, whatever it is."""
+"""The endpoints of auth: what strangers send costs little, whatever it is."""
 
 import json
-import secrets
 import unicodedata
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from deploy.local.environment import RELAXED_LIMITS
-from deploy.local.ports import free_port
-from deploy.local.servers import Servers
-from services.auth.app import build
-from services.auth.settings import AuthSettings
+from services.auth.http.fields import ValidationContext
+from services.auth.http.handler import HttpContext
+from services.auth.routes import make_application
+from shared.http.server import DrainableServer
+from shared.observability.access_log import AccessLog
+from shared.observability.metrics import HttpMetrics, new_registry
+from tests.auth.conftest import MakeAuth
 from tests.support.client import Api, new_mobile
-from tests.support.system import MESSAGE_SECRET, run
 
 MARKS = "\u0301\u0316" * 15_500
 PASSWORDS = {
@@ -29,26 +27,20 @@ PASSWORDS = {
 
 
 @pytest.fixture
-async def auth(
-    servers: Servers, mysql_url: str, session: aiohttp.ClientSession, tmp_path: Path
-) -> AsyncIterator[Api]:
-    """The auth service inside the test's own process."""
-    run("services.auth", "key", "create", env={"SIGNING_KEYS_DIR": str(tmp_path)})
-    environment = RELAXED_LIMITS | {
-        "MYSQL_URL": mysql_url,
-        "REDIS_URL": servers.redis.url,
-        "AMQP_URL": servers.rabbitmq.url,
-        "CODE_SECRET": secrets.token_hex(32),
-        "MESSAGE_SECRET": MESSAGE_SECRET,
-        "SIGNING_KEYS_DIR": str(tmp_path),
-        "AUTH_PORT": str(free_port()),
-        "BCRYPT_ROUNDS": "4",
-    }
-    settings = AuthSettings.model_validate({name.lower(): value for name, value in environment.items()})
-    async with AsyncExitStack() as stack:
-        service = await build(settings, stack)
-        yield Api(session, f"http://127.0.0.1:{settings.auth_port}")
-        await service.stop_intake()
+async def auth(make_auth: MakeAuth, session: aiohttp.ClientSession) -> AsyncIterator[Api]:
+    """The endpoints, inside the test's own process."""
+    services = make_auth().services
+    access_log = AccessLog("auth", "json", "INFO")
+    context = HttpContext(
+        services.sessions.authenticate,
+        ValidationContext({"CN"}, frozenset()),
+        access_log,
+        HttpMetrics(new_registry()),
+    )
+    server = DrainableServer(make_application(services, context, []), 0, max_body_size=128 * 1024)
+    yield Api(session, f"http://127.0.0.1:{server.port}")
+    await server.close()
+    access_log.flush()
 
 
 @pytest.fixture
