@@ -1,7 +1,13 @@
 """Messages to end users in English and Chinese, and language negotiation."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
+
+_LONGEST_HEADER = 1024
+_MAX_LANGUAGES = 20
+# RFC 9110 §12.4.2 allows three decimals; some clients send more. No 1e9, inf or nan, which float() takes.
+_QUALITY = re.compile(r"[01](\.[0-9]{0,9})?", re.ASCII)
 
 Language = Literal["en", "zh"]
 
@@ -25,11 +31,12 @@ class Text:
 def negotiate(accept_language: str) -> Language:
     """Return the preferred language of an `Accept-Language` value (RFC 9110 §12.5.4).
 
-    English if the value is empty, malformed or has neither language.
+    English if the value is empty, malformed or has neither language. Only the first 20 languages and the
+    first 1024 characters are read.
     """
     best: Language = "en"
     best_quality = 0.0
-    for item in accept_language.split(",")[:20]:
+    for item in accept_language[:_LONGEST_HEADER].split(",")[:_MAX_LANGUAGES]:
         tag, _, parameter = item.strip().partition(";")
         language = _supported(tag.strip().lower())
         quality = _quality(parameter.strip())
@@ -48,7 +55,5 @@ def _supported(tag: str) -> Language | None:
 def _quality(parameter: str) -> float:
     if not parameter.startswith("q="):
         return 1.0
-    try:
-        return float(parameter[2:])
-    except ValueError:
-        return 0.0
+    quality = parameter[2:]
+    return min(1.0, float(quality)) if _QUALITY.fullmatch(quality) else 0.0

@@ -5,6 +5,8 @@ from collections.abc import Collection
 
 import phonenumbers
 
+# Of a number as it is typed or pasted, with blanks, dashes and invisible characters.
+MAX_LENGTH = 64
 MAINLAND = re.compile(r"1[3-9][0-9]{9}", re.ASCII)
 _SEPARATORS = re.compile(r"[ \-]")
 _INTERNATIONAL = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
@@ -28,8 +30,10 @@ def parse_mobile(text: str, regions: Collection[str]) -> str:
         regions: ISO 3166-1 codes of the allowed regions.
 
     Raises:
-        InvalidMobile: the number is malformed or of another region.
+        InvalidMobile: the number is malformed, too long, or of another region.
     """
+    if len(text) > MAX_LENGTH:
+        raise InvalidMobile
     compact = _SEPARATORS.sub("", text)
     if "CN" in regions and MAINLAND.fullmatch(compact.removeprefix("+86")):
         return compact.removeprefix("+86")

@@ -4,6 +4,10 @@ import ipaddress
 from collections.abc import Iterable
 
 _MAX_CACHED = 4096
+# More proxies than anybody has in a row; what a client puts in front of them is not looked at.
+_MAX_HOPS = 16
+# In characters, of an IPv6 address with a zone (RFC 4007 §11), of which there may be any number.
+_MAX_ADDRESS_LENGTH = 64
 
 
 class ClientAddresses:
@@ -28,7 +32,7 @@ class ClientAddresses:
         if not forwarded_for or not self._is_trusted(peer):
             return peer
         nearest = peer
-        for hop in reversed(forwarded_for.split(",")):
+        for hop in reversed(forwarded_for.rsplit(",", _MAX_HOPS)[-_MAX_HOPS:]):
             address = _normalized(hop)
             if address is None:
                 return nearest
@@ -54,7 +58,10 @@ class ClientAddresses:
 
 
 def _normalized(hop: str) -> str | None:
+    hop = hop.strip()
+    if len(hop) > _MAX_ADDRESS_LENGTH:
+        return None
     try:
-        return str(ipaddress.ip_address(hop.strip()))
+        return str(ipaddress.ip_address(hop))
     except ValueError:
         return None

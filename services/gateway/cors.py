@@ -19,6 +19,8 @@ _ALLOW_HEADERS = "Authorization, Content-Type, Accept-Language, X-Request-ID"
 _EXPOSE_HEADERS = "X-Request-ID, Retry-After"
 _MAX_AGE_SECONDS = 7200
 _MAX_CACHED = 1024
+# In characters: a scheme, a host name of 253 (RFC 1035 §2.3.4) and a port. Longer ones are not looked at.
+_MAX_ORIGIN_LENGTH = 300
 
 _VARY: CorsHeaders = (("Vary", "Origin"),)
 
@@ -54,7 +56,7 @@ class CorsPolicy:
 
     def headers(self, origin: str | None) -> CorsHeaders:
         """Return the headers of a response; only `Vary` for an origin that is not allowed."""
-        if origin is None:
+        if origin is None or len(origin) > _MAX_ORIGIN_LENGTH:
             return _VARY
         headers = self._cache.get(origin)
         if headers is None:

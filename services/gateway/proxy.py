@@ -35,6 +35,7 @@ _CLIENT_CLOSED_REQUEST = 499  # nginx's status for it, known to operators
 _IDLE_TIMEOUT = 75.0
 _BODY_TIMEOUT = 10.0
 _LINGERING_TIMEOUT = 2.0
+_LENGTH_DIGITS = 18
 _ALLOW = ", ".join(METHODS)
 
 
@@ -102,7 +103,8 @@ class ProxyRequest(HTTPMessageDelegate):
         self._cors = self._context.cors.headers(headers.get("Origin"))
         self._route = self._context.routes.match(self._target)
         length = headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > self._max_body:
+        # int() raises ValueError for thousands of digits.
+        if length.isdecimal() and (len(length) > _LENGTH_DIGITS or int(length) > self._max_body):
             self._reject_unread_body()
 
     def data_received(self, chunk: bytes) -> None:

@@ -12,6 +12,10 @@ class SimulatorSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     simulator_host: str = Field("127.0.0.1", description="the address to listen on")
+    simulator_allowed_hosts: str = Field(
+        "",
+        description="names other than localhost by which it may be called, separated by commas",
+    )
     simulator_port: int = Field(8899, ge=1, le=65535, description="a TCP port, 1 to 65535")
     yunpian_api_key: str = Field("0123456789abcdef" * 2, description="the first account's API key")
     simulator_more_accounts: str = Field(

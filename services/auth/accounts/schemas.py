@@ -1,8 +1,8 @@
 """Bodies of the requests and answers about accounts."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from services.auth.http.fields import Avatar, Mobile, NewPassword, Nickname, RequestBody, String, Timestamp
+from services.auth.http.fields import Avatar, Code, Mobile, NewPassword, Nickname, RequestBody, Timestamp
 from services.auth.models import ProfileMember
 
 
@@ -22,21 +22,21 @@ class ProfileRequest(RequestBody):
 class DeletionRequest(RequestBody):
     """`DELETE /me/`."""
 
-    code: String = Field(repr=False)
+    code: Code
 
 
 class MobileRequest(RequestBody):
     """`POST /me/mobile/`."""
 
     mobile: Mobile
-    code: String = Field(repr=False)
+    code: Code
 
 
 class RegisterRequest(RequestBody):
     """`POST /register/`."""
 
     mobile: Mobile
-    code: String
+    code: Code
     nickname: Nickname | None = None
     avatar: Avatar | None = None
     # Last, because its validator reads the ones before.

@@ -4,11 +4,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.auth.http.fields import Mobile, RequestBody, String, Timestamp
+from services.auth.http.fields import ChallengeSolution, Mobile, RequestBody, Timestamp
 from shared.contracts.message_status import MessageStatus
 from shared.contracts.messages import Channel, Purpose
-
-_PAYLOAD_LENGTH = 4096
 
 
 class CodeRequest(RequestBody):
@@ -17,9 +15,8 @@ class CodeRequest(RequestBody):
     mobile: Mobile
     purpose: Purpose = "register"
     channel: Channel = "sms"
-    challenge: String | None = Field(
+    challenge: ChallengeSolution | None = Field(
         None,
-        max_length=_PAYLOAD_LENGTH,
         description="what ALTCHA's widget makes of the challenge that an earlier answer carried",
     )
 

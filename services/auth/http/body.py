@@ -1,6 +1,7 @@
 """Parsing JSON bodies, with a message for everything that can be wrong."""
 
 import json
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,6 +12,12 @@ from shared.errors import NON_FIELD, InvalidRequest, UnsupportedMediaType
 from shared.i18n import Text
 
 _LONGEST_NAME = 64
+# Of the names that are reported as duplicates. Otherwise an answer could be a multiple of its request.
+_MOST_DUPLICATES = 10
+# Members of every problem document, which the name of a duplicate must not replace.
+_RESERVED_NAMES = frozenset(
+    {"type", "title", "status", "detail", "instance", "request_id", "errors", "retry_after", "challenge"}
+)
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -20,6 +27,7 @@ _MESSAGES = {
     "string_type": i18n.NOT_A_STRING,
     "string_too_short": i18n.TOO_SHORT,
     "string_too_long": i18n.TOO_LONG,
+    "string_unicode": i18n.NOT_UNICODE,
     "literal_error": i18n.NOT_A_CHOICE,
 }
 
@@ -81,13 +89,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) < len(pairs):
         seen: set[str] = set()
         twice = [name for name, _ in pairs if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
-        raise _DuplicateMembers([name for name in twice if _printable(name)] or [NON_FIELD])
+        named = list(islice((name for name in twice if _can_be_named(name)), _MOST_DUPLICATES))
+        raise _DuplicateMembers(named or [NON_FIELD])
     return document
 
 
-def _printable(name: str) -> bool:
+def _can_be_named(name: str) -> bool:
     """Return whether a member's name may be repeated in an answer."""
-    return name.isprintable() and len(name) <= _LONGEST_NAME
+    return len(name) <= _LONGEST_NAME and name.isprintable() and name not in _RESERVED_NAMES
 
 
 def _refuse(constant: str) -> None:

@@ -13,22 +13,31 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     PlainSerializer,
     ValidationInfo,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 from services.auth import i18n
 from shared.i18n import Text
+from shared.phone import MAX_LENGTH as MAX_MOBILE_LENGTH
 from shared.phone import InvalidMobile, parse_mobile
+from shared.security.access_tokens import MAX_TOKEN_LENGTH
 
+_STRING_LENGTH = 512
 _AVATAR_LENGTH = 512
 _NICKNAME_LENGTH = 64
 _PASSWORD_LENGTHS = range(8, 129)
+# A character that is typed decomposed has up to four code points (UAX #15, "Maximum Expansion Factors").
+_LONGEST_DECOMPOSITION = 4
+# Four times the digits of a code, because people paste blanks and invisible characters with it.
+_CODE_LENGTH = 32
+_REFRESH_TOKEN_LENGTH = 512
+_CHALLENGE_LENGTH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +75,45 @@ def _fail(text: Text) -> PydanticCustomError:
     return PydanticCustomError("invalid", "{en}", {"en": text.en, "text": text})
 
 
-def _storable(value: Any) -> Any:  # noqa: ANN401 - runs before the type is known
+@dataclass(frozen=True, slots=True)
+class MaxLength:
+    """The type and the maximum length of a string; nothing else looks at a longer one.
+
+    Every string of a request has a maximum, because the time of what is done with it (normalising, hashing,
+    parsing) grows with its length, for some with the square: to normalise 62 KB of combining marks takes a
+    second. Numbers are not converted to strings.
+
+    Attributes:
+        code_points: the maximum.
+        message: for a longer string; by default one that names the maximum.
+    """
+
+    code_points: int
+    message: Text | None = None
+
+    def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema, which also puts the maximum into the OpenAPI document."""
+        string = core_schema.str_schema(strict=True, max_length=self.code_points)
+        return core_schema.no_info_before_validator_function(self._check, string)
+
+    def _check(self, value: Any) -> Any:  # noqa: ANN401 - runs before the type is known
+        if not isinstance(value, str):
+            return value
+        if len(value) > self.code_points:
+            if self.message is not None:
+                raise _fail(self.message)
+            raise PydanticKnownError("string_too_long", {"max_length": self.code_points})
+        return _storable(value)
+
+
+def _storable(value: str) -> str:
     """Refuse what JSON can carry but UTF-8 or MySQL cannot: lone surrogates and NUL."""
-    if not isinstance(value, str):
-        return value
     if "\0" in value:
         raise _fail(i18n.NUL_CHARACTER)
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise _fail(i18n.NOT_UNICODE)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _fail(i18n.NOT_UNICODE) from None
     return value
 
 
@@ -114,23 +154,41 @@ def _new_password(password: str, info: ValidationInfo[ValidationContext]) -> str
     return password
 
 
-# Strict: numbers are not converted to strings.
-String = Annotated[str, Field(strict=True), BeforeValidator(_storable)]
+# Of members that have no type of their own below.
+String = Annotated[str, MaxLength(_STRING_LENGTH)]
+Code = Annotated[str, MaxLength(_CODE_LENGTH, i18n.INVALID_CODE), Field(repr=False)]
+RefreshTokenString = Annotated[str, MaxLength(_REFRESH_TOKEN_LENGTH), Field(repr=False)]
+AccessTokenString = Annotated[str, MaxLength(MAX_TOKEN_LENGTH), Field(repr=False)]
+ChallengeSolution = Annotated[str, MaxLength(_CHALLENGE_LENGTH)]
 Mobile = Annotated[
-    String,
+    str,
+    MaxLength(MAX_MOBILE_LENGTH, i18n.INVALID_MOBILE),
     AfterValidator(_mobile),
     Field(description="11 digits for mainland numbers, else E.164 with +", examples=["13800000000"]),
 ]
 Nickname = Annotated[
-    String, AfterValidator(_nickname), Field(description="1 to 64 characters, no control characters")
+    str,
+    # Blanks around it are removed.
+    MaxLength(2 * _NICKNAME_LENGTH, i18n.INVALID_NICKNAME),
+    AfterValidator(_nickname),
+    Field(description="1 to 64 characters, no control characters"),
 ]
 Avatar = Annotated[
-    String, AfterValidator(_avatar), Field(description="an http or https URL of at most 512 characters")
+    str,
+    MaxLength(_AVATAR_LENGTH, i18n.INVALID_AVATAR),
+    AfterValidator(_avatar),
+    Field(description="an http or https URL of at most 512 characters"),
 ]
 # Declared after mobile and nickname, which its validator reads.
 NewPassword = Annotated[
-    String, AfterValidator(_new_password), Field(description="8 to 128 characters of any script", repr=False)
+    str,
+    MaxLength(_PASSWORD_LENGTHS[-1], i18n.PASSWORD_LENGTH),
+    AfterValidator(_new_password),
+    Field(description="8 to 128 characters of any script", repr=False),
 ]
+# A password to compare. The rules for new ones do not apply: what is longer than any password may be, however
+# it is composed, is refused before an account is looked at, and what is shorter is right or wrong.
+Password = Annotated[str, MaxLength(_PASSWORD_LENGTHS[-1] * _LONGEST_DECOMPOSITION), Field(repr=False)]
 Timestamp = Annotated[
     datetime,
     PlainSerializer(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}Z", return_type=str),

@@ -15,7 +15,14 @@ from services.auth.http.body import check_content_type, parse
 from services.auth.http.fields import ValidationContext
 from services.auth.http.gateway_trust import GatewayTrust, client_address
 from services.auth.models import Caller, Client
-from shared.errors import AppError, MethodNotAllowed, NotFound, Unavailable
+from shared.errors import (
+    AppError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Unavailable,
+    UnsupportedMediaType,
+)
 from shared.http import request_ids
 from shared.http.in_flight import InFlight
 from shared.http.problem_handler import ProblemHandler
@@ -205,10 +212,19 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         return MethodNotAllowed(handled)
 
     def as_app_error(self, error: BaseException) -> AppError:
-        """Return the error to render; Tornado itself refuses methods that it does not know."""
+        """Return the error to render; Tornado itself refuses unknown methods and multipart forms."""
         if isinstance(error, HTTPError) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             return self._method_not_allowed()
+        if isinstance(error, HTTPError) and error.status_code == HTTPStatus.BAD_REQUEST:
+            return self._bad_request()
         return super().as_app_error(error)
+
+    def _bad_request(self) -> AppError:
+        try:
+            check_content_type(self.request.headers.get("Content-Type", ""))
+        except UnsupportedMediaType as error:
+            return error
+        return InvalidRequest()
 
     def on_finish(self) -> None:
         """Count and log the request."""

@@ -1,22 +1,22 @@
 """Bodies of the requests and answers about passwords."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from services.auth.http.fields import Mobile, NewPassword, RequestBody, String
+from services.auth.http.fields import Code, Mobile, NewPassword, Password, RequestBody
 
 
 class PasswordResetRequest(RequestBody):
     """`POST /password/reset/`."""
 
     mobile: Mobile
-    code: String = Field(repr=False)
+    code: Code
     password: NewPassword
 
 
 class PasswordChangeRequest(RequestBody):
     """`POST /password/change/`."""
 
-    old_password: String = Field(repr=False)
+    old_password: Password
     password: NewPassword
 
 

@@ -28,6 +28,8 @@ _TAG_BYTES = 16
 _SECRET_AT = _ID_BYTES + _GENERATION_BYTES
 _TAG_AT = _SECRET_AT + _SECRET_BYTES
 _BYTES = _TAG_AT + _TAG_BYTES
+# In characters: base64 has four for three bytes, and blanks may have been copied with a token.
+_MAX_LENGTH = 128
 # A session that is refreshed more often than this within the reuse interval keeps its token meanwhile,
 # so that the times of all uses within the interval fit into its row.
 _MAX_RECENT_USES = 16
@@ -79,6 +81,8 @@ class RefreshToken:
 
 def parse_refresh_token(text: str) -> RefreshToken | None:
     """Return the parsed token, or None for text of another form."""
+    if len(text) > _MAX_LENGTH:
+        return None
     try:
         content = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:

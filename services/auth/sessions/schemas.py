@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from services.auth.http.fields import RequestBody, String, Timestamp
+from services.auth.http.fields import RefreshTokenString, RequestBody, Timestamp
 from services.auth.models import Session, SignedIn
 from services.auth.sessions.revocations import Ended
 
@@ -13,7 +13,7 @@ from services.auth.sessions.revocations import Ended
 class RefreshRequest(RequestBody):
     """`POST /token/refresh/`."""
 
-    refresh_token: String = Field(repr=False)
+    refresh_token: RefreshTokenString
 
 
 class LoginResponse(BaseModel):

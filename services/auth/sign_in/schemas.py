@@ -2,9 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field
-
-from services.auth.http.fields import Mobile, RequestBody, String
+from services.auth.http.fields import Code, Mobile, Password, RequestBody
 from services.auth.models import SignedIn
 from services.auth.sessions.schemas import LoginResponse
 
@@ -13,14 +11,14 @@ class LoginRequest(RequestBody):
     """`POST /login/`; the rules for new passwords do not apply here."""
 
     mobile: Mobile
-    password: String = Field(repr=False)
+    password: Password
 
 
 class LoginCodeRequest(RequestBody):
     """`POST /login/code/`."""
 
     mobile: Mobile
-    code: String = Field(repr=False)
+    code: Code
 
 
 class LoginCodeResponse(LoginResponse):

@@ -42,7 +42,8 @@ def list_keys(folder: Folder = None) -> None:
     policy, ttl = _policy(settings)
     with _errors_in_a_line():
         for state in key_rotation.folder_states(folder, policy, ttl, now()):
-            typer.echo(f"{state.key.kid}  {state.key.algorithm}  {key_rotation.describe(state, policy)}")
+            words = [key_rotation.describe(state, policy), state.key.weakness]
+            typer.echo(f"{state.key.kid}  {state.key.algorithm}  {'; '.join(filter(None, words))}")
 
 
 @key_cli.command("retire")

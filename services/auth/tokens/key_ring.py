@@ -135,6 +135,9 @@ class KeyRing:
 
     def _take(self, keys: list[SigningKey]) -> None:
         self._keys = keys
+        for key in keys:
+            if key.weakness:
+                log.warning("signing_key_weak", kid=key.kid, reason=key.weakness)
         self._verifying = {key.kid: key.verifying for key in keys}
 
 

@@ -1,8 +1,8 @@
 """Bodies of the requests and answers about access tokens."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from services.auth.http.fields import RequestBody, String
+from services.auth.http.fields import AccessTokenString, RequestBody
 
 
 class JwksResponse(BaseModel):
@@ -14,7 +14,7 @@ class JwksResponse(BaseModel):
 class TokenRequest(RequestBody):
     """`POST /internal/tokens/`."""
 
-    token: String = Field(repr=False)
+    token: AccessTokenString
 
 
 class TokenResponse(BaseModel):

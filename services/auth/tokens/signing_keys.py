@@ -20,7 +20,10 @@ Algorithm = Literal["ES256", "RS256", "EdDSA", "HS256"]
 PEM, SECRET = ".pem", ".secret"
 _KID = re.compile(r"(\d{8}T\d{6})-[0-9a-f]{8}", re.ASCII)
 _KID_TIME = "%Y%m%dT%H%M%S"
-_RSA_BITS = 2048
+# RFC 7518 §3.3: RS256 takes 2048 bits or more. NIST SP 800-57 part 1 §5.6.3 and SP 800-131A take 2048 bits (a
+# strength of 112) until the end of 2030 only, so new keys are longer, and shorter ones are reported.
+_MIN_RSA_BITS = 2048
+_RSA_BITS = 3072
 _SECRET_BYTES = 32
 _TO_JWK: dict[str, Callable[[Any], dict[str, Any]]] = {
     "ES256": partial(ECAlgorithm.to_jwk, as_dict=True),
@@ -48,6 +51,12 @@ class SigningKey:
         """The time of creation, from the id."""
         made = _KID.fullmatch(self.kid)
         return datetime.strptime(made[1], _KID_TIME).replace(tzinfo=UTC) if made else _LONG_AGO
+
+    @property
+    def weakness(self) -> str:
+        """What is to be said against the key, in words; empty for a good one."""
+        bits = self.private.key_size if isinstance(self.private, rsa.RSAPrivateKey) else _RSA_BITS
+        return f"RSA with {bits} bits: replace it before 2031" if bits < _RSA_BITS else ""
 
     @property
     def file_name(self) -> str:
@@ -131,7 +140,7 @@ def _algorithm_of(name: str, private: object) -> Algorithm:
     match private:
         case ec.EllipticCurvePrivateKey(curve=ec.SECP256R1()):
             return "ES256"
-        case rsa.RSAPrivateKey(key_size=size) if size >= _RSA_BITS:
+        case rsa.RSAPrivateKey(key_size=size) if size >= _MIN_RSA_BITS:
             return "RS256"
         case ed25519.Ed25519PrivateKey():
             return "EdDSA"

@@ -13,6 +13,9 @@ from urllib.parse import unquote_plus
 from services.sms.provider.yunpian.records import parse_time
 from services.sms.reports.models import ReportBatch, ReportStatus, StatusReport
 
+# Ten times what is documented, and twice what was seen. It bounds the work of one push.
+_MAX_ITEMS = 1000
+
 # The form members of texts and of voice calls.
 PUSH_MEMBERS = ("sms_status", "voice_status")
 
@@ -21,6 +24,7 @@ _SID = re.compile(r"[0-9A-Za-z_\-]{1,64}", re.ASCII)
 # A carrier's code, such as DB:0103 or UNDELIV. Anything else may be content and is not kept.
 _CODE = re.compile(r"[0-9A-Za-z:._\-]{1,32}", re.ASCII)
 _OTHER_CODE = "other"
+_LONGEST_TIME = 32
 
 
 class UnreadableReports(ValueError):
@@ -35,11 +39,13 @@ def parse_push(value: str, now: datetime) -> ReportBatch:
         now: replaces a time that is missing or malformed.
 
     Raises:
-        UnreadableReports: it is not a JSON array, or no item is a report.
+        UnreadableReports: it is not a JSON array, has more than a thousand items, or no item is a report.
     """
     document = _json(value)
     if document is None:
         document = _json(unquote_plus(value))
+    if isinstance(document, list) and len(document) > _MAX_ITEMS:
+        raise UnreadableReports("too many items")
     batch = parse_items(document, now)
     if batch.unreadable and not batch.reports:
         raise UnreadableReports("no item is a report")
@@ -97,6 +103,6 @@ def _code(value: object) -> str:
 
 def _time(value: object, now: datetime) -> datetime:
     try:
-        return parse_time(value) if isinstance(value, str) else now
+        return parse_time(value) if isinstance(value, str) and len(value) <= _LONGEST_TIME else now
     except ValueError:
         return now
