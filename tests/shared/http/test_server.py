@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from tornado.web import Application, RequestHandler
 
 from shared.http.limits import AddressCounter, ConnectionLimits, parse_networks
 from shared.http.server import END_OF_HEAD, FAST_END_OF_HEAD, DrainableServer
+from tests.support.raw_http import raw_client
 
 
 @given(st.lists(st.sampled_from([b"\r", b"\n", b"a", b"\r\n", b"\r\n\r\n"])).map(b"".join))
@@ -53,17 +55,16 @@ async def test_a_response_that_is_not_taken_yet_is_work_in_progress(server: Drai
 
 
 async def test_idle_connections_make_room_when_there_are_many(server: DrainableServer) -> None:
-    connections = []
-    for _ in range(9):
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await reader.readuntil(b"\r\n\r\n")
-        connections.append((reader, writer))
-    reads = [asyncio.create_task(reader.read()) for reader, _ in connections]
-    closed, kept = await asyncio.wait(reads, timeout=10, return_when=asyncio.FIRST_COMPLETED)
-    assert closed
-    for read in kept:
-        read.cancel()
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(raw_client(server.port)) for _ in range(9)]
+        for client in clients:
+            client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await client.response(head_only=True)).status == 405
+        ends = [asyncio.create_task(client.is_closed(seconds=10)) for client in clients]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        assert any(end.done() and end.result() for end in ends)
+        for end in ends:
+            end.cancel()
 
 
 async def test_a_server_closes_with_connections_open() -> None:
