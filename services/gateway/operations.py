@@ -44,7 +44,7 @@ class Operations:
         return next((names for pattern, names in self._by_pattern if pattern.fullmatch(path)), None)
 
     def check_body(self, method: str, target: str, content_type: str) -> None:
-        """Refuse a request with a body.
+        """Refuse a request whose body is still to come; the upstream itself refuses the others.
 
         Raises:
             MethodNotAllowed: the path is known and does not support the method.

@@ -104,17 +104,17 @@ class ProxyRequest(HTTPMessageDelegate):
         route = self._route = self._context.routes.match(self._target)
         self._max_body = self._context.max_body if route is None else route.max_body
         try:
-            length = headers.get("Content-Length")
+            size = int(headers.get("Content-Length", "0"))
             if self._method not in _KNOWN_METHODS:
                 raise MethodNotAllowed(known_methods(route.operations if route else None, self._target))
-            if length is not None and int(length) > self._max_body:
+            if size > self._max_body:
                 raise PayloadTooLarge
             if self._method == "OPTIONS":
                 self._answer_at_head()
                 return None
             if route is None:
                 raise NotFound
-            if route.operations is not None and length is not None and length != "0":
+            if size and route.operations and size > self._connection.stream.buffered:
                 route.operations.check_body(self._method, self._target, headers.get("Content-Type", ""))
             if route.token is not TokenRule.NONE:
                 return self._authenticate(required=route.token is TokenRule.REQUIRED)

@@ -154,7 +154,7 @@ async def test_clients_that_stall_are_cut_off(session: aiohttp.ClientSession, up
         kept.send(GET)
         assert (await kept.response()).status == 200
         kept.send(b"GET /code/ HT")
-        reader = slow_reader(gateway)
+        reader = stack.enter_context(slow_reader(gateway))
         reader.sendall(LARGE_GET)
         for _ in range(8):
             await asyncio.sleep(1)
@@ -170,7 +170,6 @@ async def test_clients_that_stall_are_cut_off(session: aiohttp.ClientSession, up
 
         await wait_until(all_gone)
         assert await metric(session, gateway, "dialpass_http_connections_timed_out_total") == 4
-        reader.close()
 
 
 def slow_reader(gateway: Gateway) -> socket.socket:
