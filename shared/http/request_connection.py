@@ -3,6 +3,7 @@
 import asyncio
 import math
 import secrets
+import socket
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -168,9 +169,12 @@ def encode_refusal(error: AppError) -> bytes:
 async def lingering_close(stream: IOStream) -> None:
     """Close a connection whose client is still sending.
 
-    What it sends is read and dropped for a while: closing at once would reset the connection, and the
-    client could lose the response (RFC 9112 §9.6).
+    It sees the end of the connection at once, and what it sends is read and dropped for a while: closing
+    both directions would reset the connection, and the client could lose the response (RFC 9112 §9.6).
     """
+    if not (stream.closed() or stream.writing()):
+        with suppress(OSError):  # the client has gone
+            stream.socket.shutdown(socket.SHUT_WR)
     try:
         async with asyncio.timeout(_LINGERING_TIMEOUT):
             while True:
