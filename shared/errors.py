@@ -5,8 +5,11 @@ AppError
 ├── Unauthorized            401  missing, invalid or expired token
 ├── NotFound                404
 ├── MethodNotAllowed        405
+├── RequestTimeout          408  the head or the body did not come in time
 ├── PayloadTooLarge         413
+├── UriTooLong              414
 ├── UnsupportedMediaType    415
+├── HeadersTooLarge         431
 ├── InternalError           500  a defect; the cause is logged, never shown
 ├── BadGateway              502  an upstream sent a malformed response or closed the connection
 ├── Unavailable             503  a dependency is down or a queue is full
@@ -106,6 +109,14 @@ class MethodNotAllowed(AppError):
         return {"Allow": ", ".join(self._allowed)}
 
 
+class RequestTimeout(AppError):
+    """The client took too long to send its request."""
+
+    slug = "request-timeout"
+    status = 408
+    title = Text("The request did not arrive in time", "请求未能及时到达")
+
+
 class PayloadTooLarge(AppError):
     """The body is longer than the route accepts."""
 
@@ -114,12 +125,28 @@ class PayloadTooLarge(AppError):
     title = Text("The request body is too large", "请求体过大")
 
 
+class UriTooLong(AppError):
+    """The request line is longer than the server accepts."""
+
+    slug = "uri-too-long"
+    status = 414
+    title = Text("The request's URL is too long", "请求的 URL 过长")
+
+
 class UnsupportedMediaType(AppError):
     """The body is not JSON."""
 
     slug = "unsupported-media-type"
     status = 415
     title = Text("The request body must be application/json", "请求体必须是 application/json")
+
+
+class HeadersTooLarge(AppError):
+    """The request's head is longer than the server accepts."""
+
+    slug = "headers-too-large"
+    status = 431
+    title = Text("The request's headers are too large", "请求头过大")
 
 
 class InternalError(AppError):

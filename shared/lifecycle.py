@@ -14,6 +14,7 @@ import structlog
 import uvloop
 
 from shared.health import Health
+from shared.http.limits import raise_descriptor_limit
 from shared.http.server import CannotListen
 from shared.observability import logs
 from shared.settings import ServiceSettings
@@ -56,6 +57,7 @@ def serve(name: str, settings: ServiceSettings, build: Build) -> int:
         0 after a clean drain, 1 if the deadline interrupted work or a port is in use.
     """
     logs.configure(name, settings.log_format, settings.log_level)
+    raise_descriptor_limit()
     try:
         return uvloop.run(_run(settings, build))
     except CannotListen as error:

@@ -43,6 +43,7 @@ from shared import clock
 from shared.clock import Clock
 from shared.health import Health
 from shared.http import ops
+from shared.http.limits import ConnectionLimits
 from shared.http.server import DrainableServer
 from shared.lifecycle import Service
 from shared.observability import tracing
@@ -111,7 +112,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         settings.bind_address,
         max_body_size=_MAX_BODY_BYTES,
         body_timeout=_BODY_SECONDS,
-        idle_connection_timeout=_IDLE_SECONDS,
+        limits=ConnectionLimits(idle_seconds=_IDLE_SECONDS),
     )
     stack.push_async_callback(server.close)
     return Service(health, server.begin_drain, server.stop_listening, context.in_flight)

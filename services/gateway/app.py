@@ -1,10 +1,12 @@
 """The gateway, put together: upstreams, routes, authentication, the public and the operators' port."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
+import structlog
 from tornado.web import Application
 
 from services.gateway.auth.authenticator import Authenticator
@@ -13,24 +15,37 @@ from services.gateway.auth.revocations import Revocations
 from services.gateway.client_address import ClientAddresses
 from services.gateway.context import GatewayContext
 from services.gateway.cors import CorsPolicy
+from services.gateway.operations import Operations
 from services.gateway.routes import Route, RouteTable, auth_routes, callback_routes, page_routes
 from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings
-from services.gateway.static import StaticPages
+from services.gateway.static import OPENAPI, StaticPages
 from services.gateway.upstream.client import UpstreamClient
-from services.gateway.upstream.pool import ConnectionPool
+from services.gateway.upstream.pool import MAX_CONNECTIONS, ConnectionPool
 from shared.health import Health
 from shared.http import ops
+from shared.http.limits import ConnectionLimits, parse_networks, within_descriptors
 from shared.http.server import DrainableServer
 from shared.lifecycle import Service
 from shared.observability import tracing
 from shared.observability.access_log import AccessLog
-from shared.observability.metrics import HttpMetrics, TokenMetrics, UpstreamMetrics, new_registry
+from shared.observability.metrics import (
+    ConnectionMetrics,
+    HttpMetrics,
+    TokenMetrics,
+    UpstreamMetrics,
+    new_registry,
+)
 from shared.tasks import cancel
 
 _MAX_HEADER_BYTES = 16 * 1024
 # Bodies up to this much over a route's limit are received and dropped, so that the client can read a 413.
 _MAX_DROPPED_BYTES = 1024 * 1024
+_IDLE_SECONDS = 75.0
+# Descriptors for log, operators' port, event loop and resolver.
+_OTHER_DESCRIPTORS = 64
+
+log = structlog.get_logger()
 
 
 async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
@@ -61,9 +76,11 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
         tracer=tracing.open_tracer(settings, "gateway", stack),
     )
     http_metrics.watch_in_flight(context.in_flight)
+    limits = _connection_limits(settings, upstreams=len(pools) + 1)
+    public = _public_server(settings, context, limits, ConnectionMetrics(registry), stack)
     health = Health(
-        # A replica that cannot check tokens yet leaves the requests to the others.
-        required={"token_checks": authenticator.check},
+        # A replica that cannot check tokens yet, or accepts no connection, leaves requests to the others.
+        required={"token_checks": authenticator.check, "connections": public.check},
         # Only reported: a gateway out of service could not answer with a problem document.
         observed={"ended_sessions": revocations.check, **{name: pool.check for name, pool in pools.items()}},
     )
@@ -73,8 +90,12 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
         settings.gateway_ops_bind_address or settings.bind_address,
     )
     stack.push_async_callback(operators.close)
-    public = _public_server(settings, context, stack)
-    return Service(health, public.begin_drain, public.stop_listening, context.in_flight)
+    return Service(
+        health,
+        public.begin_drain,
+        public.stop_listening,
+        lambda: context.in_flight() + public.writing(),
+    )
 
 
 def _open_pools(
@@ -117,6 +138,7 @@ def _authenticator(
 
 def _route_table(settings: GatewaySettings, pools: Mapping[str, ConnectionPool]) -> RouteTable:
     timeout, max_body = settings.upstream_timeout, settings.max_body_bytes
+    operations = Operations.from_openapi(json.loads(OPENAPI.read_text()))
     platform = [
         Route(
             route.prefix,
@@ -129,16 +151,34 @@ def _route_table(settings: GatewaySettings, pools: Mapping[str, ConnectionPool])
     ]
     return RouteTable(
         [
-            *auth_routes(pools["auth"], timeout, max_body),
+            *auth_routes(pools["auth"], timeout, max_body, operations),
             *callback_routes(pools["sms"], timeout),
-            *page_routes(StaticPages(), timeout, max_body),
+            *page_routes(StaticPages(), timeout, max_body, StaticPages.operations),
             *platform,
         ]
     )
 
 
+def _connection_limits(settings: GatewaySettings, upstreams: int) -> ConnectionLimits:
+    """Return the limits of the public port, below the limit of the process's descriptors."""
+    wanted = settings.gateway_max_connections
+    possible = within_descriptors(wanted, upstreams * MAX_CONNECTIONS + _OTHER_DESCRIPTORS)
+    if possible < wanted:
+        log.warning("too_few_descriptors", connections=possible, wanted=wanted)
+    return ConnectionLimits(
+        max_open=possible,
+        max_per_address=settings.gateway_max_connections_per_address,
+        uncapped=parse_networks(settings.trusted_proxies),
+        idle_seconds=_IDLE_SECONDS,
+    )
+
+
 def _public_server(
-    settings: GatewaySettings, context: GatewayContext, stack: AsyncExitStack
+    settings: GatewaySettings,
+    context: GatewayContext,
+    limits: ConnectionLimits,
+    metrics: ConnectionMetrics,
+    stack: AsyncExitStack,
 ) -> DrainableServer:
     gateway = GatewayServer(context)
     stack.callback(gateway.close)
@@ -148,7 +188,8 @@ def _public_server(
         settings.bind_address,
         max_header_size=_MAX_HEADER_BYTES,
         max_body_size=context.routes.max_body + _MAX_DROPPED_BYTES,
+        limits=limits,
+        metrics=metrics,
     )
-    server.disable_timers()
     stack.push_async_callback(server.close)
     return server

@@ -34,8 +34,7 @@ class GatewayContext:
         tracer: records a span per request.
         now: the event loop's clock, in seconds.
         in_flight: the number of requests being answered, for draining.
-        open_requests: the requests that are not complete, whose time limits are checked; among them
-            those that idle connections are waiting for.
+        open_requests: the requests that are not complete, whose time limits are checked.
         tasks: the tasks of requests that are not done.
     """
 

@@ -1,30 +1,29 @@
 """One request of a client: authenticated, forwarded to an upstream, answered, logged.
 
-In the order of the methods of `ProxyRequest`: Tornado calls `headers_received`, `data_received` and
-`finish`, which answers or calls `_forward`; that sends the request to its route's `Upstream`, which
-calls `on_response` and its siblings; they write the response. `_complete` counts and logs.
-
-Built on Tornado's lower interface (`HTTPMessageDelegate`): `RequestHandler` would take a third of the
-time of a forwarded request.
+Tornado calls `headers_received`, which refuses what can be refused without the body, `data_received`, and
+`finish`, which calls `_forward`; the route's `Upstream` calls `on_response` or its siblings, which write
+the response. `_complete` counts and logs. Tornado's `RequestHandler` would take a third of the time.
 """
 
-import asyncio
 import math
 import time
+from asyncio import Future
+from collections.abc import Awaitable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
-from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import StreamClosedError
 
 from services.gateway.context import GatewayContext
 from services.gateway.headers import encode_request, encode_response_head
+from services.gateway.operations import known_methods
 from services.gateway.routes import Route, TokenRule
 from services.gateway.upstream.request import Headers, UpstreamRequest
-from shared.errors import AppError, NotFound, PayloadTooLarge
+from shared.errors import AppError, MethodNotAllowed, NotFound, PayloadTooLarge, RequestTimeout
 from shared.http import problems, request_ids
+from shared.http.request_connection import LARGE_BODY, RequestConnection, lingering_close
 from shared.i18n import negotiate
 from shared.observability.metrics import METHODS, known_method
 
@@ -32,11 +31,12 @@ UNROUTED = "other"  # the route of unknown paths in metrics and logs
 _NO_CONTENT = 204
 _NO_BODY = frozenset({204, 304})
 _CLIENT_CLOSED_REQUEST = 499  # nginx's status for it, known to operators
-_IDLE_TIMEOUT = 75.0
 _BODY_TIMEOUT = 10.0
-_LINGERING_TIMEOUT = 2.0
 _LENGTH_DIGITS = 18
+# Before the deadline of the body: later, the token that was checked with the head is checked again.
+_TOKEN_CHECKED = _BODY_TIMEOUT - 0.5
 _ALLOW = ", ".join(METHODS)
+_KNOWN_METHODS = frozenset(METHODS)
 
 
 class ProxyRequest(HTTPMessageDelegate):
@@ -49,11 +49,11 @@ class ProxyRequest(HTTPMessageDelegate):
 
     __slots__ = (
         "_body", "_completed", "_connection", "_context", "_cors", "_deadline", "_fast_response", "_headers",
-        "_method", "_problem", "_request_id", "_route", "_size", "_started", "_status", "_target",
-        "_upstream_request",
+        "_identity", "_max_body", "_method", "_problem", "_request_id", "_route", "_size", "_started",
+        "_status", "_target", "_upstream_request",
     )  # fmt: skip
 
-    def __init__(self, context: GatewayContext, connection: HTTP1Connection) -> None:
+    def __init__(self, context: GatewayContext, connection: RequestConnection) -> None:
         self._context = context
         self._connection = connection
         self._body: list[bytes] = []
@@ -62,9 +62,8 @@ class ProxyRequest(HTTPMessageDelegate):
         self._problem = ""
         self._route: Route | None = None
         self._upstream_request: UpstreamRequest | None = None
+        self._identity = ""
         self._completed = False
-        self._deadline = context.now() + _IDLE_TIMEOUT
-        context.open_requests.add(self)
 
     def timed_out(self, now: float) -> bool:
         """Return whether the client has taken too long to send the request, or has gone."""
@@ -72,100 +71,134 @@ class ProxyRequest(HTTPMessageDelegate):
         return now > self._deadline or stream is None or stream.closed()
 
     def abort(self) -> None:
-        """Close the client's connection."""
+        """Answer 408 unless there is an answer, and close the client's connection."""
+        if not (self._status or self._connection.stream is None or self._connection.stream.closed()):
+            self._connection.close_after_response()
+            self._write_problem(RequestTimeout())
         self._connection.close()
 
     # Tornado calls these: the request.
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
-    ) -> None:
-        """Receive the request's head.
+    ) -> Awaitable[None] | None:
+        """Receive the request's head; its body is read once the returned awaitable is done.
 
         The request begins here; Tornado calls the constructor while the connection is still idle.
         """
         self._started = time.perf_counter()
         self._context.in_flight.enter()
-        start_line = cast("RequestStartLine", start_line)
-        self._method = start_line.method
-        self._target = start_line.path
+        self._method, self._target, version = cast("RequestStartLine", start_line)
         self._headers = headers
         self._request_id = request_ids.accept_or_create(headers.get(request_ids.HEADER))
         # Where no Connection header and no chunked encoding are needed. Tornado decides at this point,
         # too, whether the connection is kept open.
         self._fast_response = (
-            start_line.version == "HTTP/1.1"
+            version == "HTTP/1.1"
             and self._method != "HEAD"
             and "Connection" not in headers
             and not self._connection.params.no_keep_alive
         )
         self._deadline = self._context.now() + _BODY_TIMEOUT
+        self._context.open_requests.add(self)
         self._cors = self._context.cors.headers(headers.get("Origin"))
-        self._route = self._context.routes.match(self._target)
-        length = headers.get("Content-Length", "")
-        # int() raises ValueError for thousands of digits.
-        if length.isdecimal() and (len(length) > _LENGTH_DIGITS or int(length) > self._max_body):
-            self._reject_unread_body()
+        route = self._route = self._context.routes.match(self._target)
+        self._max_body = self._context.max_body if route is None else route.max_body
+        try:
+            length = headers.get("Content-Length", "0")
+            # int() raises ValueError for thousands of digits.
+            if len(length) > _LENGTH_DIGITS:
+                raise PayloadTooLarge
+            size = int(length)
+            if self._method not in _KNOWN_METHODS:
+                raise MethodNotAllowed(known_methods(route.operations if route else None, self._target))
+            if size > self._max_body:
+                raise PayloadTooLarge
+            if self._method == "OPTIONS":
+                self._answer_at_head()
+                return None
+            if route is None:
+                raise NotFound
+            if size and route.operations and size > self._connection.stream.buffered:
+                route.operations.check_body(self._method, self._target, headers.get("Content-Type", ""))
+            if route.token is not TokenRule.NONE:
+                return self._authenticate(required=route.token is TokenRule.REQUIRED)
+        except AppError as error:
+            self._answer_at_head(error)
+        return None
 
     def data_received(self, chunk: bytes) -> None:
-        """Receive a part of the body; what exceeds the limit is dropped."""
+        """Receive a part of the body; it is dropped if it exceeds the limit or has been answered."""
         self._size += len(chunk)
         if self._size <= self._max_body:
             self._body.append(chunk)
+        else:
+            self._body.clear()
 
     def finish(self) -> None:
-        """Receive the end of the request, and answer or forward it."""
+        """Receive the end of the request, and forward it."""
+        late = self._identity and self._context.now() > self._deadline - _TOKEN_CHECKED
         self._deadline = math.inf
         self._connection.set_close_callback(self.on_connection_close)
-        if self._method == "OPTIONS":
-            self._answer_options()
-        elif self._route is None:
-            self.on_error(NotFound())
+        if self._status:  # answered at the head
+            self._end_response()
         elif self._size > self._max_body:
             self.on_error(PayloadTooLarge())
-        elif self._route.token is TokenRule.NONE:
-            self._forward("")
+        elif late:
+            self._context.create_task(self._check_again())
         else:
-            self._authenticate(required=self._route.token is TokenRule.REQUIRED)
+            self._forward()
 
     def on_connection_close(self) -> None:
         """Cancel the request: the client has gone."""
         if self._upstream_request is not None and not self._upstream_request.done:
             self._upstream_request.cancel()
+        if (error := self._connection.error) is not None:  # whose problem document is written elsewhere
+            self._status, self._problem = error.status, error.slug
         self._status = self._status or _CLIENT_CLOSED_REQUEST
         self._complete()
 
-    @property
-    def _max_body(self) -> int:
-        return self._route.max_body if self._route else self._context.max_body
-
-    def _answer_options(self) -> None:
-        """Answer OPTIONS, CORS preflights among them, without the upstream."""
-        self._cors = self._context.cors.preflight_headers(self._headers.get("Origin"))
-        self._write_head(_NO_CONTENT, "No Content", [("Allow", _ALLOW)], b"")
-        self._end_response()
-
-    def _authenticate(self, *, required: bool) -> None:
-        authorization = self._headers.get("Authorization")
-        try:
-            identity = self._context.authenticator.authenticate_cached(authorization, required=required)
-        except AppError as error:
-            self.on_error(error)
-            return
-        if identity is None:
-            self._context.create_task(self._verify_token(authorization))
+    def _answer_at_head(self, error: AppError | None = None) -> None:
+        """Refuse a request, or answer OPTIONS; the connection is closed if its body is still to come."""
+        self._max_body = -1
+        complete = self._connection.body_has_arrived
+        if not complete:
+            self._connection.close_after_response()
+        if error is None:  # CORS preflights among them
+            self._cors = self._context.cors.preflight_headers(self._headers.get("Origin"))
+            self._write_head(_NO_CONTENT, "No Content", [("Allow", _ALLOW)], b"")
         else:
-            self._forward(identity)
+            self._write_problem(error)
+        if not complete:
+            self._context.create_task(lingering_close(self._connection.detach()))
+            self._complete()
+
+    def _authenticate(self, *, required: bool) -> Awaitable[None] | None:
+        authorization = self._headers.get("Authorization")
+        identity = self._context.authenticator.authenticate_cached(authorization, required=required)
+        if identity is None:
+            return self._verify_token(authorization)
+        self._identity = identity
+        return None
 
     async def _verify_token(self, authorization: str | None) -> None:
         try:
-            identity = await self._context.authenticator.authenticate(authorization)
+            self._identity = await self._context.authenticator.authenticate(authorization)
+        except AppError as error:
+            self._answer_at_head(error)
+
+    async def _check_again(self) -> None:
+        """Forward a request whose body came long after its head, unless the session has ended since."""
+        authenticator, authorization = self._context.authenticator, self._headers.get("Authorization")
+        try:
+            if authenticator.authenticate_cached(authorization, required=True) is None:
+                self._identity = await authenticator.authenticate(authorization)
         except AppError as error:
             self.on_error(error)
         else:
-            self._forward(identity)
+            self._forward()
 
-    def _forward(self, identity: str) -> None:
+    def _forward(self) -> None:
         """Send the request to its upstream, with header lines that name the user and the session."""
         route = self._route
         if route is None or self._completed:  # the client has gone while its token was verified
@@ -180,7 +213,7 @@ class ProxyRequest(HTTPMessageDelegate):
             b"".join(self._body),
             host=route.upstream.host_header,
             client=address,
-            identity=identity,
+            identity=self._identity,
             request_id=self._request_id,
             gateway=route.upstream.gateway_secret,
         )
@@ -195,22 +228,22 @@ class ProxyRequest(HTTPMessageDelegate):
             self._status = status
             headers = [pair for pair in headers if pair[0].lower() != "content-length"]
             head = encode_response_head(status, reason, headers, self._cors, self._request_id, len(body))
-            self._connection.write(head + body)
+            if len(body) > LARGE_BODY:
+                self._connection.write(head)
+                self._connection.write(body)
+            else:
+                self._connection.write(head + body)
         else:
             self._write_head(status, reason, headers, body)
         self._end_response()
 
     def on_response_start(self, status: int, reason: str, headers: Headers, data: bytes) -> None:
         """Write the head and the first part of a long response."""
-        self._write_head(status, reason, headers, data)
+        self._hold_upstream(self._write_head(status, reason, headers, data))
 
     def on_response_data(self, data: bytes) -> None:
         """Write the next part; the upstream is read no faster than the client reads."""
-        written = self._connection.write(data)
-        request = self._upstream_request
-        if request is not None and not written.done():
-            request.pause_reading()
-            written.add_done_callback(lambda _: request.resume_reading())
+        self._hold_upstream(self._connection.write(data))
 
     def on_response_end(self) -> None:
         """End a response that came in parts."""
@@ -228,16 +261,18 @@ class ProxyRequest(HTTPMessageDelegate):
             self._write_problem(error)
             self._end_response()
 
-    def _write_problem(self, error: AppError, *, close: bool = False) -> None:
+    def _hold_upstream(self, written: Future[None]) -> None:
+        if self._upstream_request is not None and not written.done():
+            self._upstream_request.pause_until(written)
+
+    def _write_problem(self, error: AppError) -> None:
         self._problem = error.slug
         language = negotiate(self._headers.get("Accept-Language", ""))
         headers, body = problems.render(error, self._request_id, language)
         headers["Content-Length"] = str(len(body))
-        if close:
-            headers["Connection"] = "close"
         self._write_head(error.status, HTTPStatus(error.status).phrase, [*headers.items()], body)
 
-    def _write_head(self, status: int, reason: str, headers: Headers, chunk: bytes) -> None:
+    def _write_head(self, status: int, reason: str, headers: Headers, chunk: bytes) -> Future[None]:
         self._status = status
         outgoing = HTTPHeaders()
         for name, value in headers:
@@ -245,17 +280,11 @@ class ProxyRequest(HTTPMessageDelegate):
         for name, value in self._cors:
             outgoing.add(name, value)
         outgoing.add(request_ids.HEADER, self._request_id)
-        self._connection.write_headers(ResponseStartLine("HTTP/1.1", status, reason), outgoing, chunk)
+        return self._connection.write_headers(ResponseStartLine("HTTP/1.1", status, reason), outgoing, chunk)
 
     def _end_response(self) -> None:
         with suppress(StreamClosedError):
             self._connection.finish()
-        self._complete()
-
-    def _reject_unread_body(self) -> None:
-        """Answer 413 before the body is received, and close the connection."""
-        self._write_problem(PayloadTooLarge(), close=True)
-        self._context.create_task(_lingering_close(self._connection.detach()))
         self._complete()
 
     def _complete(self) -> None:
@@ -271,16 +300,3 @@ class ProxyRequest(HTTPMessageDelegate):
         method = known_method(self._method)
         self._context.http_metrics.observe(method, route, self._status, seconds)
         self._context.access_log.write(self._request_id, method, route, self._status, seconds, self._problem)
-
-
-async def _lingering_close(stream: IOStream) -> None:
-    """Close a connection whose client is still sending.
-
-    What it sends is read and dropped for a while: closing at once would reset the connection, and the
-    client could lose the response (RFC 9112 §9.6).
-    """
-    with suppress(StreamClosedError, TimeoutError):
-        async with asyncio.timeout(_LINGERING_TIMEOUT):
-            while True:
-                await stream.read_bytes(65536, partial=True)
-    stream.close()

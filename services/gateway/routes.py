@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from services.gateway.operations import Operations
 from services.gateway.upstream.request import Upstream
 
 
@@ -68,6 +69,7 @@ class Route:
         timeout: seconds until the upstream must begin its response.
         max_body: limit of a request's body in bytes.
         token: what is required of a request's access token.
+        operations: what is known of the upstream's paths, or None.
     """
 
     prefix: str
@@ -75,6 +77,7 @@ class Route:
     timeout: float
     max_body: int
     token: TokenRule
+    operations: Operations | None = None
 
 
 class RouteTable:
@@ -122,9 +125,13 @@ def _normalize(path: str) -> str | None:
     return decoded
 
 
-def auth_routes(upstream: Upstream, timeout: float, max_body: int) -> list[Route]:
+def auth_routes(
+    upstream: Upstream, timeout: float, max_body: int, operations: Operations | None = None
+) -> list[Route]:
     """Return the public routes of the auth service."""
-    return [Route(prefix, upstream, timeout, max_body, rule) for prefix, rule in AUTH_PREFIXES.items()]
+    return [
+        Route(prefix, upstream, timeout, max_body, rule, operations) for prefix, rule in AUTH_PREFIXES.items()
+    ]
 
 
 def callback_routes(upstream: Upstream, timeout: float) -> list[Route]:
@@ -132,9 +139,11 @@ def callback_routes(upstream: Upstream, timeout: float) -> list[Route]:
     return [Route(_CALLBACK_PREFIX, upstream, timeout, _MAX_CALLBACK_BYTES, TokenRule.NONE)]
 
 
-def page_routes(pages: Upstream, timeout: float, max_body: int) -> list[Route]:
+def page_routes(
+    pages: Upstream, timeout: float, max_body: int, operations: Operations | None = None
+) -> list[Route]:
     """Return the routes of the gateway's own pages."""
-    return [Route(prefix, pages, timeout, max_body, TokenRule.NONE) for prefix in _PAGE_PREFIXES]
+    return [Route(prefix, pages, timeout, max_body, TokenRule.NONE, operations) for prefix in _PAGE_PREFIXES]
 
 
 @dataclass(frozen=True, slots=True)

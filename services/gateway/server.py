@@ -1,5 +1,7 @@
 """The public server: makes a `ProxyRequest` for each request and aborts those that take too long.
 
+The connections, with their limits and the time limits of heads and responses, are `shared.http.server`'s.
+
 The path of a request:
 
 1. `server` makes a `proxy.ProxyRequest`; what all of them share is a `context.GatewayContext`.
@@ -12,12 +14,12 @@ The path of a request:
 import asyncio
 from typing import cast
 
-from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerConnectionDelegate
 
 from services.gateway.context import GatewayContext
 from services.gateway.proxy import ProxyRequest
 from services.gateway.tracing import TracedProxyRequest
+from shared.http.request_connection import RequestConnection
 
 _SWEEP_INTERVAL = 1.0
 
@@ -25,7 +27,7 @@ _SWEEP_INTERVAL = 1.0
 class GatewayServer(HTTPServerConnectionDelegate):
     """Tornado's delegate for the public port.
 
-    One timer checks the time limits of all clients; Tornado would start two timers for each request.
+    One timer checks the time limits of all bodies; Tornado would start a timer for each request.
 
     Args:
         context: what all requests share.
@@ -39,7 +41,7 @@ class GatewayServer(HTTPServerConnectionDelegate):
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Tornado: a connection is ready for a request, which may come at any time or never."""
-        return self._request_class(self._context, cast("HTTP1Connection", request_conn))
+        return self._request_class(self._context, cast("RequestConnection", request_conn))
 
     def close(self) -> None:
         """Stop checking time limits, and cancel the requests' tasks."""

@@ -31,6 +31,16 @@ class GatewaySettings(GatewaySecretSettings):
     gateway_ops_port: Port = Field(
         8889, description="the TCP port of /healthz, /readyz and /metrics, 1 to 65535; never public"
     )
+    gateway_max_connections: Annotated[int, Field(ge=16, le=1_000_000)] = Field(
+        4096,
+        description="connections of clients, 16 to 1000000; less where the limit of descriptors is lower. At "
+        "the limit no further one is accepted, and the replica is not ready",
+    )
+    gateway_max_connections_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        512,
+        description="connections of one client address (IPv4, or a /64 of IPv6), 1 to 1000000; further ones "
+        "are closed at once. TRUSTED_PROXIES are not limited",
+    )
     auth_url: BaseUrl = Field("http://127.0.0.1:8001", description="the auth service's URL, http://host:port")
     sms_url: BaseUrl = Field("http://127.0.0.1:8002", description="the SMS worker's URL, http://host:port")
     cors_origins: CommaSeparated = Field(

@@ -12,16 +12,18 @@ from pathlib import Path
 from swagger_ui_bundle import swagger_ui_path
 from tornado.httputil import HTTPHeaders, parse_request_start_line
 
+from services.gateway.operations import Operations
 from services.gateway.upstream.request import Headers, UpstreamRequest
 from shared.errors import AppError, MethodNotAllowed, NotFound
 from shared.http import problems, request_ids
 from shared.i18n import negotiate
 
 _PAGES = Path(__file__).with_name("pages")
+OPENAPI = _PAGES / "openapi.json"
 _SWAGGER = Path(str(swagger_ui_path))
 _FILES = {
     "/": _PAGES / "index.html",
-    "/openapi.json": _PAGES / "openapi.json",
+    "/openapi.json": OPENAPI,
     "/docs": _PAGES / "docs.html",
     "/docs/docs.js": _PAGES / "docs.js",
     "/docs/try.js": _PAGES / "try.js",
@@ -41,11 +43,16 @@ _CACHE_CONTROL = "no-cache"  # revalidated each time, mostly with a 304
 
 
 class StaticPages:
-    """Answers requests for the pages. It is an `Upstream`."""
+    """Answers requests for the pages. It is an `Upstream`.
+
+    Attributes:
+        operations: the methods of the pages.
+    """
 
     name = "pages"
     host_header = "pages"
     gateway_secret = ""
+    operations = Operations(dict.fromkeys(_FILES, _METHODS))
 
     def send(self, request: UpstreamRequest) -> None:
         """Answer a request at once."""
@@ -85,7 +92,7 @@ def _respond(method: str, path: str, headers: HTTPHeaders) -> tuple[int, Headers
 
 @cache
 def _read(file: Path) -> tuple[bytes, str]:
-    """Return a file's content and its ETag; read on the first request, then cached."""
+    """Return a file's content and its ETag; read on the first request, then shared by all responses."""
     content = file.read_bytes()
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 

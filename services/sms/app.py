@@ -22,6 +22,7 @@ from services.sms.tracing import traced
 from shared.clock import now
 from shared.health import Health
 from shared.http import ops
+from shared.http.limits import ConnectionLimits
 from shared.http.server import DrainableServer
 from shared.lifecycle import Service
 from shared.observability import tracing
@@ -127,5 +128,5 @@ def _server(
         settings.bind_address,
         max_body_size=_MAX_BODY_BYTES,
         body_timeout=_BODY_SECONDS,
-        idle_connection_timeout=_IDLE_SECONDS,
+        limits=ConnectionLimits(idle_seconds=_IDLE_SECONDS),
     )

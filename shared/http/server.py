@@ -1,22 +1,33 @@
-"""A Tornado HTTP server that can be drained: requests in flight are finished, clients reconnect elsewhere."""
+"""An HTTP server that can be drained: requests in flight are finished, clients reconnect elsewhere.
 
+Tornado reads the requests and writes the responses (`request_connection`); connections are accepted and
+limited here, since Tornado's own server accepts without limit and waits for slow clients for ever.
+"""
+
+import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
 
-from tornado.httpserver import HTTPServer
+from tornado.http1connection import HTTP1ConnectionParameters
 from tornado.httputil import (
     HTTPServerConnectionDelegate,
-    HTTPServerRequest,
     ParseBodyConfig,
     ParseMultipartConfig,
     set_parse_body_config,
 )
-from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 
+from shared.errors import RequestTimeout
+from shared.http.client_stream import END_OF_HEAD, FAST_END_OF_HEAD, ClientStream
+from shared.http.limits import ConnectionLimits
+from shared.http.listener import Listener
+from shared.http.request_connection import ClientConnection, encode_refusal
+from shared.observability.metrics import ConnectionMetrics
+
+__all__ = ["END_OF_HEAD", "FAST_END_OF_HEAD", "CannotListen", "DrainableServer"]
+
 _BACKLOG = 1024
+_SWEEP_INTERVAL = 1.0
 
 # No service reads multipart forms. Tornado would parse one before its handler could refuse it, header by
 # header: 64 KB of them take 50 ms.
@@ -27,44 +38,18 @@ class CannotListen(Exception):
     """The port is in use or not permitted; the message says which port and why."""
 
 
-# Tornado's pattern for the end of a request's head, and one with the same matches that starts with a
-# literal: in a head with a token it is found fifteen times as fast.
-END_OF_HEAD = b"\r?\n\r?\n"
-FAST_END_OF_HEAD = b"\n\r?\n"
-
-
-class _Server(HTTPServer):
-    """Tornado's server with less work per request.
-
-    Nagle's algorithm is off for the whole connection: Tornado switches it off and on for every response,
-    with two system calls. The end of the head is found faster.
-    """
-
-    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        stream.set_nodelay(True)
-        stream.set_nodelay = _keep_nodelay  # type: ignore[method-assign]
-        stream.read_until_regex = partial(_read_head, stream.read_until_regex)  # type: ignore[method-assign]
-        super().handle_stream(stream, address)
-
-
-def _read_head(
-    read_until: Callable[[bytes, int | None], Awaitable[bytes]], regex: bytes, max_bytes: int | None = None
-) -> Awaitable[bytes]:
-    return read_until(FAST_END_OF_HEAD if regex == END_OF_HEAD else regex, max_bytes)
-
-
-def _keep_nodelay(value: bool) -> None:  # noqa: FBT001 - replaces Tornado's method
-    return
-
-
 class DrainableServer:
     """An HTTP server on one port.
 
     Args:
-        application: a Tornado application or a connection delegate.
+        application: a Tornado application or another connection delegate.
         port: TCP port; 0 for any free one.
         addresses: the addresses to listen on; `localhost` stands for both of this machine's own, `*` for all.
-        options: further arguments of `tornado.httpserver.HTTPServer` (size and time limits).
+        max_header_size: limit of a request's head in bytes, at most 64 KiB.
+        max_body_size: limit of a request's body in bytes.
+        body_timeout: seconds for a request's body; None if the application has its own limit.
+        limits: of the connections, and of the time that their clients get.
+        metrics: counts connections, unless None.
 
     Raises:
         CannotListen: the port is in use or not permitted.
@@ -72,12 +57,23 @@ class DrainableServer:
 
     def __init__(
         self,
-        application: HTTPServerConnectionDelegate | Callable[[HTTPServerRequest], None],
+        application: HTTPServerConnectionDelegate,
         port: int,
         addresses: Sequence[str] = ("localhost",),
-        **options: Any,  # noqa: ANN401 - passed through to Tornado
+        *,
+        max_header_size: int | None = None,
+        max_body_size: int | None = None,
+        body_timeout: float | None = None,
+        limits: ConnectionLimits | None = None,
+        metrics: ConnectionMetrics | None = None,
     ) -> None:
-        self._server = _Server(application, **options)
+        self._application = application
+        self._params = HTTP1ConnectionParameters(
+            max_header_size=max_header_size, max_body_size=max_body_size, body_timeout=body_timeout
+        )
+        self._limits = limits or ConnectionLimits()
+        self._metrics = metrics
+        self._connections: dict[ClientStream, asyncio.Task[None]] = {}
         # With port 0, IPv4 only: two address families would get two different ports.
         family = socket.AF_INET if port == 0 else socket.AF_UNSPEC
         try:
@@ -89,23 +85,57 @@ class DrainableServer:
         except OSError as error:
             raise CannotListen(f"cannot listen on port {port}: {error.strerror}") from error
         self.port: int = sockets[0].getsockname()[1]
-        self._server.add_sockets(sockets)
-
-    def disable_timers(self) -> None:
-        """Disable the time limits for idle connections and slow requests; the application has its own."""
-        self._server.conn_params.header_timeout = None
-        self._server.conn_params.body_timeout = None
+        self._listener = Listener(sockets, self._limits, self._serve, metrics)
+        self.check = self._listener.check
+        self._loop = asyncio.get_running_loop()
+        self._sweep_timer = self._loop.call_later(_SWEEP_INTERVAL, self._sweep)
 
     def begin_drain(self) -> None:
         """Respond with `Connection: close` from now on, so that clients reconnect elsewhere."""
         # Open connections share this object.
-        self._server.conn_params.no_keep_alive = True
+        self._params.no_keep_alive = True
 
     async def stop_listening(self) -> None:
         """Stop accepting connections; open ones are still served."""
-        self._server.stop()
+        self._listener.stop()
 
     async def close(self) -> None:
         """Close all connections."""
-        self._server.stop()
-        await self._server.close_all_connections()
+        self._listener.stop()
+        self._sweep_timer.cancel()
+        tasks = list(self._connections.values())
+        for stream in list(self._connections):
+            stream.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def writing(self) -> int:
+        """Return the number of connections whose clients have not taken the whole response yet."""
+        return sum(stream.writing() for stream in self._connections)
+
+    def _serve(self, stream: ClientStream) -> None:
+        connection = ClientConnection(stream, self._params, self._application, self._metrics)
+        task = asyncio.create_task(connection.serve())
+        self._connections[stream] = task
+        task.add_done_callback(lambda _: self._connections.pop(stream))
+
+    def _sweep(self) -> None:
+        """End the connections whose clients let the server wait for too long."""
+        self._sweep_timer = self._loop.call_later(_SWEEP_INTERVAL, self._sweep)
+        now, limits = self._loop.time(), self._limits
+        idle_seconds = limits.idle_seconds
+        if self._listener.crowded:
+            idle_seconds = min(idle_seconds, limits.crowded_idle_seconds)
+        for stream in [stream for stream in self._connections if not stream.closed()]:
+            if stream.stalled_for(now) > limits.write_seconds:
+                self._end(stream, "write")
+            elif stream.head_for(now) > limits.head_seconds:
+                if stream.buffered:
+                    stream.write(encode_refusal(RequestTimeout()))
+                self._end(stream, "head")
+            elif stream.idle_for(now) > idle_seconds:
+                self._end(stream, "idle")
+
+    def _end(self, stream: ClientStream, reason: str) -> None:
+        stream.close()
+        if self._metrics is not None:
+            self._metrics.timeouts.labels(reason).inc()

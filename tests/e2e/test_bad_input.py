@@ -158,7 +158,9 @@ async def test_inside_the_cooldown_the_answer_says_how_long(api: Api) -> None:
 
 
 async def test_a_word_that_is_no_method_becomes_no_label(api: Api, system: System) -> None:
+    auth = Api(api.session, f"http://127.0.0.1:{system.env['AUTH_PORT']}")
     assert (await api.call("BREW", "/code/")).status == 405
+    assert (await auth.call("BREW", "/code/")).status == 405  # the gateway forwards no such request
     for port in ("GATEWAY_OPS_PORT", "AUTH_PORT"):
         async with api.session.get(f"http://127.0.0.1:{system.env[port]}/metrics") as response:
             exposed = await response.text()

@@ -8,8 +8,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from services.auth import i18n
-from shared.errors import NON_FIELD, InvalidRequest, UnsupportedMediaType
+from shared.errors import NON_FIELD, InvalidRequest
+from shared.http.content_type import check_content_type
 from shared.i18n import Text
+
+__all__ = ["check_content_type", "parse"]
 
 _LONGEST_NAME = 64
 # Of the names that are reported as duplicates. Otherwise an answer could be a multiple of its request.
@@ -36,20 +39,6 @@ class _DuplicateMembers(ValueError):
     def __init__(self, names: list[str]) -> None:
         super().__init__()
         self.names = names
-
-
-def check_content_type(header: str) -> None:
-    """Accept JSON in UTF-8, and a missing header, as from the origin's client.
-
-    Raises:
-        UnsupportedMediaType: the header names another media type or charset.
-    """
-    media_type, _, parameters = header.partition(";")
-    if media_type.strip().lower() not in {"", "application/json"}:
-        raise UnsupportedMediaType
-    name, _, charset = parameters.strip().partition("=")
-    if name.lower() == "charset" and charset.strip('" ').lower() not in {"utf-8", "utf8"}:
-        raise UnsupportedMediaType
 
 
 def parse(body: bytes, model: type[_Model], context: object) -> _Model:

@@ -1,6 +1,7 @@
 """One keep-alive connection to an upstream: writes a request, parses the response."""
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import cast
 
@@ -37,8 +38,15 @@ class _Response:
         return body
 
 
+class _SurplusData(Exception):
+    """Data came behind a complete response."""
+
+
 class UpstreamConnection(asyncio.Protocol):
     """A connection that carries one request at a time.
+
+    Data that is not part of the response to its request closes the connection: it must not become the
+    response to the next one.
 
     Args:
         on_idle: called with the connection when it can take another request.
@@ -59,6 +67,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._request: UpstreamRequest | None = None
         self._responses = 0
         self._response = _Response()
+        self._unread = select.poll()
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request can be written: the upstream has neither sent anything nor closed."""
+        return not self.transport.is_closing() and not self._unread.poll(0)
 
     def start(self, request: UpstreamRequest) -> None:
         """Write a request; the connection must be idle."""
@@ -69,6 +83,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio: the connection is open."""
         self.transport = cast("asyncio.Transport", transport)
+        self._unread.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         """Asyncio: parse data, and hand what is complete to the request's receiver."""
@@ -78,9 +93,11 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self._request.fail(BadGateway())
-            self.transport.abort()
-            return
+            self._response.keep_alive = False
+            if not self._response.complete:
+                self._request.fail(BadGateway())
+                self.transport.abort()
+                return
         if self._response.complete:
             self._deliver_end()
         elif self._response.status:
@@ -107,12 +124,19 @@ class UpstreamConnection(asyncio.Protocol):
 
     # Callbacks of httptools, called by `feed_data`.
 
+    def on_message_begin(self) -> None:
+        """End parsing if the response is complete already."""
+        if self._response.complete:
+            raise _SurplusData
+
     def on_status(self, status: bytes) -> None:
         """Keep the reason phrase."""
         self._response.reason = status
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header unless the gateway does not forward it."""
+        """Keep a header unless the gateway does not forward it, or it is a trailer."""
+        if self._response.status:
+            return
         lower = name.lower()
         if lower in {b"content-length", b"transfer-encoding"}:
             self._response.has_framing = True
@@ -140,8 +164,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._response.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Keep a part of the body."""
-        self._response.chunks.append(body)
+        """Keep a part of the body; the response to HEAD has none, whatever the upstream sends."""
+        if not self._response.complete:
+            self._response.chunks.append(body)
 
     def on_message_complete(self) -> None:
         """End the response."""
@@ -172,6 +197,8 @@ class UpstreamConnection(asyncio.Protocol):
         if request is not None and not request.done:
             self._end(request)
         keep_alive = self._response.keep_alive
+        if self._response.started:  # reading may be paused
+            self.transport.resume_reading()
         self._response = _Response()
         if keep_alive:
             self._on_idle(self)

@@ -9,23 +9,20 @@ import ssl
 from collections import deque
 from urllib.parse import urlsplit
 
-import structlog
-
 from services.gateway.upstream.connection import UpstreamConnection
 from services.gateway.upstream.request import UpstreamRequest
-from shared.errors import Unavailable
+from shared.errors import BadGateway, Unavailable
 from shared.observability.metrics import UpstreamMetrics
+from shared.observability.rate_limited_log import RateLimitedLog
 
 _CONNECT_TIMEOUT = 2.0
-_MAX_CONNECTIONS = 256
+MAX_CONNECTIONS = 256
 _MAX_QUEUED = 1024
 # Shorter than an upstream's drain delay: when a draining upstream closes its idle connections, the
 # gateway has closed them already, so that no request is written to a closing one.
 _KEEPALIVE_EXPIRY = 4.0
 _SWEEP_INTERVAL = 1.0
 _RETRY_AFTER_SECONDS = 1
-
-log = structlog.get_logger()
 
 
 class ConnectionPool:
@@ -58,13 +55,14 @@ class ConnectionPool:
         self._idle: deque[tuple[UpstreamConnection, float]] = deque()
         self._queue: deque[UpstreamRequest] = deque()
         self._sweep_timer: asyncio.TimerHandle | None = None
+        self._unreachable_log = RateLimitedLog("upstream_unreachable")
 
     def send(self, request: UpstreamRequest) -> None:
         """Send a request on an idle connection, on a new one, or on the next that becomes idle."""
         connection = self._pop_idle()
         if connection is not None:
             connection.start(request)
-        elif len(self._connections) + len(self._connecting) < _MAX_CONNECTIONS:
+        elif len(self._connections) + len(self._connecting) < MAX_CONNECTIONS:
             self._connect_for(request)
         elif len(self._queue) < _MAX_QUEUED:
             self._queue.append(request)
@@ -88,8 +86,9 @@ class ConnectionPool:
     def _pop_idle(self) -> UpstreamConnection | None:
         while self._idle:
             connection, _ = self._idle.pop()
-            if not connection.transport.is_closing():
+            if connection.usable:
                 return connection
+            connection.transport.abort()
         return None
 
     def _connect_for(self, request: UpstreamRequest) -> None:
@@ -108,7 +107,7 @@ class ConnectionPool:
                     ssl=self._ssl,
                 )
         except OSError as error:  # TimeoutError among them
-            log.warning("upstream_unreachable", upstream=self.name, error=type(error).__name__)
+            self._unreachable_log.warning(upstream=self.name, error=type(error).__name__)
             request.fail(Unavailable(retry_after=_RETRY_AFTER_SECONDS))
             self._connect_for_queued()
             return
@@ -118,11 +117,16 @@ class ConnectionPool:
             self._close_expired()
         if request.done:  # timed out or cancelled while connecting
             self._on_idle(connection)
+        elif connection.transport.is_closing():  # the upstream has sent something without being asked
+            request.fail(BadGateway())
         else:
             connection.start(request)
 
     def _on_idle(self, connection: UpstreamConnection) -> None:
         while self._queue:
+            if not connection.usable:
+                connection.transport.abort()  # then a new one is opened for the queue
+                return
             request = self._queue.popleft()
             if not request.done:
                 connection.start(request)

@@ -91,14 +91,17 @@ class UpstreamRequest:
         self.finish()
         self._abort_connection()
 
-    def pause_reading(self) -> None:
-        """Stop reading the response until `resume_reading`."""
-        if self.transport is not None:
+    def pause_until(self, written: asyncio.Future[None]) -> None:
+        """Stop reading the response until `written` is done; meanwhile the upstream has no time limit."""
+        if self.transport is not None and not self.done:
             self.transport.pause_reading()
+            if self._timer is not None:
+                self._timer.cancel()
+            written.add_done_callback(self._resume_reading)
 
-    def resume_reading(self) -> None:
-        """Continue to read the response."""
-        if self.transport is not None:
+    def _resume_reading(self, _: asyncio.Future[None]) -> None:
+        if self.transport is not None and not self.done:
+            self.restart_timer()
             self.transport.resume_reading()
 
     def _on_timeout(self) -> None:

@@ -5,7 +5,7 @@ Label values are from closed sets only (route templates, not paths; outcomes, no
 
 from shared.observability.metrics.auth import AuthMetrics
 from shared.observability.metrics.gateway import TokenMetrics, UpstreamMetrics
-from shared.observability.metrics.http import METHODS, HttpMetrics, known_method
+from shared.observability.metrics.http import METHODS, ConnectionMetrics, HttpMetrics, known_method
 from shared.observability.metrics.registry import new_registry
 from shared.observability.metrics.sms import BacklogMetrics, ProviderMetrics, ReportMetrics, SmsMetrics
 
@@ -13,6 +13,7 @@ __all__ = [
     "METHODS",
     "AuthMetrics",
     "BacklogMetrics",
+    "ConnectionMetrics",
     "HttpMetrics",
     "ProviderMetrics",
     "ReportMetrics",

@@ -52,3 +52,44 @@ class HttpMetrics:
     def watch_in_flight(self, count: Callable[[], int]) -> None:
         """Export the number of requests being answered, which `count` returns."""
         self._in_flight.set_function(count)
+
+
+class ConnectionMetrics:
+    """The connections of clients, and what their limits did."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._open = Gauge("dialpass_http_connections", "Open connections of clients.", registry=registry)
+        self._limit = Gauge(
+            "dialpass_http_connections_limit",
+            "Connections of clients that are accepted at most.",
+            registry=registry,
+        )
+        self.refused = Counter(
+            "dialpass_http_connections_refused_total",
+            "Connections closed at once because their address had too many.",
+            registry=registry,
+        )
+        self.pauses = Counter(
+            "dialpass_http_accept_pauses_total",
+            "Times that no connection was accepted for a while: limit, descriptors, error.",
+            ("reason",),
+            registry=registry,
+        )
+        self.malformed = Counter(
+            "dialpass_http_malformed_requests_total",
+            "Requests that could not be read, by their problem.",
+            ("problem",),
+            registry=registry,
+        )
+        self.timeouts = Counter(
+            "dialpass_http_connections_timed_out_total",
+            "Connections closed because of their client: head (a request's head took too long), "
+            "idle (no request), write (it did not read a response).",
+            ("reason",),
+            registry=registry,
+        )
+
+    def watch(self, count: Callable[[], int], limit: int) -> None:
+        """Export the number of open connections, which `count` returns, and their limit."""
+        self._open.set_function(count)
+        self._limit.set(limit)

@@ -1,0 +1,66 @@
+"""What is known of an upstream's paths, so that requests are refused before their bodies are read."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+from shared.errors import MethodNotAllowed
+from shared.http.content_type import check_content_type
+from shared.observability.metrics import METHODS
+
+_PARAMETER = re.compile(r"\{[^}]*\}")
+
+
+class Operations:
+    """The methods of paths, and whether their bodies are JSON.
+
+    Args:
+        methods: the methods by path; `{name}` in a path stands for one segment.
+        json: whether bodies must be JSON.
+    """
+
+    def __init__(self, methods: Mapping[str, Sequence[str]], *, json: bool = False) -> None:
+        self._json = json
+        self._by_path: dict[str, Sequence[str]] = {}
+        self._by_pattern: list[tuple[re.Pattern[str], Sequence[str]]] = []
+        for path, names in methods.items():
+            bare = path.rstrip("/")
+            if "{" in bare:
+                pattern = "[^/]+".join(map(re.escape, _PARAMETER.split(bare)))
+                self._by_pattern.append((re.compile(pattern), names))
+            else:
+                self._by_path[bare] = names
+
+    @classmethod
+    def from_openapi(cls, document: Mapping[str, Any]) -> Self:
+        """Return the operations of an OpenAPI document, all of which take JSON."""
+        return cls({path: _methods(item) for path, item in document["paths"].items()}, json=True)
+
+    def methods(self, target: str) -> Sequence[str] | None:
+        """Return the methods of a request target, or None for an unknown path."""
+        path = target.partition("?")[0].rstrip("/")
+        if path in self._by_path:
+            return self._by_path[path]
+        return next((names for pattern, names in self._by_pattern if pattern.fullmatch(path)), None)
+
+    def check_body(self, method: str, target: str, content_type: str) -> None:
+        """Refuse a request whose body is still to come; the upstream itself refuses the others.
+
+        Raises:
+            MethodNotAllowed: the path is known and does not support the method.
+            UnsupportedMediaType: the body must be JSON and is not.
+        """
+        methods = self.methods(target)
+        if methods is not None and method not in methods and (method != "HEAD" or "GET" not in methods):
+            raise MethodNotAllowed(methods)
+        if self._json:
+            check_content_type(content_type)
+
+
+def known_methods(operations: Operations | None, target: str) -> Sequence[str]:
+    """Return the methods to name in the answer to a method that nobody knows."""
+    return METHODS if operations is None else operations.methods(target) or METHODS
+
+
+def _methods(item: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.upper() for name in item)
