@@ -7,6 +7,7 @@ AppError
 ├── MethodNotAllowed        405
 ├── PayloadTooLarge         413
 ├── UnsupportedMediaType    415
+├── TooManyRequests         429
 ├── InternalError           500  a defect; the cause is logged, never shown
 ├── BadGateway              502  an upstream sent a malformed response or closed the connection
 ├── Unavailable             503  a dependency is down or a queue is full
@@ -120,6 +121,14 @@ class UnsupportedMediaType(AppError):
     slug = "unsupported-media-type"
     status = 415
     title = Text("The request body must be application/json", "请求体必须是 application/json")
+
+
+class TooManyRequests(AppError):
+    """The client has to wait; `Retry-After` says how long."""
+
+    slug = "too-many-requests"
+    status = 429
+    title = Text("Too many requests, please wait", "请求过于频繁，请稍后再试")
 
 
 class InternalError(AppError):

@@ -20,11 +20,11 @@ from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine,
 from tornado.iostream import IOStream, StreamClosedError
 
 from services.gateway.context import GatewayContext
-from services.gateway.headers import encode_request, encode_response_head
+from services.gateway.headers import encode_request, encode_response_head, missing_security_headers
 from services.gateway.routes import Route, TokenRule
 from services.gateway.upstream.request import Headers, UpstreamRequest
 from shared.errors import AppError, NotFound, PayloadTooLarge
-from shared.http import problems, request_ids
+from shared.http import problems, request_ids, security_headers
 from shared.i18n import negotiate
 from shared.observability.metrics import METHODS, known_method
 
@@ -47,8 +47,8 @@ class ProxyRequest(HTTPMessageDelegate):
     """
 
     __slots__ = (
-        "_body", "_completed", "_connection", "_context", "_cors", "_deadline", "_fast_response", "_headers",
-        "_method", "_problem", "_request_id", "_route", "_size", "_started", "_status", "_target",
+        "_body", "_client", "_completed", "_connection", "_context", "_cors", "_deadline", "_fast_response",
+        "_headers", "_method", "_problem", "_request_id", "_route", "_size", "_started", "_status", "_target",
         "_upstream_request",
     )  # fmt: skip
 
@@ -59,6 +59,7 @@ class ProxyRequest(HTTPMessageDelegate):
         self._size = 0
         self._status = 0
         self._problem = ""
+        self._client = ""
         self._route: Route | None = None
         self._upstream_request: UpstreamRequest | None = None
         self._completed = False
@@ -100,7 +101,11 @@ class ProxyRequest(HTTPMessageDelegate):
         )
         self._deadline = self._context.now() + _BODY_TIMEOUT
         self._cors = self._context.cors.headers(headers.get("Origin"))
-        self._route = self._context.routes.match(self._target)
+        if match := self._context.routes.match(self._target):
+            self._route, self._target = match
+        self._client = self._context.client_addresses.find(
+            str(getattr(self._connection.context, "remote_ip", "")), headers.get("X-Forwarded-For")
+        )
         length = headers.get("Content-Length", "")
         if length.isdecimal() and int(length) > self._max_body:
             self._reject_unread_body()
@@ -140,7 +145,9 @@ class ProxyRequest(HTTPMessageDelegate):
     def _answer_options(self) -> None:
         """Answer OPTIONS, CORS preflights among them, without the upstream."""
         self._cors = self._context.cors.preflight_headers(self._headers.get("Origin"))
-        self._write_head(_NO_CONTENT, "No Content", [("Allow", _ALLOW)], b"")
+        self._write_head(
+            _NO_CONTENT, "No Content", [("Allow", _ALLOW), *security_headers.STRICT.items()], b""
+        )
         self._end_response()
 
     def _authenticate(self, *, required: bool) -> None:
@@ -157,7 +164,7 @@ class ProxyRequest(HTTPMessageDelegate):
 
     async def _verify_token(self, authorization: str | None) -> None:
         try:
-            identity = await self._context.authenticator.authenticate(authorization)
+            identity = await self._context.authenticator.authenticate(authorization, self._client)
         except AppError as error:
             self.on_error(error)
         else:
@@ -168,18 +175,16 @@ class ProxyRequest(HTTPMessageDelegate):
         route = self._route
         if route is None or self._completed:  # the client has gone while its token was verified
             return
-        address = self._context.client_addresses.find(
-            str(getattr(self._connection.context, "remote_ip", "")), self._headers.get("X-Forwarded-For")
-        )
         data = encode_request(
             self._method,
             self._target,
             self._headers,
             b"".join(self._body),
             host=route.upstream.host_header,
-            client=address,
+            client=self._client,
             identity=identity,
             request_id=self._request_id,
+            forward_authorization=route.forward_authorization,
         )
         self._upstream_request = UpstreamRequest(self._method, data, self, route.timeout)
         route.upstream.send(self._upstream_request)
@@ -190,7 +195,6 @@ class ProxyRequest(HTTPMessageDelegate):
         """Write a complete response."""
         if self._fast_response and status not in _NO_BODY:
             self._status = status
-            headers = [pair for pair in headers if pair[0].lower() != "content-length"]
             head = encode_response_head(status, reason, headers, self._cors, self._request_id, len(body))
             self._connection.write(head + body)
         else:
@@ -239,6 +243,8 @@ class ProxyRequest(HTTPMessageDelegate):
         outgoing = HTTPHeaders()
         for name, value in headers:
             outgoing.add(name, value)
+        for name, value in missing_security_headers(name.lower() for name in outgoing):
+            outgoing.add(name, value)
         for name, value in self._cors:
             outgoing.add(name, value)
         outgoing.add(request_ids.HEADER, self._request_id)
@@ -267,7 +273,10 @@ class ProxyRequest(HTTPMessageDelegate):
         seconds = time.perf_counter() - self._started
         method = known_method(self._method)
         self._context.http_metrics.observe(method, route, self._status, seconds)
-        self._context.access_log.write(self._request_id, method, route, self._status, seconds, self._problem)
+        self._context.access_log.write(
+            self._request_id, method, route, self._status, seconds, self._problem,
+            self._context.pseudonyms.of(self._client),
+        )  # fmt: skip
 
 
 async def _lingering_close(stream: IOStream) -> None:

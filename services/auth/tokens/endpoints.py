@@ -14,7 +14,8 @@ class JwksHandler(JsonHandler[AccessTokenIssuer]):
     async def handle_get(self) -> JwksResponse:
         """Publish the keys that verify access tokens."""
         self.set_header("Cache-Control", f"public, max-age={_JWKS_SECONDS}")
-        return JwksResponse.model_validate(self.service.keys.jwks())
+        keys = self.service.keys
+        return JwksResponse.model_validate({**keys.jwks(), "secret_kids": keys.secret_kids()})
 
 
 class TokensHandler(JsonHandler[AccessTokenIssuer]):
