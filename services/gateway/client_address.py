@@ -59,6 +59,8 @@ class ClientAddresses:
 
 
 def _normalized(hop: str) -> str | None:
+    if "%" in hop:  # the zone of an IPv6 address, which is any text
+        return None
     try:
         return str(ipaddress.ip_address(hop.strip()))
     except ValueError:

@@ -41,8 +41,10 @@ _CLAIMS = re.compile(
     re.VERBOSE | re.ASCII | re.IGNORECASE,
 )
 # With other characters, such as an underscore or a dot, some servers take a name for another one.
-_NAME = re.compile(r"[A-Za-z0-9\-]{1,100}", re.ASCII)
-_MAX_CACHED_NAMES = 512
+_NAME = re.compile(r"[A-Za-z0-9\-]+", re.ASCII)
+# Longer ones are not forwarded: they would fill the memory of the cache.
+_MAX_NAME_LENGTH = 100
+_MAX_CACHED_NAMES = 2048
 RESPONSE_HEADERS_DROPPED = frozenset(
     {
         b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding",
@@ -85,7 +87,9 @@ def encode_request(
         dropped |= {_title_case(token.strip()) for token in connection.split(",")}
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
     lines += [
-        f"{name}: {value}" for name, value in headers.get_all() if name not in dropped and _is_forwarded(name)
+        f"{name}: {value}"
+        for name, value in headers.get_all()
+        if name not in dropped and len(name) <= _MAX_NAME_LENGTH and _is_forwarded(name)
     ]
     lines.append(f"{identity}X-Forwarded-For: {client}")
     lines.append(f"{request_ids.HEADER}: {request_id}")

@@ -20,10 +20,11 @@ PROXY = "10.0.0.1"
         (PROXY, "10.0.0.3, 10.0.0.2", "10.0.0.3"),
         (PROXY, " 2001:DB8::1 ", "2001:db8::1"),
         ("::1", "6.6.6.6", "::1"),
+        (PROXY, "fe80::1%any text", PROXY),
     ],
     ids=[
         "direct", "spoofed", "the-proxy-itself", "one-hop", "spoofed-behind-a-proxy", "two-proxies",
-        "garbage", "only-proxies", "ipv6", "untrusted-ipv6",
+        "garbage", "only-proxies", "ipv6", "untrusted-ipv6", "zone",
     ],
 )  # fmt: skip
 def test_the_nearest_untrusted_address_is_found(peer: str, forwarded_for: str | None, found: str) -> None:

@@ -154,6 +154,7 @@ class Authenticator:
         return header.get("alg") == "HS256" and self._jwks.may_be_secret(str(header.get("kid")))
 
     async def _verify_remotely(self, token: str, client: str) -> Identity:
+        self._verifier.check_claims(token)  # expired tokens cost no call
         return _identity(await self._remote.verify(token, client), time.time() + _REMOTE_CACHE_SECONDS)
 
 

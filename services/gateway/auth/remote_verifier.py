@@ -31,7 +31,7 @@ class RemoteLimits:
     burst: int = 20
     refill: float = 6.0
     in_flight: int = _MAX_IN_FLIGHT
-    refusal_seconds: float = 60.0
+    refusal_seconds: float = 10.0
 
 
 class RemoteVerifier:

@@ -1,3 +1,5 @@
+import base64
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +16,7 @@ from services.auth.tokens.signing_keys import Algorithm, create_key
 from shared.clock import now
 from shared.errors import Unauthorized
 from shared.observability.metrics import AuthMetrics, new_registry
-from shared.security.access_tokens import UnknownKey
+from shared.security.access_tokens import TokenVerifier, UnknownKey
 from tests.support.clock import NOW
 
 USER = User(42, "13800000000", "hash", "小明", None, None, NOW)
@@ -170,8 +172,8 @@ def test_a_sessions_id_is_a_short_word(keys: KeyRing, sid: str) -> None:
     "changes",
     [
         {"sid": ""}, {"sid": "a" * 65}, {"sid": "a b"}, {"sid": "a\r\nX-User-ID: 1"}, {"sid": "a\n"},
-        {"sid": "é"}, {"sid": ["a"]}, {"sid": {"a": 1}}, {"sub": " 42"}, {"sub": "４２"}, {"sub": "4_2"}, {"sub": "-1"},
-        {"sub": "0"}, {"sub": "042"}, {"sub": "9" * 20}, {"sub": "42\n"},
+        {"sid": "é"}, {"sid": ["a"]}, {"sid": {"a": 1}}, {"sub": " 42"}, {"sub": "４２"}, {"sub": "4_2"},
+        {"sub": "-1"}, {"sub": "0"}, {"sub": "042"}, {"sub": "9" * 20}, {"sub": "42\n"},
     ],
     ids=str,
 )  # fmt: skip
@@ -199,3 +201,35 @@ def test_a_token_has_one_spelling(keys: KeyRing, change: Callable[[str], str]) -
     tokens = make(keys)
     with pytest.raises(Unauthorized):
         tokens.verify(change(issue(tokens)))
+
+
+def test_the_claims_can_be_checked_without_the_signature(keys: KeyRing) -> None:
+    verifier = TokenVerifier(keys.find, issuer="dialpass", audience="dialpass")
+    verifier.check_claims(forged(keys, "x" * 32, "HS256"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": 1}, {"exp": []}, {"exp": "x"}, {"exp": float("inf")}, {"iat": {}}, {"aud": "other"}, {"aud": 7},
+        {"iss": "other"}, {"iss": []}, {"sub": 42}, {"sub": None}, {"sid": []}, {"nbf": 2**40}, {"jti": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_unsigned_claims_of_any_kind_are_refused(keys: KeyRing, changes: dict[str, Any]) -> None:
+    verifier = TokenVerifier(keys.find, issuer="dialpass", audience="dialpass")
+    claims = jwt.decode(forged(keys, "x" * 32, "HS256"), options={"verify_signature": False})
+    kept = {name: value for name, value in {**claims, **changes}.items() if value is not None}
+    parts = [{"alg": "HS256", "kid": "k", "typ": "JWT"}, kept]
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
+    with pytest.raises(Unauthorized):
+        verifier.check_claims(".".join([*encoded, "c2ln"]))
+
+
+def test_deeply_nested_claims_are_refused(keys: KeyRing) -> None:
+    verifier = TokenVerifier(keys.find, issuer="dialpass", audience="dialpass")
+    encoded = [
+        base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (b'{"alg":"HS256"}', b"[" * 2900)
+    ]
+    with pytest.raises(Unauthorized):
+        verifier.check_claims(".".join([*encoded, "c2ln"]))

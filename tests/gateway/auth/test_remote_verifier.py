@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -12,6 +13,7 @@ import pytest
 from services.gateway.auth.remote_verifier import RemoteLimits, RemoteVerifier
 from services.gateway.upstream.client import UpstreamClient
 from services.gateway.upstream.pool import ConnectionPool
+from shared.clock import now
 from shared.errors import TooManyRequests, Unauthorized, Unavailable
 from shared.observability.metrics import UpstreamMetrics, new_registry
 from tests.support.client import Api
@@ -88,6 +90,15 @@ async def test_an_address_whose_tokens_are_refused_has_to_wait(
     assert_problem(replies[-1], 429, "too-many-requests")
     assert int(replies[-1].headers["Retry-After"]) == replies[-1]["retry_after"] >= 1
     assert (await client.get("/me/", token=signer.token())).status == 200  # verified here
+
+
+async def test_an_expired_token_costs_no_call(client: Api, upstream: StubUpstream, forger: Signer) -> None:
+    upstream.documents[VERIFY_PATH] = None
+    long_ago = now() - timedelta(hours=1)
+    for number in range(30):
+        reply = await client.get("/me/", token=forger.token(f"s{number}", at=long_ago))
+        assert_unauthorized(reply, token_given=True)
+    assert VERIFY_PATH not in upstream.own_requests
 
 
 @pytest.fixture
