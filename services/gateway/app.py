@@ -119,7 +119,7 @@ def _route_table(settings: GatewaySettings, pools: Mapping[str, ConnectionPool])
             route.timeout or timeout,
             max_body if route.max_body is None else route.max_body,
             route.token,
-            route.authorization,
+            forward_authorization=route.authorization,
         )
         for route in settings.gateway_routes
     ]
