@@ -38,9 +38,11 @@ def canonical_path(path: str) -> str | None:
     In the canonical form, only characters are encoded that have to be, or whose encoding makes a
     difference. The path stays as it is otherwise: upper and lower case, a slash at its end.
     """
-    if _PLAIN.fullmatch(path) and path:
+    if len(path) > _MAX_LENGTH or not path:
+        return None
+    if _PLAIN.fullmatch(path):
         return path
-    if len(path) > _MAX_LENGTH or not _SEGMENTS.fullmatch(path):
+    if not _SEGMENTS.fullmatch(path):
         return None
     for segment in path.strip("/").split("/"):
         if not _is_readable(segment):

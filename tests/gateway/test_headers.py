@@ -137,7 +137,7 @@ async def test_a_services_own_security_headers_are_left_alone(
     own = b"\r\ncontent-security-policy: default-src 'self'\r\nX-CONTENT-TYPE-OPTIONS: own\r\n\r\n"
     upstream.response = OK.replace(b"\r\n\r\n", own, 1)
     if chunked:
-        body = b"a\r\n0123456789\r\n0\r\n\r\n"
+        body = b"2\r\n{}\r\n0\r\n\r\n"
         upstream.response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked" + own + body
     reply = await client.get("/code/")
     assert reply.headers.getall("Content-Security-Policy") == ["default-src 'self'"]

@@ -166,10 +166,15 @@ async def test_calls_at_once_are_limited_and_half_of_them_are_kept_for_addresses
     good = [asyncio.create_task(verifier.verify(f"good{n}", "192.0.2.3")) for n in range(8)]
     await asyncio.sleep(0)
     assert [sum(task.done() for task in tasks) for tasks in (bad, good)] == [4, 4]
+    await wait_until(lambda: have_arrived(upstream, 8))
     for task in [*bad, *good]:
         if task.done():
             assert isinstance(task.exception(), Unavailable)
         task.cancel()
+
+
+async def have_arrived(upstream: StubUpstream, calls: int) -> bool:
+    return len(upstream.requests) >= calls
 
 
 @pytest.mark.parametrize("document", [{}, [], {"user_id": "x", "session_id": "s", "expires_at": 1}, "text"])
