@@ -1,7 +1,7 @@
 """Which headers are forwarded in each direction, and the bytes of forwarded requests and responses."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from tornado.httputil import HTTPHeaders
@@ -53,6 +53,7 @@ RESPONSE_HEADERS_DROPPED = frozenset(
 )  # fmt: skip
 CORS_PREFIX = b"access-control-"  # of responses; dropped, too
 _SECURITY_NAMES = frozenset(name.lower() for name in security_headers.FORWARDED)
+_SECURITY_LINES = "\r\n".join(f"{name}: {value}" for name, value in security_headers.FORWARDED.items())
 
 
 def encode_request(
@@ -108,22 +109,20 @@ def _is_forwarded(name: str) -> bool:
     return bool(_NAME.fullmatch(name)) and name not in _CONNECTION_HEADERS and not _CLAIMS.fullmatch(name)
 
 
-def missing_security_headers(names: Iterable[str]) -> Iterable[tuple[str, str]]:
+def missing_security_headers(names: Iterable[str]) -> list[tuple[str, str]]:
     """Return the security headers of a forwarded response that the service has not set.
 
     Args:
         names: of the service's headers, in lower case.
     """
     present = _SECURITY_NAMES.intersection(names)
-    if not present:
-        return security_headers.FORWARDED.items()
     return [pair for pair in security_headers.FORWARDED.items() if pair[0].lower() not in present]
 
 
 def encode_response_head(
     status: int,
     reason: str,
-    headers: Iterable[tuple[str, str]],
+    headers: Sequence[tuple[str, str]],
     cors: Iterable[tuple[str, str]],
     request_id: str,
     length: int,
@@ -142,13 +141,16 @@ def encode_response_head(
         length: of the body, in bytes.
     """
     lines = [f"HTTP/1.1 {status} {reason}"]
-    names = []
-    for name, value in headers:
-        lower = name.lower()
-        if lower != "content-length":
-            lines.append(f"{name}: {value}")
-            names.append(lower)
-    lines += [f"{name}: {value}" for name, value in missing_security_headers(names)]
+    names = [name.lower() for name, _ in headers]
+    lines += [
+        f"{name}: {value}"
+        for (name, value), lower in zip(headers, names, strict=True)
+        if lower != "content-length"
+    ]
+    if _SECURITY_NAMES.isdisjoint(names):
+        lines.append(_SECURITY_LINES)
+    else:
+        lines += [f"{name}: {value}" for name, value in missing_security_headers(names)]
     lines += [f"{name}: {value}" for name, value in cors]
     lines.append(f"{request_ids.HEADER}: {request_id}\r\nContent-Length: {length}\r\n\r\n")
     return "\r\n".join(lines).encode("latin1")

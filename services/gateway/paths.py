@@ -32,6 +32,14 @@ _MAX_LENGTH = 4096
 _NO_QUERY = re.compile(r"[\x00-\x20#\x7f]")
 
 
+def read_path(path: str) -> tuple[str, str] | None:
+    """Return the canonical form of a path and its folded form, or None if it has none."""
+    if len(path) <= _MAX_LENGTH and _PLAIN.fullmatch(path) and path:
+        return path, path.lower()
+    canonical = canonical_path(path)
+    return None if canonical is None else (canonical, fold(canonical))
+
+
 def canonical_path(path: str) -> str | None:
     """Return the canonical form of a path, or None if services could read it in different ways.
 

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
-from services.gateway.paths import canonical_path, fold, is_query
+from services.gateway.paths import canonical_path, fold, is_query, read_path
 from services.gateway.upstream.request import Upstream
 
 
@@ -109,16 +109,16 @@ class RouteTable:
             None if no route matches, or if services could read the path in different ways.
         """
         path, mark, query = target.partition("?")
-        canonical = canonical_path(path)
-        if canonical is None or not is_query(query):
+        reading = read_path(path)
+        if reading is None or (mark and not is_query(query)):
             return None
+        canonical, folded = reading
         route = self._find(canonical + "/")
         if route is None:
             return None
-        folded = fold(canonical)
         if folded != canonical:
             route = self._with_strictest_rule(route, canonical + "/", folded + "/")
-        return route, canonical if not mark else f"{canonical}?{query}"
+        return route, f"{canonical}?{query}" if mark else canonical
 
     def _find(self, path: str) -> Route | None:
         for prefix, route in self._by_first_segment.get(_first_segment(path), ()):

@@ -58,7 +58,8 @@ class GatewaySettings(ServiceSettings):
     @property
     def client_secret(self) -> str | None:
         """The secret of clients' pseudonyms, if it is set."""
-        return self.client_pseudonym_secret and self.client_pseudonym_secret.get_secret_value()
+        secret = self.client_pseudonym_secret
+        return None if secret is None else secret.get_secret_value()
 
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod

@@ -9,9 +9,6 @@ class JwksResponse(BaseModel):
     """The answer to `GET /.well-known/jwks.json` (RFC 7517 §5)."""
 
     keys: list[dict[str, str]]
-    secret_kids: list[str] = Field(
-        description="ids of the keys of HS256, which are not published: no other token of HS256 is valid"
-    )
 
 
 class TokenRequest(RequestBody):

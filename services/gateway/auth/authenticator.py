@@ -16,6 +16,7 @@ from shared.security.access_tokens import LEEWAY_SECONDS, AccessToken, TokenVeri
 
 # HS256 tokens are verified by the auth service; the result is cached for this time.
 _REMOTE_CACHE_SECONDS = 60.0
+_USUAL = "Bearer "
 _OUTCOMES = ("accepted", "anonymous", "missing", "invalid", "limited", "ended", "unavailable")
 
 log = structlog.get_logger()
@@ -76,6 +77,10 @@ class Authenticator:
             Unauthorized: there is no token, the header is malformed, or the session has ended.
             Unavailable: it is unknown whether the session has ended.
         """
+        if authorization and authorization.startswith(_USUAL):  # the usual spelling; parsing costs more
+            identity = self._cache.get(authorization[len(_USUAL) :])
+            if identity is not None and identity.valid_until > time.time():
+                return self._accept(identity)
         try:
             token = bearer_token(authorization)
         except Unauthorized:
@@ -138,24 +143,19 @@ class Authenticator:
         try:
             return _identity(self._verifier.verify(token))
         except UnknownKey:
-            if self._is_symmetric(token):
-                return await self._verify_remotely(token, client)
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") == "HS256":
+                return await self._verify_remotely(token, str(header.get("kid")), client)
         try:
             await self._jwks.refresh()
         except AppError as error:
             raise Unavailable from error
-        if self._is_symmetric(token):
-            return await self._verify_remotely(token, client)
         return _identity(self._verifier.verify(token))
 
-    def _is_symmetric(self, token: str) -> bool:
-        """Return whether the auth service has the key of an HS256 token, or may have it."""
-        header = jwt.get_unverified_header(token)
-        return header.get("alg") == "HS256" and self._jwks.may_be_secret(str(header.get("kid")))
-
-    async def _verify_remotely(self, token: str, client: str) -> Identity:
+    async def _verify_remotely(self, token: str, kid: str, client: str) -> Identity:
         self._verifier.check_claims(token)  # expired tokens cost no call
-        return _identity(await self._remote.verify(token, client), time.time() + _REMOTE_CACHE_SECONDS)
+        verified = await self._remote.verify(token, kid, client)
+        return _identity(verified, time.time() + _REMOTE_CACHE_SECONDS)
 
 
 def _identity(token: AccessToken, valid_until: float | None = None) -> Identity:

@@ -39,7 +39,6 @@ class Jwks:
         self._client = client
         self._metrics = metrics
         self._keys: dict[str, VerifyingKey] = {}
-        self._secret_kids: frozenset[str] | None = None  # None: older auth services do not tell
         self._now = asyncio.get_running_loop().time
         self._last_fetch = float("-inf")
         self._next_fetch: asyncio.Task[None] | None = None
@@ -49,10 +48,6 @@ class Jwks:
     def find(self, kid: str) -> VerifyingKey | None:
         """Return the key with an id, or None."""
         return self._keys.get(kid)
-
-    def may_be_secret(self, kid: str) -> bool:
-        """Return whether the auth service may have an unpublished key (HS256) with this id."""
-        return self._secret_kids is None or kid in self._secret_kids
 
     async def refresh_forever(self) -> None:
         """Fetch the keys at regular intervals until cancelled."""
@@ -80,30 +75,27 @@ class Jwks:
         self._last_fetch = self._now()
         self._next_fetch = None  # callers from now on may need a key that is newer than this fetch
         try:
-            keys, secret_kids = await self._fetch()
+            keys = await self._fetch()
         except AppError:
             self._metrics.jwks_fetches.labels("failed").inc()
             raise
         self._metrics.jwks_fetches.labels("done").inc()
-        removed = self._keys.keys() - keys.keys() or (self._secret_kids or set()) - (secret_kids or set())
-        self._keys, self._secret_kids = keys, secret_kids
+        removed = self._keys.keys() - keys.keys()
+        self._keys = keys
         self.loaded = True
         if removed:
             self.on_removed()
 
-    async def _fetch(self) -> tuple[dict[str, VerifyingKey], frozenset[str] | None]:
-        """Return the published keys, and the ids of those that are secrets, if the auth service tells."""
+    async def _fetch(self) -> dict[str, VerifyingKey]:
         status, document = await self._client.request("GET", _PATH)
         if status != _OK:
             raise Unavailable
         try:
             # Algorithms that a later version may publish are skipped; secrets are never published.
-            keys = {
+            return {
                 str(jwk["kid"]): VerifyingKey(str(jwk["alg"]), jwt.PyJWK(jwk).key)
                 for jwk in document["keys"]
                 if jwk.get("alg") in _ALGORITHMS
             }
-            secret_kids = document.get("secret_kids")
-            return keys, None if secret_kids is None else frozenset(map(str, secret_kids))
         except (KeyError, TypeError, AttributeError, ValueError, jwt.PyJWTError) as error:
             raise BadGateway from error

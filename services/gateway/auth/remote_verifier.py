@@ -26,19 +26,22 @@ class RemoteLimits:
         refill: seconds until an address may send one more.
         in_flight: calls of all addresses at once. Those with refused tokens get half of them.
         refusal_seconds: how long a refused token is remembered.
+        kids_seconds: how long the ids of all keys of HS256 are, which come with a refusal.
     """
 
     burst: int = 20
     refill: float = 6.0
     in_flight: int = _MAX_IN_FLIGHT
     refusal_seconds: float = 10.0
+    kids_seconds: float = 1.0
 
 
 class RemoteVerifier:
     """Verifies tokens by a call to the auth service, and bounds what forged ones cost.
 
-    Everybody can make tokens that look like HS256 tokens. A refused token is remembered, concurrent
-    requests with one token share a call, and an address whose tokens are refused has to wait.
+    Everybody can make tokens that look like HS256 tokens. Those of unknown keys, all where HS256 is not
+    in use, cost a call a second. Of others, a refused token is remembered, concurrent requests with one
+    token share a call, and an address whose tokens are refused has to wait.
 
     Args:
         client: of the auth service.
@@ -52,12 +55,15 @@ class RemoteVerifier:
         self._calls: dict[bytes, asyncio.Task[AccessToken]] = {}
         self._refused: dict[bytes, float] = {}  # until when, by the hash of the token
         self._addresses: dict[str, _Address] = {}
+        self._kids: frozenset[str] = frozenset()
+        self._kids_until = 0.0
 
-    async def verify(self, token: str, client: str) -> AccessToken:
+    async def verify(self, token: str, kid: str, client: str) -> AccessToken:
         """Return the claims of a valid token.
 
         Args:
             token: an HS256 token.
+            kid: the id of its key.
             client: the address that sent it.
 
         Raises:
@@ -66,7 +72,8 @@ class RemoteVerifier:
             Unavailable: the auth service cannot be reached, or too many calls are in flight.
         """
         key = token_hash(token)
-        if self._refused.get(key, 0.0) > self._now():
+        now = self._now()
+        if self._refused.get(key, 0.0) > now or (now < self._kids_until and kid not in self._kids):
             raise Unauthorized(token_given=True)
         call = self._calls.get(key)
         if call is None:
@@ -118,6 +125,7 @@ class RemoteVerifier:
         except AppError as error:
             raise Unavailable from error
         if status == _UNAUTHORIZED:
+            self._learn_kids(document)
             raise Unauthorized(token_given=True)
         if status != _OK:
             raise Unavailable
@@ -127,6 +135,13 @@ class RemoteVerifier:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise Unavailable from error
+
+    def _learn_kids(self, document: object) -> None:
+        """Remember the ids of all keys of HS256; older auth services do not tell them."""
+        kids = document.get("secret_kids") if isinstance(document, dict) else None
+        if isinstance(kids, list):
+            self._kids = frozenset(map(str, kids))
+            self._kids_until = self._now() + self._limits.kids_seconds
 
 
 class _Address:
