@@ -9,6 +9,7 @@ AppError
 ├── PayloadTooLarge         413
 ├── UriTooLong              414
 ├── UnsupportedMediaType    415
+├── TooManyRequests         429
 ├── HeadersTooLarge         431
 ├── InternalError           500  a defect; the cause is logged, never shown
 ├── BadGateway              502  an upstream sent a malformed response or closed the connection
@@ -139,6 +140,14 @@ class UnsupportedMediaType(AppError):
     slug = "unsupported-media-type"
     status = 415
     title = Text("The request body must be application/json", "请求体必须是 application/json")
+
+
+class TooManyRequests(AppError):
+    """The client has to wait; `Retry-After` says how long."""
+
+    slug = "too-many-requests"
+    status = 429
+    title = Text("Too many requests, please wait", "请求过于频繁，请稍后再试")
 
 
 class HeadersTooLarge(AppError):

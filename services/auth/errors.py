@@ -7,7 +7,8 @@ InvalidRequest
 ├── PersonalPassword     the new password is the account's number or nickname
 └── WrongCredentials     unknown number, wrong password or disabled account, indistinguishable
 Unauthorized
-└── SessionEnded         the session behind a refresh token has ended
+├── SessionEnded         the session behind a refresh token has ended
+└── TokenRefused         a gateway asked about a token that is not valid
 Unavailable
 ├── SmsUnavailable       the broker did not take the message
 ├── TransactionConflict  a transaction lost to a concurrent one; nothing was changed
@@ -17,7 +18,7 @@ TooManyCodes             429, inside the cooldown or over a quota
 ChallengeRequired        403, with a proof-of-work challenge to solve first
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from services.auth import i18n
 from shared.errors import NON_FIELD, AppError, InvalidRequest, Unauthorized, Unavailable
@@ -79,6 +80,23 @@ class SessionEnded(Unauthorized):
 
     def __init__(self) -> None:
         super().__init__(token_given=True)
+
+
+class TokenRefused(Unauthorized):
+    """The token that a gateway asked about is not valid. Only gateways see this.
+
+    Args:
+        secret_kids: the ids of all keys of HS256. The gateway refuses tokens of others without asking.
+    """
+
+    def __init__(self, secret_kids: Sequence[str]) -> None:
+        super().__init__(token_given=True)
+        self._secret_kids = secret_kids
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        """The ids of the keys."""
+        return {"secret_kids": self._secret_kids}
 
 
 class TooManyAttempts(AppError):

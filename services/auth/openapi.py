@@ -21,6 +21,7 @@ from shared.errors import (
     GatewayTimeout,
     InvalidRequest,
     PayloadTooLarge,
+    TooManyRequests,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
@@ -159,7 +160,7 @@ def _refusals(operation: Operation) -> dict[int, list[str]]:
     problems: defaultdict[int, list[str]] = defaultdict(list)
     for error in (
         *operation.problems,
-        *((Unauthorized,) if operation.signed_in else ()),
+        *((Unauthorized, TooManyRequests) if operation.signed_in else ()),
         *(_WITH_BODY if operation.request else ()),
         *_ALWAYS,
     ):

@@ -11,8 +11,9 @@ from tornado.web import Application
 
 from services.gateway.auth.authenticator import Authenticator
 from services.gateway.auth.jwks import Jwks
+from services.gateway.auth.remote_verifier import RemoteVerifier
 from services.gateway.auth.revocations import Revocations
-from services.gateway.client_address import ClientAddresses
+from services.gateway.client_address import ClientAddresses, ClientPseudonyms
 from services.gateway.context import GatewayContext
 from services.gateway.cors import CorsPolicy
 from services.gateway.operations import Operations
@@ -69,6 +70,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
         authenticator=authenticator,
         cors=CorsPolicy(settings.cors_origins),
         client_addresses=ClientAddresses(settings.trusted_proxies),
+        pseudonyms=ClientPseudonyms(settings.client_secret),
         access_log=access_log,
         max_body=settings.max_body_bytes,
         http_metrics=http_metrics,
@@ -127,7 +129,7 @@ def _authenticator(
     for updates in (jwks.refresh_forever(), revocations.update_forever()):
         stack.push_async_callback(cancel, asyncio.create_task(updates))
     return Authenticator(
-        auth_client,
+        RemoteVerifier(auth_client),
         jwks,
         revocations,
         issuer=settings.token_issuer,
@@ -146,6 +148,7 @@ def _route_table(settings: GatewaySettings, pools: Mapping[str, ConnectionPool])
             route.timeout or timeout,
             max_body if route.max_body is None else route.max_body,
             route.token,
+            forward_authorization=route.authorization,
         )
         for route in settings.gateway_routes
     ]

@@ -1,13 +1,18 @@
 """The client's address: the connection's, or what trusted proxies put into `X-Forwarded-For`."""
 
+import hmac
 import ipaddress
+import secrets
 from collections.abc import Iterable
+from functools import lru_cache
 
 _MAX_CACHED = 4096
 # More proxies than anybody has in a row; what a client puts in front of them is not looked at.
 _MAX_HOPS = 16
 # In characters, of an IPv6 address with a zone (RFC 4007 §11), of which there may be any number.
 _MAX_ADDRESS_LENGTH = 64
+_IPV6_PREFIX = 64  # a single host may own it
+_PSEUDONYM_BYTES = 4
 
 
 class ClientAddresses:
@@ -59,9 +64,53 @@ class ClientAddresses:
 
 def _normalized(hop: str) -> str | None:
     hop = hop.strip()
-    if len(hop) > _MAX_ADDRESS_LENGTH:
+    if len(hop) > _MAX_ADDRESS_LENGTH or "%" in hop:  # the zone of an IPv6 address is any text
         return None
     try:
         return str(ipaddress.ip_address(hop))
     except ValueError:
         return None
+
+
+class ClientPseudonyms:
+    """What stands for clients' addresses in log lines: keyed hashes of the network and of the address.
+
+    Lines of one client can be found without its address being in the log. Without the secret, nobody can
+    find the address by hashing all of them.
+
+    Args:
+        secret: the same for all replicas whose lines are compared; None for a random one.
+    """
+
+    def __init__(self, secret: str | None = None) -> None:
+        self._secret = (secret or secrets.token_hex()).encode()
+        self.of = lru_cache(_MAX_CACHED)(self._of)
+
+    def _of(self, address: str) -> str:
+        """Return `network.address`, each 8 hex digits; an empty string for no address."""
+        if not address:
+            return ""
+        network = _network(address, ipv4_prefix=24)
+        return f"{self._hash('network', network)}.{self._hash('address', address)}"
+
+    def _hash(self, kind: str, value: str) -> str:
+        return hmac.digest(self._secret, f"{kind} {value}".encode(), "sha256")[:_PSEUDONYM_BYTES].hex()
+
+
+@lru_cache(_MAX_CACHED)
+def network_of_client(address: str) -> str:
+    """Return what limits count as one client: an IPv4 address, or the /64 of an IPv6 one."""
+    return _network(address, ipv4_prefix=32)
+
+
+def _network(address: str, ipv4_prefix: int) -> str:
+    """Return the network of an address, which for IPv6 is the /64; other text is returned unchanged."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is None:
+            return str(ipaddress.ip_network((int(parsed), _IPV6_PREFIX), strict=False))
+        parsed = parsed.ipv4_mapped
+    return str(ipaddress.ip_network((int(parsed), ipv4_prefix), strict=False))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from services.gateway.auth.authenticator import Authenticator
-from services.gateway.client_address import ClientAddresses
+from services.gateway.client_address import ClientAddresses, ClientPseudonyms
 from services.gateway.cors import CorsPolicy
 from services.gateway.routes import RouteTable
 from shared.http.in_flight import InFlight
@@ -27,6 +27,7 @@ class GatewayContext:
         authenticator: checks access tokens.
         cors: returns the CORS headers of responses.
         client_addresses: finds the client's address.
+        pseudonyms: what stands for that address in log lines.
         access_log: writes a line per request.
         max_body: limit in bytes of the body of a request that has no route.
         http_metrics: counts requests.
@@ -42,6 +43,7 @@ class GatewayContext:
     authenticator: Authenticator
     cors: CorsPolicy
     client_addresses: ClientAddresses
+    pseudonyms: ClientPseudonyms
     access_log: AccessLog
     max_body: int
     http_metrics: HttpMetrics

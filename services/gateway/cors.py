@@ -18,6 +18,8 @@ _ALLOW_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _ALLOW_HEADERS = "Authorization, Content-Type, Accept-Language, X-Request-ID"
 _EXPOSE_HEADERS = "X-Request-ID, Retry-After"
 _MAX_AGE_SECONDS = 7200
+# The names of hosts are shorter (RFC 1035 §2.3.4).
+_MAX_ORIGIN_LENGTH = 300
 _MAX_CACHED = 1024
 # In characters: a scheme, a host name of 253 (RFC 1035 §2.3.4) and a port. Longer ones are not looked at.
 _MAX_ORIGIN_LENGTH = 300
@@ -61,7 +63,8 @@ class CorsPolicy:
         headers = self._cache.get(origin)
         if headers is None:
             headers = self._headers_for(origin)
-            if len(self._cache) < _MAX_CACHED:
+            # Only allowed ones: clients can send any number of others.
+            if headers is not _VARY and len(self._cache) < _MAX_CACHED:
                 self._cache[origin] = headers
         return headers
 
@@ -78,6 +81,8 @@ class CorsPolicy:
         )
 
     def _headers_for(self, origin: str) -> CorsHeaders:
+        if len(origin) > _MAX_ORIGIN_LENGTH:
+            return _VARY
         # Browsers send origins in lower case and without a path.
         if not any(pattern.fullmatch(origin) for pattern in self._allowed):
             return _VARY

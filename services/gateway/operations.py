@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from shared.errors import MethodNotAllowed
+from shared.errors import MethodNotAllowed, PayloadTooLarge
 from shared.http.content_type import check_content_type
 from shared.observability.metrics import METHODS
 
+_KNOWN_METHODS = frozenset(METHODS)
+_LENGTH_DIGITS = 18
 _PARAMETER = re.compile(r"\{[^}]*\}")
 
 
@@ -57,9 +59,19 @@ class Operations:
             check_content_type(content_type)
 
 
-def known_methods(operations: Operations | None, target: str) -> Sequence[str]:
-    """Return the methods to name in the answer to a method that nobody knows."""
-    return METHODS if operations is None else operations.methods(target) or METHODS
+def check_head(operations: Operations | None, method: str, target: str, length: str, max_body: int) -> int:
+    """Return the size of a request's body, by its `Content-Length`.
+
+    Raises:
+        MethodNotAllowed: the method is unknown; known ones are the upstream's business.
+        PayloadTooLarge: the body is larger than `max_body`.
+    """
+    if method not in _KNOWN_METHODS:
+        raise MethodNotAllowed((operations.methods(target) if operations else None) or METHODS)
+    # int() raises ValueError for thousands of digits.
+    if len(length) > _LENGTH_DIGITS or int(length) > max_body:
+        raise PayloadTooLarge
+    return int(length)
 
 
 def _methods(item: Iterable[str]) -> tuple[str, ...]:

@@ -17,26 +17,23 @@ from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine,
 from tornado.iostream import StreamClosedError
 
 from services.gateway.context import GatewayContext
-from services.gateway.headers import encode_request, encode_response_head
-from services.gateway.operations import known_methods
+from services.gateway.headers import encode_request, encode_response_head, missing_security_headers
+from services.gateway.operations import check_head
 from services.gateway.routes import Route, TokenRule
 from services.gateway.upstream.request import Headers, UpstreamRequest
-from shared.errors import AppError, MethodNotAllowed, NotFound, PayloadTooLarge, RequestTimeout
-from shared.http import problems, request_ids
+from shared.errors import AppError, NotFound, PayloadTooLarge, RequestTimeout
+from shared.http import problems, request_ids, security_headers
 from shared.http.request_connection import LARGE_BODY, RequestConnection, lingering_close
 from shared.i18n import negotiate
 from shared.observability.metrics import METHODS, known_method
 
 UNROUTED = "other"  # the route of unknown paths in metrics and logs
-_NO_CONTENT = 204
 _NO_BODY = frozenset({204, 304})
 _CLIENT_CLOSED_REQUEST = 499  # nginx's status for it, known to operators
 _BODY_TIMEOUT = 10.0
-_LENGTH_DIGITS = 18
 # Before the deadline of the body: later, the token that was checked with the head is checked again.
 _TOKEN_CHECKED = _BODY_TIMEOUT - 0.5
 _ALLOW = ", ".join(METHODS)
-_KNOWN_METHODS = frozenset(METHODS)
 
 
 class ProxyRequest(HTTPMessageDelegate):
@@ -48,9 +45,9 @@ class ProxyRequest(HTTPMessageDelegate):
     """
 
     __slots__ = (
-        "_body", "_completed", "_connection", "_context", "_cors", "_deadline", "_fast_response", "_headers",
-        "_identity", "_max_body", "_method", "_problem", "_request_id", "_route", "_size", "_started",
-        "_status", "_target", "_upstream_request",
+        "_body", "_client", "_completed", "_connection", "_context", "_cors", "_deadline", "_fast_response",
+        "_headers", "_identity", "_max_body", "_method", "_problem", "_request_id", "_route", "_size",
+        "_started", "_status", "_target", "_upstream_request",
     )  # fmt: skip
 
     def __init__(self, context: GatewayContext, connection: RequestConnection) -> None:
@@ -60,6 +57,7 @@ class ProxyRequest(HTTPMessageDelegate):
         self._size = 0
         self._status = 0
         self._problem = ""
+        self._client = ""
         self._route: Route | None = None
         self._upstream_request: UpstreamRequest | None = None
         self._identity = ""
@@ -76,8 +74,6 @@ class ProxyRequest(HTTPMessageDelegate):
             self._connection.close_after_response()
             self._write_problem(RequestTimeout())
         self._connection.close()
-
-    # Tornado calls these: the request.
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
@@ -102,27 +98,14 @@ class ProxyRequest(HTTPMessageDelegate):
         self._deadline = self._context.now() + _BODY_TIMEOUT
         self._context.open_requests.add(self)
         self._cors = self._context.cors.headers(headers.get("Origin"))
-        route = self._route = self._context.routes.match(self._target)
-        self._max_body = self._context.max_body if route is None else route.max_body
+        if match := self._context.routes.match(self._target):
+            self._route, self._target = match
+        self._client = self._context.client_addresses.find(
+            str(getattr(self._connection.context, "remote_ip", "")), headers.get("X-Forwarded-For")
+        )
+        self._max_body = self._route.max_body if self._route else self._context.max_body
         try:
-            length = headers.get("Content-Length", "0")
-            # int() raises ValueError for thousands of digits.
-            if len(length) > _LENGTH_DIGITS:
-                raise PayloadTooLarge
-            size = int(length)
-            if self._method not in _KNOWN_METHODS:
-                raise MethodNotAllowed(known_methods(route.operations if route else None, self._target))
-            if size > self._max_body:
-                raise PayloadTooLarge
-            if self._method == "OPTIONS":
-                self._answer_at_head()
-                return None
-            if route is None:
-                raise NotFound
-            if size and route.operations and size > self._connection.stream.buffered:
-                route.operations.check_body(self._method, self._target, headers.get("Content-Type", ""))
-            if route.token is not TokenRule.NONE:
-                return self._authenticate(required=route.token is TokenRule.REQUIRED)
+            return self._check_head(self._route)
         except AppError as error:
             self._answer_at_head(error)
         return None
@@ -158,6 +141,21 @@ class ProxyRequest(HTTPMessageDelegate):
         self._status = self._status or _CLIENT_CLOSED_REQUEST
         self._complete()
 
+    def _check_head(self, route: Route | None) -> Awaitable[None] | None:
+        """Refuse what can be refused without the body; the token may still have to be verified."""
+        operations, length = route.operations if route else None, self._headers.get("Content-Length", "0")
+        size = check_head(operations, self._method, self._target, length, self._max_body)
+        if self._method == "OPTIONS":
+            self._answer_at_head()
+            return None
+        if route is None:
+            raise NotFound
+        if operations and size > self._connection.stream.buffered:
+            operations.check_body(self._method, self._target, self._headers.get("Content-Type", ""))
+        if route.token is not TokenRule.NONE:
+            return self._authenticate(required=route.token is TokenRule.REQUIRED)
+        return None
+
     def _answer_at_head(self, error: AppError | None = None) -> None:
         """Refuse a request, or answer OPTIONS; the connection is closed if its body is still to come."""
         self._max_body = -1
@@ -166,7 +164,9 @@ class ProxyRequest(HTTPMessageDelegate):
             self._connection.close_after_response()
         if error is None:  # CORS preflights among them
             self._cors = self._context.cors.preflight_headers(self._headers.get("Origin"))
-            self._write_head(_NO_CONTENT, "No Content", [("Allow", _ALLOW)], b"")
+            self._write_head(
+                _NO_CONTENT, "No Content", [("Allow", _ALLOW), *security_headers.STRICT.items()], b""
+            )
         else:
             self._write_problem(error)
         if not complete:
@@ -183,7 +183,7 @@ class ProxyRequest(HTTPMessageDelegate):
 
     async def _verify_token(self, authorization: str | None) -> None:
         try:
-            self._identity = await self._context.authenticator.authenticate(authorization)
+            self._identity = await self._context.authenticator.authenticate(authorization, self._client)
         except AppError as error:
             self._answer_at_head(error)
 
@@ -192,7 +192,7 @@ class ProxyRequest(HTTPMessageDelegate):
         authenticator, authorization = self._context.authenticator, self._headers.get("Authorization")
         try:
             if authenticator.authenticate_cached(authorization, required=True) is None:
-                self._identity = await authenticator.authenticate(authorization)
+                self._identity = await authenticator.authenticate(authorization, self._client)
         except AppError as error:
             self.on_error(error)
         else:
@@ -203,30 +203,25 @@ class ProxyRequest(HTTPMessageDelegate):
         route = self._route
         if route is None or self._completed:  # the client has gone while its token was verified
             return
-        address = self._context.client_addresses.find(
-            str(getattr(self._connection.context, "remote_ip", "")), self._headers.get("X-Forwarded-For")
-        )
         data = encode_request(
             self._method,
             self._target,
             self._headers,
             b"".join(self._body),
             host=route.upstream.host_header,
-            client=address,
+            client=self._client,
             identity=self._identity,
             request_id=self._request_id,
+            forward_authorization=route.forward_authorization,
             gateway=route.upstream.gateway_secret,
         )
         self._upstream_request = UpstreamRequest(self._method, data, self, route.timeout)
         route.upstream.send(self._upstream_request)
 
-    # The upstream calls these: the response.
-
     def on_response(self, status: int, reason: str, headers: Headers, body: bytes) -> None:
         """Write a complete response."""
         if self._fast_response and status not in _NO_BODY:
             self._status = status
-            headers = [pair for pair in headers if pair[0].lower() != "content-length"]
             head = encode_response_head(status, reason, headers, self._cors, self._request_id, len(body))
             if len(body) > LARGE_BODY:
                 self._connection.write(head)
@@ -277,7 +272,7 @@ class ProxyRequest(HTTPMessageDelegate):
         outgoing = HTTPHeaders()
         for name, value in headers:
             outgoing.add(name, value)
-        for name, value in self._cors:
+        for name, value in [*missing_security_headers(name.lower() for name in outgoing), *self._cors]:
             outgoing.add(name, value)
         outgoing.add(request_ids.HEADER, self._request_id)
         return self._connection.write_headers(ResponseStartLine("HTTP/1.1", status, reason), outgoing, chunk)
@@ -296,7 +291,9 @@ class ProxyRequest(HTTPMessageDelegate):
         self._context.in_flight.leave()
         self._context.open_requests.discard(self)
         route = self._route.prefix if self._route else UNROUTED
-        seconds = time.perf_counter() - self._started
-        method = known_method(self._method)
+        seconds, method = time.perf_counter() - self._started, known_method(self._method)
         self._context.http_metrics.observe(method, route, self._status, seconds)
-        self._context.access_log.write(self._request_id, method, route, self._status, seconds, self._problem)
+        self._context.access_log.write(
+            self._request_id, method, route, self._status, seconds, self._problem,
+            self._context.pseudonyms.of(self._client),
+        )  # fmt: skip

@@ -6,17 +6,18 @@ platform's other services come from the setting GATEWAY_ROUTES.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from services.gateway.operations import Operations
+from services.gateway.paths import canonical_path, fold, is_query, read_path
 from services.gateway.upstream.request import Upstream
 
 
 class TokenRule(Enum):
-    """What a route requires of a request's access token.
+    """What a route requires of a request's access token, the strictest first.
 
     `REQUIRED`: a valid one. `OPTIONAL`: none, or a valid one. `NONE`: the token is not checked.
     """
@@ -43,9 +44,7 @@ _CALLBACK_PREFIX = "/callbacks"
 # A hundred status reports, url-encoded twice, with room to spare.
 _MAX_CALLBACK_BYTES = 512 * 1024
 _PAGE_PREFIXES = ("/", "/docs", "/openapi.json")
-# Paths that are matched only after `_normalize`.
-_NOT_PLAIN = re.compile(r"[%;\\]|//|\.\.")
-_PARAMETERS = re.compile(r";[^/]*")
+_BY_STRICTNESS = tuple(TokenRule)
 
 # Of GATEWAY_ROUTES.
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~\-]+)+", re.ASCII)
@@ -70,6 +69,7 @@ class Route:
         max_body: limit of a request's body in bytes.
         token: what is required of a request's access token.
         operations: what is known of the upstream's paths, or None.
+        forward_authorization: whether the upstream gets the `Authorization` header.
     """
 
     prefix: str
@@ -78,34 +78,64 @@ class Route:
     max_body: int
     token: TokenRule
     operations: Operations | None = None
+    forward_authorization: bool = False
+
+
+# The prefix with a slash at its end, and its route; the longest first.
+_Entries = list[tuple[str, Route]]
 
 
 class RouteTable:
-    """Finds the route with the longest prefix of a path."""
+    """Finds the route with the longest prefix of a path.
+
+    A service may take a path for another one that differs, for instance, in upper and lower case. So the
+    routes that such a path matches count, too: a request has to satisfy the strictest of their rules.
+    """
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        self._by_first_segment: dict[str, list[tuple[str, Route]]] = {}
+        self._by_first_segment: dict[str, _Entries] = {}
+        self._folded: _Entries = []
         for route in sorted(routes, key=lambda route: len(route.prefix), reverse=True):
-            entry = (route.prefix + "/", route)
-            self._by_first_segment.setdefault(_first_segment(route.prefix), []).append(entry)
+            entries = self._by_first_segment.setdefault(_first_segment(route.prefix), [])
+            entries.append((route.prefix + "/", route))
+            self._folded.append((fold(route.prefix) + "/", route))
+        # Made once, so that a request only looks them up.
+        self._with_rule = {
+            (route.prefix, rule): replace(route, token=rule) for route in routes for rule in TokenRule
+        }
         self.max_body = max((route.max_body for route in routes), default=0)
 
-    def match(self, target: str) -> Route | None:
-        """Return the route of a request target, or None."""
-        path = target.partition("?")[0]
-        if _NOT_PLAIN.search(path):
-            normalized = _normalize(path)
-            if normalized is None:
-                return None
-            path = normalized
-        candidates = self._by_first_segment.get(_first_segment(path))
-        if candidates is None:
+    def match(self, target: str) -> tuple[Route, str] | None:
+        """Return the route of a request target and the target to forward.
+
+        Returns:
+            None if no route matches, or if services could read the path in different ways.
+        """
+        path, mark, query = target.partition("?")
+        reading = read_path(path)
+        if reading is None or (mark and not is_query(query)):
             return None
-        path += "/"
-        for prefix, route in candidates:
+        canonical, folded = reading
+        route = self._find(canonical + "/")
+        if route is None:
+            return None
+        if folded != canonical:
+            route = self._with_strictest_rule(route, canonical + "/", folded + "/")
+        return route, f"{canonical}?{query}" if mark else canonical
+
+    def _find(self, path: str) -> Route | None:
+        for prefix, route in self._by_first_segment.get(_first_segment(path), ()):
             if path.startswith(prefix):
                 return route
         return None
+
+    def _with_strictest_rule(self, found: Route, path: str, folded: str) -> Route:
+        """Return the route with the strictest of its rule and those of routes that only `folded` matches."""
+        rules = {found.token}
+        for prefix, route in self._folded:
+            if folded.startswith(prefix) and not path.startswith(route.prefix + "/"):
+                rules.add(route.token)
+        return self._with_rule[found.prefix, min(rules, key=_BY_STRICTNESS.index)]
 
 
 def _first_segment(path: str) -> str:
@@ -113,24 +143,13 @@ def _first_segment(path: str) -> str:
     return path if end < 0 else path[:end]
 
 
-def _normalize(path: str) -> str | None:
-    """Return a path decoded and without parameters, or None if upstreams could resolve it differently.
-
-    Dot segments, double slashes and backslashes match no route: an upstream that resolved them would
-    answer for another path, with another token rule, than the one that was matched here.
-    """
-    decoded = _PARAMETERS.sub("", unquote(path))
-    if ".." in decoded or "//" in decoded or "\\" in decoded:
-        return None
-    return decoded
-
-
 def auth_routes(
     upstream: Upstream, timeout: float, max_body: int, operations: Operations | None = None
 ) -> list[Route]:
     """Return the public routes of the auth service."""
     return [
-        Route(prefix, upstream, timeout, max_body, rule, operations) for prefix, rule in AUTH_PREFIXES.items()
+        Route(prefix, upstream, timeout, max_body, rule, operations, forward_authorization=True)
+        for prefix, rule in AUTH_PREFIXES.items()
     ]
 
 
@@ -156,6 +175,8 @@ class RouteSetting:
         token: what is required of a request's access token.
         timeout: seconds until the service must begin its response; None for UPSTREAM_TIMEOUT.
         max_body: limit of a request's body in bytes; None for MAX_BODY_BYTES.
+        authorization: whether the service gets the `Authorization` header. With the access token in it, a
+            service could do as the user all that the user can.
     """
 
     prefix: str
@@ -163,14 +184,15 @@ class RouteSetting:
     token: TokenRule = TokenRule.REQUIRED
     timeout: float | None = None
     max_body: int | None = None
+    authorization: bool = False
 
 
 def parse_route_settings(text: str) -> tuple[RouteSetting, ...]:
     """Return the entries of GATEWAY_ROUTES.
 
     Args:
-        text: `/prefix=http://host:port;token=…;timeout=…;max_body=…`, separated by commas or white
-            space; the options may be left out.
+        text: `/prefix=http://host:port;token=…;timeout=…;max_body=…;authorization=…`, separated by commas
+            or white space; the options may be left out.
 
     Raises:
         ValueError: an entry is malformed; the message says which and why.
@@ -187,9 +209,9 @@ def parse_route_settings(text: str) -> tuple[RouteSetting, ...]:
 def _parse_route(entry: str) -> RouteSetting:
     target, *options = entry.split(";")
     prefix, _, url = target.partition("=")
-    if not _PREFIX.fullmatch(prefix) or ".." in prefix:
+    if not _PREFIX.fullmatch(prefix) or ".." in prefix or canonical_path(prefix) is None:
         raise ValueError(f"{prefix} is no path such as /orders or /api/orders")
-    if "/" + prefix.split("/")[1] in _RESERVED:
+    if _first_segment(fold(prefix)) in _RESERVED:
         raise ValueError(f"{prefix} belongs to the gateway")
     if not _is_base_url(url):
         raise ValueError(f"{prefix} needs a URL without a path, such as http://orders:9000")
@@ -231,8 +253,15 @@ def _parse_max_body(value: str) -> int:
     return size
 
 
+def _parse_authorization(value: str) -> bool:
+    if value not in {"forward", "drop"}:
+        raise ValueError
+    return value == "forward"
+
+
 _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "token": (TokenRule, "required, optional or none"),
     "timeout": (_parse_timeout, f"seconds above 0, at most {_MAX_TIMEOUT:.0f}"),
     "max_body": (_parse_max_body, f"bytes, at most {_MAX_BODY_BYTES}"),
+    "authorization": (_parse_authorization, "forward or drop"),
 }

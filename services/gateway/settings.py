@@ -3,7 +3,7 @@
 import ipaddress
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from services.gateway.cors import parse_origin_pattern
@@ -62,15 +62,27 @@ class GatewaySettings(GatewaySecretSettings):
     gateway_routes: Annotated[tuple[RouteSetting, ...], NoDecode] = Field(
         (),
         description="routes to further services, separated by commas: /orders=http://orders:9000, each with "
-        ";token=required, optional or none (required), ;timeout=seconds and ;max_body=bytes where wanted",
+        ";token=required, optional or none (required), ;timeout=seconds, ;max_body=bytes and "
+        ";authorization=forward or drop (drop) where wanted",
     )
     token_issuer: str = Field("dialpass", description="the tokens' iss claim")
     token_audience: str = Field("dialpass", description="the tokens' aud claim")
+    client_pseudonym_secret: Annotated[SecretStr, Field(min_length=32)] | None = Field(
+        None,
+        description="at least 32 random characters, the same for all gateways, with which clients' addresses "
+        "in log lines are hashed; a random one at each start where not set",
+    )
     ended_sessions_max_age: Seconds = Field(
         60.0,
         description="seconds that the list of ended sessions is relied on while the auth service cannot be "
         "reached; beyond it a request with a token is answered 503",
     )
+
+    @property
+    def client_secret(self) -> str | None:
+        """The secret of clients' pseudonyms, if it is set."""
+        secret = self.client_pseudonym_secret
+        return None if secret is None else secret.get_secret_value()
 
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod

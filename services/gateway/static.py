@@ -15,7 +15,7 @@ from tornado.httputil import HTTPHeaders, parse_request_start_line
 from services.gateway.operations import Operations
 from services.gateway.upstream.request import Headers, UpstreamRequest
 from shared.errors import AppError, MethodNotAllowed, NotFound
-from shared.http import problems, request_ids
+from shared.http import problems, request_ids, security_headers
 from shared.i18n import negotiate
 
 _PAGES = Path(__file__).with_name("pages")
@@ -83,9 +83,8 @@ def _respond(method: str, path: str, headers: HTTPHeaders) -> tuple[int, Headers
     media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     return HTTPStatus.OK, [
         ("Content-Type", f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type),
-        ("X-Content-Type-Options", "nosniff"),
+        *security_headers.COMMON.items(),
         ("Content-Security-Policy", _CONTENT_SECURITY_POLICY),
-        ("Referrer-Policy", "no-referrer"),
         *caching,
     ], body  # fmt: skip
 

@@ -8,6 +8,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from tornado.web import RequestHandler
 
 from shared.health import Health
+from shared.http import security_headers
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
@@ -21,7 +22,13 @@ def routes(health: Health, registry: CollectorRegistry) -> list[Route]:
     ]
 
 
-class _HealthHandler(RequestHandler):
+class _OpsHandler(RequestHandler):
+    def set_default_headers(self) -> None:
+        for name, value in security_headers.STRICT.items():
+            self.set_header(name, value)
+
+
+class _HealthHandler(_OpsHandler):
     def initialize(self, health: Health) -> None:
         self._health = health
 
@@ -45,7 +52,7 @@ class _Readyz(_HealthHandler):
         self.answer(state.ready, document)
 
 
-class _Metrics(RequestHandler):
+class _Metrics(_OpsHandler):
     def initialize(self, registry: CollectorRegistry) -> None:
         self._registry = registry
 

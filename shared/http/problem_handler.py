@@ -7,7 +7,7 @@ import structlog
 from tornado.web import HTTPError, RequestHandler
 
 from shared.errors import AppError, InternalError, InvalidRequest
-from shared.http import problems, request_ids
+from shared.http import problems, request_ids, security_headers
 from shared.i18n import negotiate
 
 log = structlog.get_logger()
@@ -35,6 +35,8 @@ class ProblemHandler(RequestHandler):
         self.set_header(request_ids.HEADER, self.request_id)
         self.set_header("Content-Type", self.content_type)
         self.set_header("Cache-Control", "no-store")
+        for name, value in security_headers.STRICT.items():
+            self.set_header(name, value)
         self.clear_header("Server")
 
     def write_error(self, status_code: int, **details: Any) -> None:  # noqa: ANN401 - Tornado's

@@ -3,6 +3,7 @@
 import json
 
 from shared.errors import AppError
+from shared.http import security_headers
 from shared.i18n import Language
 
 CONTENT_TYPE = "application/problem+json"
@@ -27,6 +28,7 @@ def render(error: AppError, request_id: str, language: Language) -> tuple[dict[s
         "Content-Type": CONTENT_TYPE,
         "Content-Language": language,
         "Cache-Control": "no-store",
+        **security_headers.STRICT,
         **error.headers,
     }
     return headers, json.dumps(document, ensure_ascii=False).encode()

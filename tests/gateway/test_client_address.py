@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.gateway.client_address import ClientAddresses
+from services.gateway.client_address import ClientAddresses, ClientPseudonyms, network_of_client
 
 PROXY = "10.0.0.1"
 
@@ -20,10 +20,11 @@ PROXY = "10.0.0.1"
         (PROXY, "10.0.0.3, 10.0.0.2", "10.0.0.3"),
         (PROXY, " 2001:DB8::1 ", "2001:db8::1"),
         ("::1", "6.6.6.6", "::1"),
+        (PROXY, "fe80::1%any text", PROXY),
     ],
     ids=[
         "direct", "spoofed", "the-proxy-itself", "one-hop", "spoofed-behind-a-proxy", "two-proxies",
-        "garbage", "only-proxies", "ipv6", "untrusted-ipv6",
+        "garbage", "only-proxies", "ipv6", "untrusted-ipv6", "zone",
     ],
 )  # fmt: skip
 def test_the_nearest_untrusted_address_is_found(peer: str, forwarded_for: str | None, found: str) -> None:
@@ -32,3 +33,40 @@ def test_the_nearest_untrusted_address_is_found(peer: str, forwarded_for: str | 
 
 def test_without_trusted_proxies_the_peer_is_found() -> None:
     assert ClientAddresses([]).find(PROXY, "6.6.6.6") == PROXY
+
+
+SECRET = "a secret for tests, and for nothing else"
+
+
+def test_a_pseudonym_is_the_same_for_one_secret_and_shows_the_network() -> None:
+    one, other = ClientPseudonyms(SECRET), ClientPseudonyms(SECRET)
+    network, address = one.of("203.0.113.9").split(".")
+    assert one.of("203.0.113.9") == other.of("203.0.113.9")
+    assert (len(network), len(address)) == (8, 8)
+    assert one.of("203.0.113.10").startswith(f"{network}.")
+    assert one.of("203.0.113.10") != one.of("203.0.113.9")
+    assert not one.of("203.0.114.9").startswith(f"{network}.")
+    assert one.of("2001:db8::1").split(".")[0] == one.of("2001:db8::ffff").split(".")[0]
+
+
+def test_another_secret_gives_other_pseudonyms() -> None:
+    pseudonyms = {ClientPseudonyms(secret).of("203.0.113.9") for secret in (SECRET, SECRET[::-1], None)}
+    assert len(pseudonyms) == 3
+
+
+@pytest.mark.parametrize("address", ["", "not an address", "0.0.0.0"])
+def test_what_is_no_address_has_a_pseudonym_of_the_same_form(address: str) -> None:
+    assert len(ClientPseudonyms(SECRET).of(address)) == (17 if address else 0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("203.0.113.9", "203.0.113.10", False),
+        ("2001:db8::1", "2001:db8::2:3", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:203.0.113.9", "203.0.113.9", True),
+    ],
+)
+def test_a_client_is_an_ipv4_address_or_an_ipv6_network(one: str, other: str, *, same: bool) -> None:
+    assert (network_of_client(one) == network_of_client(other)) is same

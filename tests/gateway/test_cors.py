@@ -35,6 +35,7 @@ def test_a_listed_origin_is_allowed(pattern: str, origin: str) -> None:
         ("https://*.example.com", "https://a.example.com:8443"),
         ("https://*.example.com", "https://evil.com/.example.com"),
         ("https://app.example.com", "null"),
+        ("https://*.example.com", f"https://{'a.' * 200}example.com"),
     ],
 )
 def test_any_other_origin_gets_only_vary(pattern: str, origin: str) -> None:

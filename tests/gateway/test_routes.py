@@ -66,6 +66,11 @@ def test_routes_are_separated_by_commas_or_white_space() -> None:
         ("/a=http://a;max_body=-1", "/a: max_body takes bytes"),
         ("/a=http://a;max_body=17000000", "/a: max_body takes bytes"),
         ("/a=http://a;retries=3", "/a: retries is none of token, timeout, max_body"),
+        ("/a=http://a;authorization=yes", "/a: authorization takes forward or drop"),
+        ("/a/./b=http://a", "/a/./b is no path"),
+        ("/a/...=http://a", "/a/... is no path"),
+        ("/ME=http://a", "/ME belongs to the gateway"),
+        ("/Internal./x=http://a", "/Internal./x belongs to the gateway"),
         ("/a=http://a;", "/a: an empty option is none of"),
     ],
 )
@@ -97,7 +102,8 @@ async def gateway(orders: StubUpstream, signer: Signer) -> AsyncIterator[Gateway
     url = f"http://127.0.0.1:{orders.port}"
     routes = parse_route_settings(
         f"/orders={url};timeout=0.5;max_body=100, /orders/public={url};token=none,"
-        f"/news={url};token=optional, /uploads={url};token=none;max_body=3000000"
+        f"/news={url};token=optional, /uploads={url};token=none;max_body=3000000,"
+        f"/mail={url};authorization=forward, /shop={url};token=none;authorization=forward"
     )
     auth = StubUpstream()
     auth.documents[JWKS_PATH] = signer.keys.jwks()
@@ -140,8 +146,7 @@ async def test_a_route_without_tokens_forwards_no_identity(
 @pytest.mark.parametrize(
     "path",
     [
-        "/orders", "/orders/", "/orders/publicity", "/orders/%70ublicity", "/%6frders/", "/orders;a=b/",
-        "/orders;/publicx",
+        "/orders", "/orders/", "/orders/publicity", "/orders/%70ublicity", "/%6frders/",
     ],
 )  # fmt: skip
 async def test_an_encoded_path_has_the_token_rule_of_the_decoded_one(
@@ -156,7 +161,8 @@ async def test_an_encoded_path_has_the_token_rule_of_the_decoded_one(
     "path",
     [
         "/orders/public/../7", "/orders/public/%2e%2e/7", "/orders/public/..%2f7", "/orders//public",
-        "/orders/public\\..\\7", "/orders/public/%5c7", "/order", "/ordersx",
+        "/orders/public\\..\\7", "/orders/public/%5c7", "/order", "/ordersx", "/orders;a=b/",
+        "/orders;/publicx",
     ],
 )  # fmt: skip
 async def test_an_ambiguous_or_unknown_path_is_not_forwarded(
@@ -179,3 +185,33 @@ async def test_a_route_has_its_own_body_limit(client: Api, orders: StubUpstream,
     assert (await client.call("POST", "/uploads/", data=BytesIO(b"x" * 3_000_000))).status == 200
     assert (await client.call("POST", "/uploads/", data=BytesIO(b"x" * 3_000_001))).status == 413
     assert [len(request.partition(b"\r\n\r\n")[2]) for request in orders.requests] == [100, 3_000_000]
+
+
+@pytest.mark.parametrize("path", ["/orders/", "/orders/public/", "/news/"])
+async def test_the_users_token_stays_at_the_gateway(
+    client: Api, orders: StubUpstream, signer: Signer, path: str
+) -> None:
+    token = signer.token()
+    for _ in range(2):  # verified, then from the cache
+        assert (await client.get(path, token=token)).status == 200
+    for request in orders.requests:
+        assert b"authorization" not in request.lower()
+        assert token.encode() not in request
+
+
+@pytest.mark.parametrize("path", ["/mail/", "/shop/"])
+async def test_a_route_can_have_the_token_forwarded(
+    client: Api, orders: StubUpstream, signer: Signer, path: str
+) -> None:
+    token = signer.token()
+    assert (await client.get(path, token=token)).status == 200
+    assert f"Authorization: Bearer {token}\r\n".encode() in orders.requests[0]
+
+
+async def test_another_scheme_is_forwarded_only_where_the_route_says_so(
+    client: Api, orders: StubUpstream
+) -> None:
+    basic = {"Authorization": "Basic dXNlcjpwYXNz"}
+    for path in ("/shop/", "/news/", "/orders/public/"):
+        assert (await client.get(path, headers=basic)).status == 200
+    assert [b"Authorization: Basic" in request for request in orders.requests] == [True, False, False]

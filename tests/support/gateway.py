@@ -34,6 +34,7 @@ class StubUpstream:
         requests: head and body of every forwarded request.
         connections: number of connections with forwarded requests.
         documents: the JSON of responses to the gateway's own requests, by path; None for 401.
+        refusal: the JSON of 401 responses.
         own_requests: the paths of the gateway's own requests.
         port: where it listens.
     """
@@ -49,6 +50,7 @@ class StubUpstream:
             JWKS_PATH: {"keys": []},
         }
     )
+    refusal: Any = None
     own_requests: list[str] = field(default_factory=list)
     port: int = 0
     _open: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -87,8 +89,9 @@ class StubUpstream:
         if path not in self.documents:
             return False
         self.own_requests.append(path)
-        body = json.dumps(self.documents[path]).encode()
-        status = b"200 OK" if self.documents[path] is not None else b"401 Unauthorized"
+        document = self.documents[path]
+        body = json.dumps(self.refusal if document is None else document).encode()
+        status = b"200 OK" if document is not None else b"401 Unauthorized"
         writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
         return True
 

@@ -125,11 +125,6 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         self._from_gateway = context.gateways.trusts(self.request.headers, self.request.remote_ip or "")
         context.in_flight.enter()
 
-    def set_default_headers(self) -> None:
-        """Set what every answer carries; Tornado runs this again for errors."""
-        super().set_default_headers()
-        self.set_header("X-Content-Type-Options", "nosniff")
-
     def prepare(self) -> None:
         """Bind the request id to the log lines of this request, and continue its trace.
 

@@ -1,8 +1,10 @@
 """`/.well-known/jwks.json`, and the verification of HS256 tokens for gateways."""
 
+from services.auth.errors import TokenRefused
 from services.auth.http.handler import JsonHandler, Operation, Routes
 from services.auth.tokens.issuer import AccessTokenIssuer
 from services.auth.tokens.schemas import JwksResponse, TokenRequest, TokenResponse
+from shared.errors import Unauthorized
 
 _JWKS_SECONDS = 300
 
@@ -24,7 +26,11 @@ class TokensHandler(JsonHandler[AccessTokenIssuer]):
 
     async def handle_post(self) -> TokenResponse:
         """Verify a token that only holders of the secret can verify (HS256)."""
-        token = self.service.verify(self.body(TokenRequest).token)
+        given = self.body(TokenRequest).token
+        try:
+            token = self.service.verify(given)
+        except Unauthorized as error:
+            raise TokenRefused(self.service.keys.secret_kids()) from error
         return TokenResponse(user_id=token.user_id, session_id=token.session_id, expires_at=token.expires_at)
 
 

@@ -113,6 +113,10 @@ class KeyRing:
         """Return all public keys, including future ones, as a JSON Web Key Set (RFC 7517 §5)."""
         return {"keys": [jwk for key in self._keys if (jwk := key.jwk)]}
 
+    def secret_kids(self) -> list[str]:
+        """Return the ids of the keys that are not published."""
+        return [key.kid for key in self._keys if key.algorithm == "HS256"]
+
     async def watch(self) -> None:
         """Reload the folder whenever it has changed, until cancelled."""
         while True:

@@ -2,33 +2,24 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
 
 import jwt
 import structlog
 
 from services.gateway.auth.jwks import Jwks
+from services.gateway.auth.remote_verifier import RemoteVerifier
 from services.gateway.auth.revocations import Revocations
-from services.gateway.upstream.client import UpstreamClient
-from shared.errors import AppError, InternalError, Unauthorized, Unavailable
+from services.gateway.auth.token_cache import Identity, TokenCache
+from shared.errors import AppError, InternalError, TooManyRequests, Unauthorized, Unavailable
 from shared.observability.metrics import TokenMetrics
 from shared.security.access_tokens import LEEWAY_SECONDS, AccessToken, TokenVerifier, UnknownKey, bearer_token
 
-_VERIFY_PATH = "/internal/tokens/"
-_OK, _UNAUTHORIZED = 200, 401
-_MAX_CACHED = 16_384
 # HS256 tokens are verified by the auth service; the result is cached for this time.
 _REMOTE_CACHE_SECONDS = 60.0
-_OUTCOMES = ("accepted", "anonymous", "missing", "invalid", "ended", "unavailable")
+_USUAL = "Bearer "
+_OUTCOMES = ("accepted", "anonymous", "missing", "invalid", "limited", "ended", "unavailable")
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _Identity:
-    session_id: str
-    headers: str
-    valid_until: float
 
 
 class Authenticator:
@@ -39,7 +30,7 @@ class Authenticator:
     call.
 
     Args:
-        client: of the auth service, which verifies HS256 tokens.
+        remote: verifies HS256 tokens.
         jwks: the keys of all other tokens.
         revocations: the sessions whose tokens are refused.
         issuer: the tokens' iss claim.
@@ -49,7 +40,7 @@ class Authenticator:
 
     def __init__(
         self,
-        client: UpstreamClient,
+        remote: RemoteVerifier,
         jwks: Jwks,
         revocations: Revocations,
         *,
@@ -57,11 +48,11 @@ class Authenticator:
         audience: str,
         metrics: TokenMetrics,
     ) -> None:
-        self._client = client
+        self._remote = remote
         self._jwks = jwks
         self._revocations = revocations
         self._verifier = TokenVerifier(jwks.find, issuer=issuer, audience=audience)
-        self._cache: dict[str | None, _Identity] = {}  # by Authorization header
+        self._cache = TokenCache()
         jwks.on_removed = self._cache.clear
         self._now = asyncio.get_running_loop().time
         self._counts = {outcome: metrics.token_checks.labels(outcome) for outcome in _OUTCOMES}
@@ -83,32 +74,50 @@ class Authenticator:
             if the token has to be verified by `authenticate`.
 
         Raises:
-            Unauthorized: there is no token, or its session has ended.
-            Unavailable: it is unknown whether its session has ended.
+            Unauthorized: there is no token, the header is malformed, or the session has ended.
+            Unavailable: it is unknown whether the session has ended.
         """
-        identity = self._cache.get(authorization)
-        if identity is not None and identity.valid_until > time.time():
+        if authorization and authorization.startswith(_USUAL):  # the usual spelling; parsing costs more
+            identity = self._cache.get(authorization[len(_USUAL) :])
+            if identity is not None and identity.valid_until > time.time():
+                return self._accept(identity)
+        try:
+            token = bearer_token(authorization)
+        except Unauthorized:
+            self._counts["invalid"].inc()
+            raise
+        if token is not None:
+            identity = self._cache.get(token)
+            if identity is None or identity.valid_until <= time.time():
+                return None
             return self._accept(identity)
-        if bearer_token(authorization) is not None:
-            return None
         if required:
             self._counts["missing"].inc()
             raise Unauthorized(token_given=False)
         self._counts["anonymous"].inc()
         return ""
 
-    async def authenticate(self, authorization: str | None) -> str:
+    async def authenticate(self, authorization: str | None, client: str) -> str:
         """Verify a request's token, cache it, and return the header lines.
+
+        Args:
+            authorization: the request's `Authorization` header.
+            client: the client's address.
 
         Raises:
             Unauthorized: the token is invalid, or its session has ended.
+            TooManyRequests: the client has sent too many invalid tokens.
             Unavailable: the token cannot be checked at the moment.
             InternalError: there was an unexpected error, which has been logged.
         """
         try:
-            identity = await self._verify(bearer_token(authorization) or "")
+            token = bearer_token(authorization) or ""
+            identity = await self._verify(token, client)
         except Unauthorized:
             self._counts["invalid"].inc()
+            raise
+        except TooManyRequests:
+            self._counts["limited"].inc()
             raise
         except AppError:
             self._counts["unavailable"].inc()
@@ -116,12 +125,10 @@ class Authenticator:
         except Exception as error:
             log.exception("token_check_failed")
             raise InternalError from error
-        if len(self._cache) >= _MAX_CACHED:
-            del self._cache[next(iter(self._cache))]  # the oldest entry
-        self._cache[authorization] = identity
+        self._cache.put(token, identity)
         return self._accept(identity)
 
-    def _accept(self, identity: _Identity) -> str:
+    def _accept(self, identity: Identity) -> str:
         """Return the header lines of a verified token, unless its session has ended."""
         if self._now() > self._revocations.trusted_until:
             self._counts["unavailable"].inc()
@@ -132,38 +139,28 @@ class Authenticator:
         self._counts["accepted"].inc()
         return identity.headers
 
-    async def _verify(self, token: str) -> _Identity:
+    async def _verify(self, token: str, client: str) -> Identity:
         try:
             return _identity(self._verifier.verify(token))
         except UnknownKey:
-            if _algorithm(token) == "HS256":
-                return await self._verify_remotely(token)
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") == "HS256":
+                return await self._verify_remotely(token, str(header.get("kid")), client)
         try:
             await self._jwks.refresh()
         except AppError as error:
             raise Unavailable from error
         return _identity(self._verifier.verify(token))
 
-    async def _verify_remotely(self, token: str) -> _Identity:
-        """Let the auth service verify: with the secret of HS256 the gateway could issue tokens, too."""
-        try:
-            status, document = await self._client.request("POST", _VERIFY_PATH, {"token": token})
-        except AppError as error:
-            raise Unavailable from error
-        if status == _UNAUTHORIZED:
-            raise Unauthorized(token_given=True)
-        if status != _OK:
-            raise Unavailable
-        return _identity(AccessToken(**document), time.time() + _REMOTE_CACHE_SECONDS)
+    async def _verify_remotely(self, token: str, kid: str, client: str) -> Identity:
+        self._verifier.check_claims(token)  # expired tokens cost no call
+        verified = await self._remote.verify(token, kid, client)
+        return _identity(verified, time.time() + _REMOTE_CACHE_SECONDS)
 
 
-def _algorithm(token: str) -> str:
-    return str(jwt.get_unverified_header(token).get("alg"))
-
-
-def _identity(token: AccessToken, valid_until: float | None = None) -> _Identity:
+def _identity(token: AccessToken, valid_until: float | None = None) -> Identity:
     expires_at = token.expires_at + LEEWAY_SECONDS
-    return _Identity(
+    return Identity(
         token.session_id,
         f"X-User-ID: {token.user_id}\r\nX-Session-ID: {token.session_id}\r\n",
         min(expires_at, valid_until or expires_at),

@@ -27,7 +27,7 @@ class TokenMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.token_checks = Counter(
             "dialpass_token_checks_total",
-            "Token checks by outcome: accepted, anonymous, missing, invalid, ended, unavailable.",
+            "Token checks by outcome: accepted, anonymous, missing, invalid, limited, ended, unavailable.",
             ("outcome",),
             registry=registry,
         )

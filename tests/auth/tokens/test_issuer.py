@@ -1,3 +1,6 @@
+import base64
+import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from services.auth.tokens.signing_keys import Algorithm, create_key
 from shared.clock import now
 from shared.errors import Unauthorized
 from shared.observability.metrics import AuthMetrics, new_registry
-from shared.security.access_tokens import UnknownKey
+from shared.security.access_tokens import TokenVerifier, UnknownKey
 from tests.support.clock import NOW
 
 USER = User(42, "13800000000", "hash", "小明", None, None, NOW)
@@ -139,3 +142,95 @@ def test_the_public_key_is_no_hmac_secret(keys: KeyRing) -> None:
 def test_garbage_is_refused(keys: KeyRing, token: str) -> None:
     with pytest.raises(Unauthorized):
         make(keys).verify(token)
+
+
+def typed(keys: KeyRing, typ: str | None, **changes: Any) -> str:
+    claims = jwt.decode(
+        forged(keys, keys.signing_key(NOW).private, "ES256"), options={"verify_signature": False}
+    )
+    key = keys.signing_key(NOW)
+    return jwt.encode({**claims, **changes}, key.private, "ES256", headers={"kid": key.kid, "typ": typ})
+
+
+@pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt", "application/at+jwt"])
+def test_an_access_tokens_type_is_accepted(keys: KeyRing, typ: str) -> None:
+    assert make(keys).verify(typed(keys, typ)).user_id == 42
+
+
+@pytest.mark.parametrize("typ", [None, "", "logout+jwt", "dpop+jwt", "JWT2", "secevent+jwt"])
+def test_another_kind_of_jwt_is_refused(keys: KeyRing, typ: str | None) -> None:
+    with pytest.raises(Unauthorized):
+        make(keys).verify(typed(keys, typ))
+
+
+@pytest.mark.parametrize("sid", ["s", "0" * 32, "a" * 64, "a_b-C9"])
+def test_a_sessions_id_is_a_short_word(keys: KeyRing, sid: str) -> None:
+    assert make(keys).verify(typed(keys, "JWT", sid=sid)).session_id == sid
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sid": ""}, {"sid": "a" * 65}, {"sid": "a b"}, {"sid": "a\r\nX-User-ID: 1"}, {"sid": "a\n"},
+        {"sid": "é"}, {"sid": ["a"]}, {"sid": {"a": 1}}, {"sub": " 42"}, {"sub": "４２"}, {"sub": "4_2"},
+        {"sub": "-1"}, {"sub": "0"}, {"sub": "042"}, {"sub": "9" * 20}, {"sub": "42\n"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_claim_of_another_form_is_refused(keys: KeyRing, changes: dict[str, Any]) -> None:
+    with pytest.raises(Unauthorized):
+        make(keys).verify(typed(keys, "JWT", **changes))
+
+
+def test_the_origins_hs256_tokens_are_verified(tmp_path: Path) -> None:
+    create_key(tmp_path, "HS256", NOW)
+    tokens = make(ring(tmp_path, "HS256"))
+    assert tokens.verify(issue(tokens, seconds=604800)).session_id == "session"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda token: token + "~",
+        lambda token: token[:-1] + "+" + token[-1],
+        lambda token: token + "=",
+        lambda token: token.replace(".", "..", 1),
+    ],
+)
+def test_a_token_has_one_spelling(keys: KeyRing, change: Callable[[str], str]) -> None:
+    tokens = make(keys)
+    with pytest.raises(Unauthorized):
+        tokens.verify(change(issue(tokens)))
+
+
+def test_the_claims_can_be_checked_without_the_signature(keys: KeyRing) -> None:
+    verifier = TokenVerifier(keys.find, issuer="dialpass", audience="dialpass")
+    verifier.check_claims(forged(keys, "x" * 32, "HS256"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": 1}, {"exp": []}, {"exp": "x"}, {"exp": float("inf")}, {"iat": {}}, {"aud": "other"},
+        {"aud": 7}, {"iss": "other"}, {"iss": []}, {"sub": 42}, {"sub": None}, {"sid": []}, {"nbf": 2**40},
+        {"jti": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_unsigned_claims_of_any_kind_are_refused(keys: KeyRing, changes: dict[str, Any]) -> None:
+    verifier = TokenVerifier(keys.find, issuer="dialpass", audience="dialpass")
+    claims = jwt.decode(forged(keys, "x" * 32, "HS256"), options={"verify_signature": False})
+    kept = {name: value for name, value in {**claims, **changes}.items() if value is not None}
+    parts = [{"alg": "HS256", "kid": "k", "typ": "JWT"}, kept]
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
+    with pytest.raises(Unauthorized):
+        verifier.check_claims(".".join([*encoded, "c2ln"]))
+
+
+def test_deeply_nested_claims_are_refused(keys: KeyRing) -> None:
+    verifier = TokenVerifier(keys.find, issuer="dialpass", audience="dialpass")
+    encoded = [
+        base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (b'{"alg":"HS256"}', b"[" * 2900)
+    ]
+    with pytest.raises(Unauthorized):
+        verifier.check_claims(".".join([*encoded, "c2ln"]))

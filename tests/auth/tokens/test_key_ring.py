@@ -50,6 +50,7 @@ def test_the_key_set_shows_no_private_member(tmp_path: Path, algorithm: Algorith
 def test_a_secret_is_never_in_the_key_set(tmp_path: Path) -> None:
     create_key(tmp_path, "HS256", NOW)
     assert ring(tmp_path, "HS256").jwks() == {"keys": []}
+    assert ring(tmp_path, "HS256").secret_kids() == [path.stem for path in tmp_path.glob("*.secret")]
 
 
 def test_a_key_does_not_show_what_it_signs_with(tmp_path: Path) -> None:
