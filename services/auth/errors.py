@@ -3,16 +3,18 @@
 InvalidRequest
 ├── InvalidCode          wrong, expired, used, dead, or of another number or purpose
 ├── AlreadyRegistered    the number has an account
-├── WrongPassword        the old password, given to change it, is not the account's
+├── WrongPassword        the password of a signed-in user is not the account's
 ├── PersonalPassword     the new password is the account's number or nickname
 └── WrongCredentials     unknown number, wrong password or disabled account, indistinguishable
 Unauthorized
-└── SessionEnded         the session behind a refresh token has ended
+├── SessionEnded         the session behind a refresh token has ended
+└── ReauthenticationRequired   the session was proven too long ago for what was asked (RFC 9470)
 Unavailable
 ├── SmsUnavailable       the broker did not take the message
 ├── TransactionConflict  a transaction lost to a concurrent one; nothing was changed
 └── Overloaded           more password checks are queued than can be served in time
 TooManyAttempts          429, after failed sign-ins, or too many wrong codes from one address
+TooManyRequests          429, an account was changed, or a session refreshed, too often
 TooManyCodes             429, inside the cooldown or over a quota
 ChallengeRequired        403, with a proof-of-work challenge to solve first
 """
@@ -55,13 +57,13 @@ class WrongCredentials(InvalidRequest):
 
 
 class WrongPassword(InvalidRequest):
-    """The old password is not the account's."""
+    """The password that a signed-in user gave is not the account's."""
 
     slug = "wrong-password"
-    title = Text("The old password is wrong", "旧密码错误")
+    title = Text("The password is wrong", "密码错误")
 
-    def __init__(self) -> None:
-        super().__init__({"old_password": [i18n.WRONG_PASSWORD]})
+    def __init__(self, field: str = "old_password") -> None:
+        super().__init__({field: [i18n.WRONG_PASSWORD]})
 
 
 class PersonalPassword(InvalidRequest):
@@ -79,6 +81,31 @@ class SessionEnded(Unauthorized):
 
     def __init__(self) -> None:
         super().__init__(token_given=True)
+
+
+class ReauthenticationRequired(Unauthorized):
+    """The session's owner has to give the password or a code again (RFC 9470)."""
+
+    slug = "reauthentication-required"
+    title = Text("Please confirm that it is you", "请再次验证身份")
+
+    def __init__(self, max_age: int) -> None:
+        super().__init__(token_given=True)
+        self._max_age = max_age
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The challenge of RFC 9470 §3."""
+        challenge = f'Bearer error="insufficient_user_authentication", max_age={self._max_age}'
+        return {"WWW-Authenticate": challenge}
+
+
+class TooManyRequests(AppError):
+    """An account was changed, or a session refreshed, too often."""
+
+    slug = "too-many-requests"
+    status = 429
+    title = Text("Too many requests, please wait", "请求过于频繁，请稍后再试")
 
 
 class TooManyAttempts(AppError):

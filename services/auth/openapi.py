@@ -15,6 +15,7 @@ from typing import Any, Literal, get_type_hints
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from services.auth.errors import TooManyRequests
 from services.auth.http.handler import Operation, Routes
 from shared.errors import (
     BadGateway,
@@ -94,7 +95,7 @@ def build(routes: Routes) -> Document:
     paths: defaultdict[str, Document] = defaultdict(dict)
     refusals: Document = {}
     for endpoint in endpoints:
-        grouped = _refusals(endpoint.operation)
+        grouped = _refusals(endpoint.verb, endpoint.operation)
         refusals |= {_name(slugs): _refusal(status, slugs) for status, slugs in grouped.items()}
         paths[endpoint.path][endpoint.verb] = _operation(endpoint, grouped)
     return {
@@ -154,12 +155,13 @@ def _parameter(name: str) -> Document:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _refusals(operation: Operation) -> dict[int, list[str]]:
+def _refusals(verb: str, operation: Operation) -> dict[int, list[str]]:
     """Return the slugs of the problems that an operation may answer, by status."""
     problems: defaultdict[int, list[str]] = defaultdict(list)
     for error in (
         *operation.problems,
         *((Unauthorized,) if operation.signed_in else ()),
+        *((TooManyRequests,) if operation.signed_in and verb != "get" else ()),
         *(_WITH_BODY if operation.request else ()),
         *_ALWAYS,
     ):

@@ -206,6 +206,10 @@ class Database:
         """Run an UPDATE or a DELETE and return the number of changed rows."""
         return await self._change(query, _row_count)
 
+    async def execute(self, sql: str, values: Sequence[object]) -> int:
+        """Run a statement that changes rows and return their number."""
+        return int(await self._run(sql, values, _row_count))
+
     async def check(self) -> None:
         """Health check."""
         await self.fetch_one("SELECT 1", ())

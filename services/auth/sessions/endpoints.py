@@ -21,7 +21,7 @@ class RefreshHandler(JsonHandler[SessionService]):
     @Operation(
         "Sign-in",
         request=RefreshRequest,
-        problems=(errors.SessionEnded,),
+        problems=(errors.SessionEnded, errors.TooManyRequests),
         note="The refresh token is exchanged for a new one; used again later than a few seconds, it ends the "
         "session.",
     )

@@ -45,12 +45,17 @@ class SessionPolicy:
         total: maximum lifetime of a session.
         reuse_interval: how long a used token still gets an answer, for two tabs that refresh at the
             same time and for lost answers.
+        max_sessions: sessions of an account; one more ends the least recently used one.
+        max_proof_age: how long after a password or a code a session may change how one gets in; zero for
+            ever.
     """
 
     access: timedelta
     refresh: timedelta
     total: timedelta
     reuse_interval: timedelta
+    max_sessions: int = 100
+    max_proof_age: timedelta = timedelta(seconds=600)
 
     def expires_at(self, created_at: datetime, now: datetime) -> datetime:
         """Return when a session that is used now expires."""
@@ -103,7 +108,11 @@ class RefreshTokenFamily:
 
     def first(self) -> RefreshToken:
         """Return a new first token."""
-        return self._token(0, secrets.token_bytes(_SECRET_BYTES))
+        return self.unrelated(0)
+
+    def unrelated(self, generation: int) -> RefreshToken:
+        """Return a new token that none of the tokens before leads to."""
+        return self._token(generation, secrets.token_bytes(_SECRET_BYTES))
 
     def next(self, token: RefreshToken) -> RefreshToken:
         """Return the token after a genuine one; always the same."""
@@ -181,6 +190,20 @@ def exchange(
         return Exchange("repeated", session, current)
     successor = family.next(current)
     return Exchange("rotated", _rotated(session, successor, [*recent, now], client, now, policy), successor)
+
+
+def prove(
+    session: Session, client: Client, now: datetime, policy: SessionPolicy
+) -> tuple[Session, RefreshToken]:
+    """Return a valid session whose owner has just given a password or a code, and its new refresh token.
+
+    The client has presented no refresh token, of which the database holds but a hash, so the new one is
+    unrelated to it. The one before is replaced: it gets no answer, and later ends the session.
+    """
+    recent = [used_at for used_at in session.recent_uses if now - used_at < policy.reuse_interval]
+    token = RefreshTokenFamily(session.id, session.family_key).unrelated(session.generation + 1)
+    uses = [*recent, now][-_MAX_RECENT_USES:]
+    return replace(_rotated(session, token, uses, client, now, policy), authenticated_at=now), token
 
 
 def _rotated(
