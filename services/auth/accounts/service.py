@@ -137,9 +137,10 @@ class AccountService:
             if user.mobile == mobile:
                 raise AlreadyRegistered
             await self._users.save(replace(user, mobile=mobile))
-            await self._sessions.end_all_but(caller, "mobile_changed", now)
+            ended = await self._sessions.end_all_but(caller, "mobile_changed", now)
             event = MobileChanged(user_id=user.id, occurred_at=now, mobile=mask_mobile(mobile))
-            await self._uow.record(AuditEntry("mobile.changed", now, client, user.id, mobile), event)
+            details = {"sessions": ended}
+            await self._uow.record(AuditEntry("mobile.changed", now, client, user.id, mobile, details), event)
             return user.mobile
 
         with count_outcome(self._metrics.account_changes, "mobile"):
