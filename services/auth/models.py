@@ -127,6 +127,7 @@ class Session:
         expires_at: when the session ends unless it is refreshed.
         access_expires_at: when its latest access token expires.
         authenticated_at: when its owner last gave a password or a code; None if that was the sign-in.
+        replaced_hash: hash of the refresh token that was current before that, until its successor is used.
     """
 
     id: str
@@ -141,6 +142,7 @@ class Session:
     expires_at: datetime
     access_expires_at: datetime
     authenticated_at: datetime | None = None
+    replaced_hash: str | None = field(default=None, repr=False)
 
     @property
     def proven_at(self) -> datetime:

@@ -54,6 +54,7 @@ class SessionRow(peewee.Model):
     expires_at = peewee.DateTimeField()
     access_expires_at = peewee.DateTimeField()
     authenticated_at = peewee.DateTimeField(null=True)
+    replaced_hash = peewee.CharField(max_length=64, null=True)
 
     class Meta:
         """peewee's settings."""

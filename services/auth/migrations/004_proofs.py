@@ -8,7 +8,13 @@ from peewee_migrate import Migrator
 def migrate(migrator: Migrator, database: Any, *, fake: bool = False) -> None:
     # NULL is for the pods of the version before, which go on opening sessions: such a session was proven
     # when it was opened.
-    migrator.sql("ALTER TABLE sessions ADD authenticated_at DATETIME(6) NULL")
+    migrator.sql(
+        """
+        ALTER TABLE sessions
+            ADD authenticated_at DATETIME(6) NULL,
+            ADD replaced_hash CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NULL
+        """
+    )
     # Pods of the version before end sessions by removing all their rows, and so need no mark.
     migrator.sql(
         """
@@ -31,4 +37,4 @@ def rollback(migrator: Migrator, database: Any, *, fake: bool = False) -> None:
             DROP sessions_end_cause
         """
     )
-    migrator.sql("ALTER TABLE sessions DROP authenticated_at")
+    migrator.sql("ALTER TABLE sessions DROP authenticated_at, DROP replaced_hash")

@@ -179,6 +179,11 @@ def exchange(
     if behind < 0 or not family.is_genuine(token):
         return Exchange("unknown", session, token)
     recent = [used_at for used_at in session.recent_uses if now - used_at < policy.reuse_interval]
+    if behind == 1 and session.replaced_hash == token.hash:
+        successor = family.next(token)
+        return Exchange(
+            "rotated", _rotated(session, successor, [*recent, now], client, now, policy), successor
+        )
     if behind > len(recent):
         return Exchange("reused", session, token)
     current = token
@@ -198,12 +203,16 @@ def prove(
     """Return a valid session whose owner has just given a password or a code, and its new refresh token.
 
     The client has presented no refresh token, of which the database holds but a hash, so the new one is
-    unrelated to it. The one before is replaced: it gets no answer, and later ends the session.
+    unrelated to it. The one before can still be exchanged as long as the new one has not been used, for a
+    client that has lost the answer.
     """
     recent = [used_at for used_at in session.recent_uses if now - used_at < policy.reuse_interval]
-    token = RefreshTokenFamily(session.id, session.family_key).unrelated(session.generation + 1)
-    uses = [*recent, now][-_MAX_RECENT_USES:]
-    return replace(_rotated(session, token, uses, client, now, policy), authenticated_at=now), token
+    # A second proof, before a token of the first was used, takes the place of the first.
+    generation = session.generation if session.replaced_hash else session.generation + 1
+    token = RefreshTokenFamily(session.id, session.family_key).unrelated(generation)
+    proven = _rotated(session, token, [*recent, now], client, now, policy)
+    replaced_hash = session.replaced_hash or session.refresh_hash
+    return replace(proven, authenticated_at=now, replaced_hash=replaced_hash), token
 
 
 def _rotated(
@@ -218,8 +227,9 @@ def _rotated(
     return replace(
         session,
         refresh_hash=token.hash,
+        replaced_hash=None,
         generation=token.generation,
-        recent_uses=tuple(uses),
+        recent_uses=tuple(uses[-_MAX_RECENT_USES:]),
         client=client,
         last_used_at=now,
         expires_at=expires_at,

@@ -25,6 +25,7 @@ _COLUMNS = (
     SessionRow.expires_at,
     SessionRow.access_expires_at,
     SessionRow.authenticated_at,
+    SessionRow.replaced_hash,
 )
 
 
@@ -174,11 +175,24 @@ def _changing(session: Session) -> dict[str, Any]:
         "expires_at": to_column(session.expires_at),
         "access_expires_at": to_column(session.access_expires_at),
         "authenticated_at": session.authenticated_at and to_column(session.authenticated_at),
+        "replaced_hash": session.replaced_hash,
     }
 
 
 def _session(row: tuple[Any, ...]) -> Session:
-    session_id, user_id, family_key, refresh_hash, generation, uses, ip, user_agent, *times, proven = row
+    (
+        session_id,
+        user_id,
+        family_key,
+        refresh_hash,
+        generation,
+        uses,
+        ip,
+        user_agent,
+        *times,
+        proven,
+        replaced,
+    ) = row
     created_at, last_used_at, expires_at, access_expires_at = map(from_column, times)
     return Session(
         id=session_id,
@@ -193,4 +207,5 @@ def _session(row: tuple[Any, ...]) -> Session:
         expires_at=expires_at,
         access_expires_at=access_expires_at,
         authenticated_at=proven and from_column(proven),
+        replaced_hash=replaced,
     )

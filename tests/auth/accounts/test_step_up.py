@@ -147,16 +147,36 @@ async def test_a_proof_answers_with_tokens_of_the_session_and_a_new_auth_time(
     assert entry.details == {"session_id": signed_in.session_id, "method": by}
 
 
-async def test_the_refresh_token_from_before_is_replaced(auth: AuthHarness, signed_in: SignedIn) -> None:
-    proven = await auth.services.reauthentication.with_password(
-        Caller(signed_in.user, signed_in.session_id), PASSWORD, CLIENT
-    )
-    with pytest.raises(Unauthorized):
-        await auth.services.sessions.refresh(signed_in.refresh_token, CLIENT)
+async def prove(auth: AuthHarness, signed_in: SignedIn) -> SignedIn:
+    caller = Caller(signed_in.user, signed_in.session_id)
+    return await auth.services.reauthentication.with_password(caller, PASSWORD, CLIENT)
+
+
+async def test_once_the_new_refresh_token_is_used_the_one_before_ends_the_session(
+    auth: AuthHarness, signed_in: SignedIn
+) -> None:
+    proven = await prove(auth, signed_in)
     auth.wait(seconds=11)
     assert await auth.services.sessions.refresh(proven.refresh_token, CLIENT)
+    auth.wait(seconds=11)
     with pytest.raises(SessionEnded):
         await auth.services.sessions.refresh(signed_in.refresh_token, CLIENT)
+
+
+@pytest.mark.parametrize("seconds", [0, 3600])
+async def test_a_client_that_lost_the_answer_to_its_proof_refreshes_as_before(
+    auth: AuthHarness, signed_in: SignedIn, seconds: int
+) -> None:
+    await prove(auth, signed_in)
+    lost = await prove(auth, signed_in)
+    auth.wait(seconds=seconds)
+    refresh = auth.services.sessions.refresh
+    first, second = [await refresh(signed_in.refresh_token, CLIENT) for _ in range(2)]
+    assert first.refresh_token == second.refresh_token
+    assert auth_time(first) == auth_time(lost)
+    assert await refresh(second.refresh_token, CLIENT)
+    with pytest.raises(Unauthorized):
+        await refresh(lost.refresh_token, CLIENT)
 
 
 async def test_a_wrong_proof_renews_nothing_and_is_audited(auth: AuthHarness, caller: Caller) -> None:
