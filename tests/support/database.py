@@ -41,12 +41,6 @@ class HookedDatabase(Database):
         await _call(self.after, self.compile(query))
         return count
 
-    async def execute(self, sql: str, values: Sequence[object]) -> int:
-        await _call(self.before, sql)
-        count = await super().execute(sql, values)
-        await _call(self.after, sql)
-        return count
-
 
 async def _call(hook: Hook | None, sql: str) -> None:
     if hook:

@@ -202,13 +202,13 @@ class Database:
         """
         return await self._change(query, _last_row_id)
 
-    async def update(self, query: peewee.Update | peewee.Delete) -> int:
+    async def update(self, query: peewee.Update | peewee.Delete | peewee.SQL) -> int:
         """Run an UPDATE or a DELETE and return the number of changed rows."""
         return await self._change(query, _row_count)
 
     async def execute(self, sql: str, values: Sequence[object]) -> int:
         """Run a statement that changes rows and return their number."""
-        return int(await self._run(sql, values, _row_count))
+        return await self.update(peewee.SQL(sql, values))
 
     async def check(self) -> None:
         """Health check."""

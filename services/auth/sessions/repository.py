@@ -36,7 +36,8 @@ MARK_SECONDS = 86_400
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 _ANY_SESSION = "0" * 32
 
-_OF_USER = f"user_id = %s AND id <> %s AND created_at < %s ORDER BY id LIMIT {_AT_ONCE}"
+_OF_USER = "user_id = %s AND id <> %s AND created_at < %s"
+_IN_TURN = f"ORDER BY id LIMIT {_AT_ONCE}"
 _SURPLUS = (
     "SELECT id FROM sessions WHERE user_id = %s AND expires_at > %s "
     "ORDER BY last_used_at DESC, created_at DESC, id LIMIT 1000 OFFSET %s"
@@ -150,16 +151,19 @@ class SessionRepository:
         self, user_id: int, which: str, values: Sequence[object], cause: EndCause, now: datetime
     ) -> int:
         """End the sessions that match a condition and return their number."""
+        matching = f"FROM sessions WHERE {which}"
         # The first statement locks them.
-        ended = f"SELECT id, access_expires_at FROM sessions WHERE {which} FOR UPDATE"  # noqa: S608 - no values
-        number = await self._database.execute(
-            f"INSERT INTO ended_sessions (session_id, expires_at) {ended}", values
-        )
+        found = await self._database.fetch_one(f"SELECT COUNT(*) {matching} FOR UPDATE", values)
+        number = int(found[0]) if found else 0
         if number:
+            ended = f"SELECT id, access_expires_at {matching} {_IN_TURN}"
+            await self._database.execute(
+                f"INSERT INTO ended_sessions (session_id, expires_at) {ended}", values
+            )
             event = session_ended(user_id, now, _ANY_SESSION, cause)
-            ids = f"SELECT id FROM sessions WHERE {which}"  # noqa: S608
+            ids = f"SELECT id {matching} {_IN_TURN}"
             await self._outbox.add_copies(event, _ANY_SESSION, ids, values)
-            await self._database.execute(f"DELETE FROM sessions WHERE {which}", values)  # noqa: S608
+            await self._database.execute(f"DELETE {matching} {_IN_TURN}", values)
         return number
 
 

@@ -134,7 +134,7 @@ async def test_the_101st_session_ends_the_least_recently_used_one(auth: AuthHarn
 
 
 async def test_parallel_sign_ins_keep_the_limit(make_auth: MakeAuth) -> None:
-    auth = make_auth(settings={"max_sessions": 5})
+    auth = make_auth(settings={"max_sessions": 5, "sign_in_limit_account": "1000000/hour"})
     user = await auth.add_user()
     await asyncio.gather(*(auth.sign_in() for _ in range(12)))
     assert len(await auth.session_ids(user.id)) == 5
