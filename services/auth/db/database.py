@@ -202,13 +202,14 @@ class Database:
         """
         return await self._change(query, _last_row_id)
 
-    async def update(self, query: peewee.Update | peewee.Delete | peewee.SQL) -> int:
+    async def update(self, query: peewee.Update | peewee.Delete) -> int:
         """Run an UPDATE or a DELETE and return the number of changed rows."""
         return await self._change(query, _row_count)
 
     async def execute(self, sql: str, values: Sequence[object]) -> int:
         """Run a statement that changes rows and return their number."""
-        return await self.update(peewee.SQL(sql, values))
+        query: Any = peewee.SQL(sql, values)
+        return await self.update(query)
 
     async def check(self) -> None:
         """Health check."""

@@ -99,7 +99,7 @@ class OutboxRepository:
         columns = "user_id, event_id, type, body, request_id, created_at"
         copies = f"SELECT %s, {event_id}, %s, {body}, %s, %s FROM ({ids}) ids"  # noqa: S608 - no values in it
         await self._database.execute(
-            f"INSERT INTO outbox ({columns}) {copies}",
+            f"INSERT INTO `outbox` ({columns}) {copies}",
             (
                 event.user_id, event.event_id, event.TYPE, parts[0], event.event_id, parts[1], parts[2],
                 _request_id(), to_column(event.occurred_at), *values,

@@ -7,10 +7,11 @@ from services.auth.passwords.hasher import PasswordHasher
 from services.auth.sessions.service import SessionService
 from services.auth.sign_in.throttle import SignInThrottle
 from services.auth.unit_of_work import UnitOfWork
+from shared.contracts.messages import Purpose
 from shared.observability.metrics import AuthMetrics
 from shared.observability.outcomes import count_outcome
 
-_PURPOSE = "confirm"
+_PURPOSE: Purpose = "confirm"
 
 
 class ReauthenticationService:

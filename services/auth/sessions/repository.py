@@ -39,15 +39,15 @@ _ANY_SESSION = "0" * 32
 _OF_USER = "user_id = %s AND id <> %s AND created_at < %s"
 _IN_TURN = f"ORDER BY id LIMIT {_AT_ONCE}"
 _SURPLUS = (
-    "SELECT id FROM sessions WHERE user_id = %s AND expires_at > %s "
+    "SELECT id FROM `sessions` WHERE user_id = %s AND expires_at > %s "
     "ORDER BY last_used_at DESC, created_at DESC, id LIMIT 1000 OFFSET %s"
 )
 _MARKED = (
-    "SELECT u.id FROM users u JOIN sessions s ON s.user_id = u.id "
+    "SELECT u.id FROM `users` u JOIN `sessions` s ON s.user_id = u.id "
     "WHERE u.sessions_valid_from > %s AND s.created_at < u.sessions_valid_from "
     "AND s.id <> COALESCE(u.sessions_kept, '') LIMIT 1"
 )
-_MARK = "SELECT sessions_valid_from, sessions_kept, sessions_end_cause FROM users WHERE id = %s FOR UPDATE"
+_MARK = "SELECT sessions_valid_from, sessions_kept, sessions_end_cause FROM `users` WHERE id = %s FOR UPDATE"
 
 
 class SessionRepository:
@@ -100,7 +100,7 @@ class SessionRepository:
     async def proven_at(self, session_id: str) -> datetime | None:
         """Return when the owner of a session last gave a password or a code, or None if it has ended."""
         row = await self._database.fetch_one(
-            "SELECT COALESCE(authenticated_at, created_at) FROM sessions WHERE id = %s", (session_id,)
+            "SELECT COALESCE(authenticated_at, created_at) FROM `sessions` WHERE id = %s", (session_id,)
         )
         return None if row is None else from_column(row[0])
 
@@ -151,14 +151,14 @@ class SessionRepository:
         self, user_id: int, which: str, values: Sequence[object], cause: EndCause, now: datetime
     ) -> int:
         """End the sessions that match a condition and return their number."""
-        matching = f"FROM sessions WHERE {which}"
+        matching = f"FROM `sessions` WHERE {which}"
         # The first statement locks them.
         found = await self._database.fetch_one(f"SELECT COUNT(*) {matching} FOR UPDATE", values)
         number = int(found[0]) if found else 0
         if number:
             ended = f"SELECT id, access_expires_at {matching} {_IN_TURN}"
             await self._database.execute(
-                f"INSERT INTO ended_sessions (session_id, expires_at) {ended}", values
+                f"INSERT INTO `ended_sessions` (session_id, expires_at) {ended}", values
             )
             event = session_ended(user_id, now, _ANY_SESSION, cause)
             ids = f"SELECT id {matching} {_IN_TURN}"

@@ -189,7 +189,7 @@ async def test_a_wrong_proof_renews_nothing_and_is_audited(auth: AuthHarness, ca
         await service.with_code(caller, WRONG_CODE, CLIENT)
     for purpose in ("login", "delete"):
         with pytest.raises(InvalidCode):
-            await service.with_code(caller, await auth.code(purpose), CLIENT)  # type: ignore[arg-type]
+            await service.with_code(caller, await auth.code(purpose), CLIENT)
     with pytest.raises(ReauthenticationRequired):
         await change_mobile(auth, caller)
     entry = (await auth.audited(mobile=auth.mobile))[-1]
