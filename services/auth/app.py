@@ -11,6 +11,7 @@ from services.auth.accounts.administration import AccountAdministration
 from services.auth.accounts.repository import UserRepository
 from services.auth.accounts.service import AccountService
 from services.auth.audit.repository import AuditRepository
+from services.auth.change_limits import ChangeLimiter, ChangeLimits, RefreshLimiter
 from services.auth.codes.challenges import AltchaChallenges
 from services.auth.codes.generator import CodeGenerator
 from services.auth.codes.publisher import SendCodePublisher
@@ -23,11 +24,13 @@ from services.auth.http.fields import ValidationContext, load_common_passwords
 from services.auth.http.gateway_trust import GatewayTrust
 from services.auth.http.handler import HttpContext
 from services.auth.keyed_hash import KeyedHash
+from services.auth.notices.service import NoticeService
 from services.auth.outbox.publisher import EventPublisher
 from services.auth.outbox.relay import Relay
 from services.auth.outbox.repository import OutboxRepository
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.passwords.service import PasswordService
+from services.auth.reauthentication.service import ReauthenticationService
 from services.auth.routes import Services, make_application
 from services.auth.sessions.refresh_tokens import SessionPolicy
 from services.auth.sessions.repository import SessionRepository
@@ -41,6 +44,7 @@ from services.auth.tokens.key_ring import KeyPolicy, KeyRing
 from services.auth.unit_of_work import UnitOfWork
 from shared import clock
 from shared.clock import Clock
+from shared.contracts.messages import NoticeKind
 from shared.health import Health
 from shared.http import ops
 from shared.http.limits import ConnectionLimits
@@ -92,6 +96,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     )
     context = HttpContext(
         services.sessions.authenticate,
+        services.change_limiter.charge,
         ValidationContext(settings.sms_regions, load_common_passwords()),
         access_log,
         http_metrics,
@@ -137,20 +142,25 @@ def build_services(
         connections.keys, issuer=settings.token_issuer, audience=settings.token_audience
     )
     code_service = _code_service(settings, connections, keyed_hash, metrics, now)
-    session_service = SessionService(uow, sessions, users, tokens, _session_policy(settings), metrics)
+    notices = _notice_service(settings, connections, metrics, now)
+    session_service = SessionService(
+        uow, sessions, users, tokens, _session_policy(settings),
+        RefreshLimiter(settings.refresh_limit, metrics), metrics,
+    )  # fmt: skip
     password_service = PasswordService(
-        uow, users, sessions, session_service, code_service, hasher, throttle, metrics
+        uow, users, sessions, session_service, code_service, hasher, throttle, notices, metrics
     )
     account_service = AccountService(
-        uow, users, administration, session_service, code_service, hasher, metrics
+        uow, users, administration, session_service, code_service, hasher, notices, metrics
     )
     sign_in_service = SignInService(
         uow, users, account_service, password_service, session_service, code_service, hasher, throttle,
         metrics, code_creates_accounts=settings.login_code_creates_accounts,
     )  # fmt: skip
+    reauthentication = ReauthenticationService(uow, session_service, code_service, hasher, throttle, metrics)
     return Services(
-        code_service, account_service, password_service, sign_in_service, session_service,
-        Revocations(database), tokens,
+        code_service, account_service, password_service, sign_in_service, reauthentication, session_service,
+        Revocations(database), tokens, ChangeLimiter(connections.redis, _change_limits(settings), metrics),
     )  # fmt: skip
 
 
@@ -173,7 +183,8 @@ def _connect(
         metrics=metrics,
     )
     stack.callback(hasher.close)
-    cleanup = Cleanup(database, timedelta(days=settings.audit_retention_days), clock.now)
+    marked = SessionRepository(database, OutboxRepository(database)).remove_marked
+    cleanup = Cleanup(database, timedelta(days=settings.audit_retention_days), clock.now, marked)
     stack.push_async_callback(cancel, asyncio.create_task(cleanup.run()))
     return Connections(database, redis, publisher, hasher, keys)
 
@@ -221,6 +232,21 @@ def _code_service(
     )
 
 
+def _notice_service(
+    settings: AuthSettings, connections: Connections, metrics: AuthMetrics, now: Clock
+) -> NoticeService:
+    texts: dict[NoticeKind, str] = {
+        "mobile_changed": settings.notice_mobile_changed,
+        "password_reset": settings.notice_password_reset,
+        "account_deleted": settings.notice_account_deleted,
+    }
+    return NoticeService(connections.publisher, texts, now, metrics)
+
+
+def _change_limits(settings: AuthSettings) -> ChangeLimits:
+    return ChangeLimits(settings.change_limit_session, settings.change_limit_account)
+
+
 def _sign_in_limits(settings: AuthSettings) -> SignInLimits:
     return SignInLimits(
         settings.sign_in_limit_account, settings.sign_in_limit_address, settings.sign_in_limit_network
@@ -233,6 +259,8 @@ def _session_policy(settings: AuthSettings) -> SessionPolicy:
         refresh=timedelta(seconds=settings.refresh_token_ttl),
         total=timedelta(seconds=settings.session_max_age),
         reuse_interval=timedelta(seconds=settings.refresh_grace),
+        max_sessions=settings.max_sessions,
+        max_proof_age=timedelta(seconds=settings.reauth_max_age),
     )
 
 

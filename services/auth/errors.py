@@ -3,12 +3,13 @@
 InvalidRequest
 ├── InvalidCode          wrong, expired, used, dead, or of another number or purpose
 ├── AlreadyRegistered    the number has an account
-├── WrongPassword        the old password, given to change it, is not the account's
+├── WrongPassword        the password of a signed-in user is not the account's
 ├── PersonalPassword     the new password is the account's number or nickname
 └── WrongCredentials     unknown number, wrong password or disabled account, indistinguishable
 Unauthorized
 ├── SessionEnded         the session behind a refresh token has ended
-└── TokenRefused         a gateway asked about a token that is not valid
+├── TokenRefused         a gateway asked about a token that is not valid
+└── ReauthenticationRequired   the session was proven too long ago for what was asked (RFC 9470)
 Unavailable
 ├── SmsUnavailable       the broker did not take the message
 ├── TransactionConflict  a transaction lost to a concurrent one; nothing was changed
@@ -56,13 +57,13 @@ class WrongCredentials(InvalidRequest):
 
 
 class WrongPassword(InvalidRequest):
-    """The old password is not the account's."""
+    """The password that a signed-in user gave is not the account's."""
 
     slug = "wrong-password"
-    title = Text("The old password is wrong", "旧密码错误")
+    title = Text("The password is wrong", "密码错误")
 
-    def __init__(self) -> None:
-        super().__init__({"old_password": [i18n.WRONG_PASSWORD]})
+    def __init__(self, field: str = "old_password") -> None:
+        super().__init__({field: [i18n.WRONG_PASSWORD]})
 
 
 class PersonalPassword(InvalidRequest):
@@ -97,6 +98,23 @@ class TokenRefused(Unauthorized):
     def members(self) -> Mapping[str, object]:
         """The ids of the keys."""
         return {"secret_kids": self._secret_kids}
+
+
+class ReauthenticationRequired(Unauthorized):
+    """The session's owner has to give the password or a code again (RFC 9470)."""
+
+    slug = "reauthentication-required"
+    title = Text("Please confirm that it is you", "请再次验证身份")
+
+    def __init__(self, max_age: int) -> None:
+        super().__init__(token_given=True)
+        self._max_age = max_age
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The challenge of RFC 9470 §3."""
+        challenge = f'Bearer error="insufficient_user_authentication", max_age={self._max_age}'
+        return {"WWW-Authenticate": challenge}
 
 
 class TooManyAttempts(AppError):

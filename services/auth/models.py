@@ -16,6 +16,7 @@ Action = Literal[
     "mobile.changed",
     "password.changed",
     "session.started",
+    "session.reauthenticated",
     "session.ended",
     "session.token_reused",
     "proof.refused",  # a wrong password or code
@@ -38,7 +39,13 @@ class NewUser:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account; times are UTC. One that was created by a sign-in with a code has no password."""
+    """An account; times are UTC. One that was created by a sign-in with a code has no password.
+
+    Attributes:
+        sessions_valid_from: sessions that were opened before have ended, whether or not their rows are
+            still there; None if all were never ended at once.
+        sessions_kept: the session that was kept when the others were ended.
+    """
 
     id: int
     mobile: str
@@ -47,6 +54,8 @@ class User:
     avatar: str | None
     disabled_at: datetime | None
     created_at: datetime
+    sessions_valid_from: datetime | None = None
+    sessions_kept: str | None = None
 
     @property
     def nick(self) -> str:
@@ -57,6 +66,15 @@ class User:
     def enabled(self) -> bool:
         """Whether the account may be used."""
         return self.disabled_at is None
+
+    def has_ended(self, session: "Session") -> bool:
+        """Return whether a session of this account was ended together with the others."""
+        ended_before = self.sessions_valid_from
+        return (
+            ended_before is not None
+            and session.created_at < ended_before
+            and session.id != self.sessions_kept
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +97,8 @@ class AuditEntry:
         user_id: the account concerned, where there is one.
         mobile: the number concerned; stored masked and as a keyed hash.
         details: further facts for an auditor; never a secret, never a number.
-        repeats: whether equal entries (same address, same number) within an hour are stored as one
-            with a counter, so that an attack does not fill the trail.
+        repeats: whether equal entries (same details, same number) within an hour are stored as one with
+            a counter and the latest address, so that an attack does not fill the trail.
     """
 
     action: Action
@@ -108,6 +126,8 @@ class Session:
         last_used_at: time of the last refresh.
         expires_at: when the session ends unless it is refreshed.
         access_expires_at: when its latest access token expires.
+        authenticated_at: when its owner last gave a password or a code; None if that was the sign-in.
+        replaced_hash: hash of the refresh token that was current before that, until its successor is used.
     """
 
     id: str
@@ -121,6 +141,13 @@ class Session:
     last_used_at: datetime
     expires_at: datetime
     access_expires_at: datetime
+    authenticated_at: datetime | None = None
+    replaced_hash: str | None = field(default=None, repr=False)
+
+    @property
+    def proven_at(self) -> datetime:
+        """When its owner last gave a password or a code."""
+        return self.authenticated_at or self.created_at
 
 
 @dataclass(frozen=True, slots=True)

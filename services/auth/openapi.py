@@ -95,7 +95,7 @@ def build(routes: Routes) -> Document:
     paths: defaultdict[str, Document] = defaultdict(dict)
     refusals: Document = {}
     for endpoint in endpoints:
-        grouped = _refusals(endpoint.operation)
+        grouped = _refusals(endpoint.verb, endpoint.operation)
         refusals |= {_name(slugs): _refusal(status, slugs) for status, slugs in grouped.items()}
         paths[endpoint.path][endpoint.verb] = _operation(endpoint, grouped)
     return {
@@ -155,7 +155,7 @@ def _parameter(name: str) -> Document:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _refusals(operation: Operation) -> dict[int, list[str]]:
+def _refusals(verb: str, operation: Operation) -> dict[int, list[str]]:
     """Return the slugs of the problems that an operation may answer, by status."""
     problems: defaultdict[int, list[str]] = defaultdict(list)
     for error in (

@@ -7,11 +7,14 @@ from tornado.web import Application, RequestHandler
 
 from services.auth.accounts import endpoints as accounts
 from services.auth.accounts.service import AccountService
+from services.auth.change_limits import ChangeLimiter
 from services.auth.codes import endpoints as codes
 from services.auth.codes.service import CodeService
 from services.auth.http.handler import HttpContext, NotFoundHandler, Routes
 from services.auth.passwords import endpoints as passwords
 from services.auth.passwords.service import PasswordService
+from services.auth.reauthentication import endpoints as reauthentication
+from services.auth.reauthentication.service import ReauthenticationService
 from services.auth.sessions import endpoints as sessions
 from services.auth.sessions.revocations import Revocations
 from services.auth.sessions.service import SessionService
@@ -25,6 +28,7 @@ PUBLIC_ROUTES: Routes = [
     *accounts.ROUTES,
     *passwords.ROUTES,
     *sign_in.ROUTES,
+    *reauthentication.ROUTES,
     *sessions.ROUTES,
     *tokens.ROUTES,
 ]
@@ -32,15 +36,17 @@ PUBLIC_ROUTES: Routes = [
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services, each of which some endpoints are on."""
+    """The services, each of which some endpoints are on, and what counts changes for all of them."""
 
     codes: CodeService
     accounts: AccountService
     passwords: PasswordService
     sign_in: SignInService
+    reauthentication: ReauthenticationService
     sessions: SessionService
     revocations: Revocations
     tokens: AccessTokenIssuer
+    change_limiter: ChangeLimiter
 
 
 def make_application(
@@ -54,6 +60,7 @@ def make_application(
         (accounts.ROUTES, services.accounts),
         (passwords.ROUTES, services.passwords),
         (sign_in.ROUTES, services.sign_in),
+        (reauthentication.ROUTES, services.reauthentication),
         (sessions.ROUTES, services.sessions),
         (sessions.INTERNAL_ROUTES, services.revocations),
         (tokens.ROUTES + tokens.INTERNAL_ROUTES, services.tokens),

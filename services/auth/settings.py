@@ -23,6 +23,8 @@ from shared.settings import (
     split_commas,
 )
 
+Notice = Annotated[str, Field(max_length=500, pattern=r"^[^【】]*$")]
+
 
 class MysqlSettings(ServiceSettings):
     """The settings of commands that use MySQL alone."""
@@ -149,6 +151,26 @@ class QuotaSettings(ServiceSettings):
     )
 
 
+class ChangeSettings(ServiceSettings):
+    """Limits of what signed-in users do."""
+
+    change_limit_session: Limits = Field(
+        "120/minute,600/hour,2000/day",
+        validate_default=True,
+        description="changes that one session may make, such as 120/minute; more have to wait",
+    )
+    change_limit_account: Limits = Field(
+        "300/minute,1500/hour,4000/day",
+        validate_default=True,
+        description="changes that all sessions of an account may make, such as 300/minute; more have to wait",
+    )
+    refresh_limit: Limits = Field(
+        "120/minute",
+        validate_default=True,
+        description="refreshes of one session from one network at each replica, such as 120/minute",
+    )
+
+
 class AuthSettings(
     OperatorSettings,
     KeySettings,
@@ -157,6 +179,7 @@ class AuthSettings(
     SealingSettings,
     GatewaySecretSettings,
     QuotaSettings,
+    ChangeSettings,
 ):
     """The settings of `serve`."""
 
@@ -207,6 +230,28 @@ class AuthSettings(
     login_code_creates_accounts: bool = Field(
         default=True,
         description="true or false: whether signing in with a code makes an account where there is none",
+    )
+
+    max_sessions: Annotated[int, Field(ge=1, le=1000)] = Field(
+        100,
+        description="sessions of an account, 1 to 1000; one more ends the least recently used one",
+    )
+    reauth_max_age: Annotated[int, Field(ge=0, le=86400)] = Field(
+        600,
+        description="seconds after a password or a code in which a session may change the number, set a "
+        "first password or delete the account, 0 to 86400; 0 for no limit",
+    )
+
+    notice_mobile_changed: Notice = Field(
+        "",
+        description="text to the old number after a change of number, approved by Yunpian, without the "
+        "signature; none is sent where empty",
+    )
+    notice_password_reset: Notice = Field(
+        "", description="text to the number after a reset of the password, as NOTICE_MOBILE_CHANGED"
+    )
+    notice_account_deleted: Notice = Field(
+        "", description="text to the number after the account was deleted, as NOTICE_MOBILE_CHANGED"
     )
 
     audit_retention_days: Annotated[int, Field(ge=1, le=3650)] = Field(

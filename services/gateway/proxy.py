@@ -164,9 +164,7 @@ class ProxyRequest(HTTPMessageDelegate):
             self._connection.close_after_response()
         if error is None:  # CORS preflights among them
             self._cors = self._context.cors.preflight_headers(self._headers.get("Origin"))
-            self._write_head(
-                _NO_CONTENT, "No Content", [("Allow", _ALLOW), *security_headers.STRICT.items()], b""
-            )
+            self._write_head(204, "No Content", [("Allow", _ALLOW), *security_headers.STRICT.items()], b"")
         else:
             self._write_problem(error)
         if not complete:

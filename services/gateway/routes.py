@@ -38,6 +38,7 @@ AUTH_PREFIXES = {
     "/me": TokenRule.REQUIRED,
     "/password": TokenRule.NONE,
     "/password/change": TokenRule.REQUIRED,
+    "/reauthenticate": TokenRule.REQUIRED,
     "/.well-known": TokenRule.NONE,
 }
 _CALLBACK_PREFIX = "/callbacks"

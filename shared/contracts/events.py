@@ -8,7 +8,7 @@ copies have the same `event_id`. The events of one user arrive in order.
 
 import secrets
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,6 +20,9 @@ SignInMethod = Literal["password", "code"]
 EndReason = Literal[
     "signed_out", "ended_by_user", "token_reused", "password_reset", "password_changed", "deleted", "disabled"
 ]
+
+# More exact than a reason. Consumers of the version before know the reasons above and no others.
+EndCause = EndReason | Literal["mobile_changed", "too_many_sessions"]
 
 _MASKED = Field(description="masked: the full number is never in an event", examples=["138****0000"])
 
@@ -96,6 +99,11 @@ class SessionEnded(DomainEvent):
     TYPE: ClassVar[str] = "session.ended.v1"
     session_id: str
     reason: EndReason
+    cause: str | None = Field(
+        None,
+        exclude_if=lambda cause: cause is None,
+        description="more exact than the reason `ended_by_user`: mobile_changed, too_many_sessions",
+    )
 
 
 EVENTS: tuple[type[DomainEvent], ...] = (
@@ -110,6 +118,14 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     SessionEnded,
 )
 _MODELS = {event.TYPE: event for event in EVENTS}
+
+
+def session_ended(user_id: int, occurred_at: datetime, session_id: str, cause: EndCause) -> SessionEnded:
+    """Return the event of a session that ended for a cause, which may be no reason."""
+    ended: dict[str, Any] = {"user_id": user_id, "occurred_at": occurred_at, "session_id": session_id}
+    if cause in get_args(EndReason):
+        return SessionEnded(reason=cast("EndReason", cause), **ended)
+    return SessionEnded(reason="ended_by_user", cause=cause, **ended)
 
 
 def routing_key(event_type: str) -> str:

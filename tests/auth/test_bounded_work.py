@@ -33,6 +33,7 @@ async def auth(make_auth: MakeAuth, session: aiohttp.ClientSession) -> AsyncIter
     access_log = AccessLog("auth", "json", "INFO")
     context = HttpContext(
         services.sessions.authenticate,
+        services.change_limiter.charge,
         ValidationContext({"CN"}, frozenset()),
         access_log,
         HttpMetrics(new_registry()),

@@ -26,6 +26,9 @@ class SimulatorSettings(BaseSettings):
     sms_template: str = Field(
         "您的验证码是{code}。如非本人操作，请忽略本短信", description="the approved template"
     )
+    notice_mobile_changed: str = Field("", description="an approved text, none where empty")
+    notice_password_reset: str = Field("", description="an approved text, none where empty")
+    notice_account_deleted: str = Field("", description="an approved text, none where empty")
     simulator_balance: float = Field(10_000.0, description="balance of each account, RMB")
     simulator_report_delay: float = Field(
         1.0, ge=0, description="seconds from a message to its status report"
@@ -43,6 +46,12 @@ class SimulatorSettings(BaseSettings):
         if any(pair.count("=") != 1 for pair in value.split(",") if pair):
             raise ValueError("takes name=key pairs, separated by commas")
         return value
+
+    @property
+    def notices(self) -> set[str]:
+        """The texts without variables that are approved beside the template."""
+        texts = {self.notice_mobile_changed, self.notice_password_reset, self.notice_account_deleted}
+        return texts - {""}
 
     @property
     def keys(self) -> dict[str, str]:

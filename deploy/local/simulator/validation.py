@@ -34,7 +34,7 @@ def normalise_mobile(mobile: str) -> str:
 
 
 def check_text(text: str, settings: SimulatorSettings) -> None:
-    """Raise `YunpianError` unless the text is the approved template under the registered signature."""
+    """Raise `YunpianError` unless the text is an approved one under the registered signature."""
     if len(text) > _MAX_TEXT_LENGTH:
         raise YunpianError(48, "text")
     signatures = _SIGNATURE.findall(text)
@@ -60,7 +60,8 @@ def count_parts(text: str) -> int:
 def _approved_pattern(settings: SimulatorSettings) -> str:
     pieces = re.split(r"\{\w+\}", settings.sms_template)
     template = ".{1,20}".join(re.escape(piece) for piece in pieces)
-    return re.escape(f"【{settings.sms_signature}】") + template
+    texts = "|".join([template, *map(re.escape, settings.notices)])
+    return re.escape(f"【{settings.sms_signature}】") + f"(?:{texts})"
 
 
 @dataclass(slots=True)

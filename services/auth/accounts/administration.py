@@ -96,7 +96,8 @@ class AccountAdministration:
         Only the audit trail remains, in which a keyed hash stands for the number until the entries expire.
         """
         now = self._uow.now()
-        await self._sessions.end_all(user.id, keep=None, reason="deleted", now=now)
+        while await self._sessions.end_all(user.id, keep=None, reason="deleted", now=now):
+            pass  # removing the account would remove the rest without a trace
         await self._uow.record(
             AuditEntry("user.deleted", now, client, user.id, user.mobile),
             UserDeleted(user_id=user.id, occurred_at=now),

@@ -1,4 +1,4 @@
-"""`/register/`, `/me/` and `/me/mobile/`."""
+"""`/register/`, `/me/`, `/me/delete/` and `/me/mobile/`."""
 
 from services.auth import errors
 from services.auth.accounts.schemas import (
@@ -14,6 +14,10 @@ from services.auth.accounts.service import AccountService
 from services.auth.http.handler import JsonHandler, Operation, Routes
 
 _TAG = "Account"
+_DELETION_NOTE = (
+    "With a code of purpose `delete`, and a session that was opened or proven (`POST /reauthenticate/`) a "
+    "short time ago. Personal data is erased and the number is free again."
+)
 
 
 class RegisterHandler(JsonHandler[AccountService]):
@@ -52,11 +56,27 @@ class MeHandler(JsonHandler[AccountService]):
     @Operation(
         _TAG,
         request=DeletionRequest,
-        problems=(errors.InvalidCode, errors.TooManyAttempts),
+        problems=(errors.InvalidCode, errors.TooManyAttempts, errors.ReauthenticationRequired),
         signed_in=True,
-        note="With a code of purpose `delete`. Personal data is erased and the number is free again.",
+        note=_DELETION_NOTE,
     )
     async def handle_delete(self) -> None:
+        """Delete the account."""
+        caller = await self.caller()
+        await self.service.delete(caller, self.body(DeletionRequest).code, self.client)
+
+
+class DeletionHandler(JsonHandler[AccountService]):
+    """`POST /me/delete/`."""
+
+    @Operation(
+        _TAG,
+        request=DeletionRequest,
+        problems=(errors.InvalidCode, errors.TooManyAttempts, errors.ReauthenticationRequired),
+        signed_in=True,
+        note="As `DELETE /me/`, for clients behind something that drops the body of that. " + _DELETION_NOTE,
+    )
+    async def handle_post(self) -> None:
         """Delete the account."""
         caller = await self.caller()
         await self.service.delete(caller, self.body(DeletionRequest).code, self.client)
@@ -68,9 +88,15 @@ class MobileHandler(JsonHandler[AccountService]):
     @Operation(
         _TAG,
         request=MobileRequest,
-        problems=(errors.InvalidCode, errors.AlreadyRegistered, errors.TooManyAttempts),
+        problems=(
+            errors.InvalidCode,
+            errors.AlreadyRegistered,
+            errors.TooManyAttempts,
+            errors.ReauthenticationRequired,
+        ),
         signed_in=True,
-        note="With a code of purpose `change_mobile` that was sent to the new number.",
+        note="With a code of purpose `change_mobile` that was sent to the new number, and a session that was "
+        "opened or proven (`POST /reauthenticate/`) a short time ago. Ends the other sessions.",
     )
     async def handle_post(self) -> MobileResponse:
         """Give the account another number."""
@@ -83,5 +109,6 @@ class MobileHandler(JsonHandler[AccountService]):
 ROUTES: Routes = [
     (r"/register/?", "/register/", RegisterHandler),
     (r"/me/?", "/me/", MeHandler),
+    (r"/me/delete/?", "/me/delete/", DeletionHandler),
     (r"/me/mobile/?", "/me/mobile/", MobileHandler),
 ]

@@ -4,7 +4,7 @@ from typing import Any
 
 from services.auth.db.database import Database
 from services.auth.db.errors import DuplicateKey
-from services.auth.db.tables import SessionRow, UserRow, from_column, to_column
+from services.auth.db.tables import SessionRow, UserRow, from_column, not_ended, to_column
 from services.auth.errors import AlreadyRegistered
 from services.auth.models import NewUser, User
 
@@ -22,12 +22,14 @@ class UserRepository:
             UserRow.avatar,
             UserRow.disabled_at,
             UserRow.created_at,
+            UserRow.sessions_valid_from,
+            UserRow.sessions_kept,
         )
         self._by_mobile = database.compile(UserRow.select(*columns).where(UserRow.mobile == ""))
         by_id = UserRow.select(*columns).where(UserRow.id == 0)
         self._by_id = database.compile(by_id)
         self._locked = database.compile(by_id.for_update())
-        of_session = (SessionRow.user_id == UserRow.id) & (SessionRow.id == "")
+        of_session = (SessionRow.user_id == UserRow.id) & (SessionRow.id == "") & not_ended()
         self._by_session = database.compile(by_id.join(SessionRow, on=of_session))
 
     async def add(self, user: NewUser) -> int:
@@ -95,7 +97,7 @@ class UserRepository:
 def _user(row: tuple[Any, ...] | None) -> User | None:
     if row is None:
         return None
-    user_id, mobile, password_hash, nickname, avatar, disabled_at, created_at = row
+    user_id, mobile, password_hash, nickname, avatar, disabled_at, created_at, valid_from, kept = row
     return User(
         id=user_id,
         mobile=mobile,
@@ -104,4 +106,6 @@ def _user(row: tuple[Any, ...] | None) -> User | None:
         avatar=avatar,
         disabled_at=disabled_at and from_column(disabled_at),
         created_at=from_column(created_at),
+        sessions_valid_from=valid_from and from_column(valid_from),
+        sessions_kept=kept,
     )

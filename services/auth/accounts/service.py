@@ -8,6 +8,7 @@ from services.auth.accounts.repository import UserRepository
 from services.auth.codes.service import CodeService
 from services.auth.errors import AlreadyRegistered
 from services.auth.models import AuditEntry, Caller, Client, NewUser, ProfileMember, User
+from services.auth.notices.service import NoticeService
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.sessions.service import SessionService
 from services.auth.unit_of_work import UnitOfWork
@@ -33,6 +34,7 @@ class AccountService:
         sessions: SessionService,
         codes: CodeService,
         hasher: PasswordHasher,
+        notices: NoticeService,
         metrics: AuthMetrics,
     ) -> None:
         self._uow = uow
@@ -41,6 +43,7 @@ class AccountService:
         self._sessions = sessions
         self._codes = codes
         self._hasher = hasher
+        self._notices = notices
         self._metrics = metrics
 
     async def register(
@@ -118,9 +121,10 @@ class AccountService:
             return await self._uow.run(change)
 
     async def change_mobile(self, caller: Caller, mobile: str, code: str, client: Client) -> None:
-        """Move the caller's account to a number whose code is right.
+        """Move the caller's account to a number whose code is right, and end the caller's other sessions.
 
         Raises:
+            ReauthenticationRequired: the session was proven too long ago; checked before the code.
             InvalidCode: checked first, so that only the owner of the new number learns whether it is taken.
             TooManyAttempts: after too many wrong codes from the address.
             AlreadyRegistered: an account has the number, possibly the caller's own.
@@ -128,25 +132,31 @@ class AccountService:
             Unavailable: a dependency is down; the code stays valid.
         """
 
-        async def change() -> None:
+        async def change() -> str:
             now, user = self._uow.now(), await self._sessions.lock_user(caller)
             if user.mobile == mobile:
                 raise AlreadyRegistered
             await self._users.save(replace(user, mobile=mobile))
+            ended = await self._sessions.end_all_but(caller, "mobile_changed", now)
             event = MobileChanged(user_id=user.id, occurred_at=now, mobile=mask_mobile(mobile))
-            await self._uow.record(AuditEntry("mobile.changed", now, client, user.id, mobile), event)
+            details = {"sessions": ended}
+            await self._uow.record(AuditEntry("mobile.changed", now, client, user.id, mobile, details), event)
+            return user.mobile
 
         with count_outcome(self._metrics.account_changes, "mobile"):
+            await self._sessions.require_recent_proof(caller)
             async with (
                 self._uow.audit_failures("change_mobile", mobile, client),
                 self._codes.redeem(mobile, "change_mobile", code, client.ip),
             ):
-                await self._uow.run(change)
+                old_mobile = await self._uow.run(change)
+        await self._notices.send("mobile_changed", old_mobile)
 
     async def delete(self, caller: Caller, code: str, client: Client) -> None:
         """Delete the caller's account, given a code that was sent to its number.
 
         Raises:
+            ReauthenticationRequired: the session was proven too long ago; checked before the code.
             InvalidCode: the code is wrong.
             TooManyAttempts: after too many wrong codes from the address.
             Unauthorized: the session has ended, or the account was deleted or disabled meanwhile.
@@ -158,8 +168,10 @@ class AccountService:
 
         mobile = caller.user.mobile
         with count_outcome(self._metrics.account_changes, "deletion"):
+            await self._sessions.require_recent_proof(caller)
             async with (
                 self._uow.audit_failures("delete", mobile, client),
                 self._codes.redeem(mobile, "delete", code, client.ip),
             ):
                 await self._uow.run(delete)
+        await self._notices.send("account_deleted", mobile)

@@ -64,6 +64,8 @@ class AuditRepository:
                 update={
                     AuditRow.times: AuditRow.times + 1,
                     AuditRow.at: at,
+                    AuditRow.ip: entry.client.ip,
+                    AuditRow.user_agent: entry.client.user_agent,
                     AuditRow.request_id: entry.client.request_id,
                 }
             )
@@ -103,8 +105,8 @@ class AuditRepository:
 
 
 def _fold(entry: AuditEntry, mobile_key: str) -> str:
-    """Return the unique key of equal entries within an hour."""
-    parts = (entry.action, *sorted(map(str, entry.details.items())), mobile_key, entry.client.ip)
+    """Return the unique key of equal entries within an hour, from whatever addresses."""
+    parts = (entry.action, *sorted(map(str, entry.details.items())), mobile_key)
     hour = f"{entry.at:%Y-%m-%dT%H}"
     return hashlib.sha256("\0".join((*parts, hour)).encode()).hexdigest()[:_FOLD_LENGTH]
 

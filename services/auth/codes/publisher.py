@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 from services.auth.errors import SmsUnavailable
 from shared.amqp.connection import AMQP_FAILURES, AmqpLink
 from shared.amqp.topology import SEND_CODE_QUEUE, SMS_EXCHANGE, declare_sms_topology
-from shared.contracts.messages import SendCode, SendCodeV2, encode_send_code
+from shared.contracts.messages import SendCode, SendNotice, encode_send_code, wire_type
 from shared.observability.metrics import AuthMetrics
 from shared.observability.tracing import OFF, SpanKind, Tracer
 from shared.security.sealing import Sealer
@@ -50,7 +50,8 @@ class SendCodePublisher:
                     await self._publish(message)
         except AMQP_FAILURES as error:
             self._metrics.dependency_failures.labels("rabbitmq").inc()
-            self._metrics.codes.labels(message.purpose, "unsent").inc()
+            if not isinstance(message, SendNotice):
+                self._metrics.codes.labels(message.purpose, "unsent").inc()
             log.warning("publish_failed", message_id=message.message_id, error=type(error).__name__)
             raise SmsUnavailable(retry_after=_RETRY_AFTER_SECONDS) from error
 
@@ -83,7 +84,7 @@ class SendCodePublisher:
             delivery_mode=DeliveryMode.PERSISTENT,
             message_id=message.message_id,
             timestamp=message.created_at,
-            message_type=SendCodeV2.TYPE,
+            message_type=wire_type(message),
             app_id="dialpass-auth",
             headers={"request_id": request_id, **self._tracer.inject()},
         )

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
-from datetime import timedelta
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 
+import peewee
 import structlog
 
 from services.auth.db.database import Database
@@ -12,8 +14,10 @@ from shared.clock import Clock
 from shared.errors import Unavailable
 
 _PAUSE_SECONDS = 60.0
-# Small enough not to hold locks for long; the next round removes more.
+# Small enough not to hold locks for long; batches follow each other until nothing is left.
 _BATCH = 1000
+# Between two batches, so that requests get the disk and the locks as well.
+_BREATH_SECONDS = 0.02
 # Gateways do not ask for an ended session that long after its last token has expired.
 _ENDED_KEPT_SECONDS = 3600
 
@@ -27,12 +31,20 @@ class Cleanup:
         database: holds the rows.
         audit_retention: how long audit entries are kept.
         clock: returns the current time.
+        remove_marked: removes sessions that a mark has ended, and returns how many, 0 for no more.
     """
 
-    def __init__(self, database: Database, audit_retention: timedelta, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        audit_retention: timedelta,
+        clock: Clock,
+        remove_marked: Callable[[datetime], Awaitable[int]] | None = None,
+    ) -> None:
         self._database = database
         self._audit_retention = audit_retention
         self._clock = clock
+        self._remove_marked = remove_marked
 
     async def run(self) -> None:
         """Remove expired rows about once a minute until cancelled."""
@@ -46,10 +58,22 @@ class Cleanup:
                 log.info("expired_rows_removed", rows=removed)
 
     async def remove_expired(self) -> int:
-        """Remove a batch of each kind and return the number of rows."""
+        """Remove everything that has expired, in batches, and return the number of rows."""
         now = self._clock()
         sessions = SessionRow.delete().where(SessionRow.expires_at < to_column(now)).limit(_BATCH)
         ended_before = to_column(now - timedelta(seconds=_ENDED_KEPT_SECONDS))
         ended = EndedSessionRow.delete().where(EndedSessionRow.expires_at < ended_before).limit(_BATCH)
         audit = AuditRow.delete().where(AuditRow.at < to_column(now - self._audit_retention)).limit(_BATCH)
-        return sum([await self._database.update(query) for query in (sessions, ended, audit)])
+        removed = sum([await self._remove_all(query) for query in (sessions, ended, audit)])
+        while self._remove_marked is not None and (marked := await self._remove_marked(now)):
+            removed += marked
+        return removed
+
+    async def _remove_all(self, batch: peewee.Delete) -> int:
+        removed = 0
+        while True:
+            number = await self._database.update(batch)
+            removed += number
+            if number < _BATCH:
+                return removed
+            await asyncio.sleep(_BREATH_SECONDS)

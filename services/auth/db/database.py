@@ -208,6 +208,11 @@ class Database:
         """Run an UPDATE or a DELETE and return the number of changed rows."""
         return await self._change(query, _row_count)
 
+    async def execute(self, sql: str, values: Sequence[object]) -> int:
+        """Run a statement that changes rows and return their number."""
+        query: Any = peewee.SQL(sql, values)
+        return await self.update(query)
+
     async def check(self) -> None:
         """Health check."""
         await self.fetch_one("SELECT 1", ())

@@ -14,7 +14,7 @@ from shared.security.tls import explain
 
 _DUPLICATE_KEY = 1062
 _LOST_CONNECTION = frozenset({2006, 2013})
-_CONFLICT = frozenset({1205, 1213})  # lock wait timeout, deadlock
+_CONFLICT = frozenset({1020, 1205, 1213})  # changed since it was read, lock wait timeout, deadlock
 _READ_ONLY = frozenset({1290, 1836})  # the option --read-only, read-only mode
 
 # Errors reach us both wrapped by peewee and raw.

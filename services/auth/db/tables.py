@@ -28,6 +28,9 @@ class UserRow(peewee.Model):
     avatar = peewee.CharField(max_length=512, null=True)
     disabled_at = peewee.DateTimeField(null=True)
     created_at = peewee.DateTimeField()
+    sessions_valid_from = peewee.DateTimeField(null=True, index=True)
+    sessions_kept = peewee.CharField(max_length=32, null=True)
+    sessions_end_cause = peewee.CharField(max_length=32, null=True)
 
     class Meta:
         """peewee's settings."""
@@ -50,6 +53,8 @@ class SessionRow(peewee.Model):
     last_used_at = peewee.DateTimeField()
     expires_at = peewee.DateTimeField()
     access_expires_at = peewee.DateTimeField()
+    authenticated_at = peewee.DateTimeField(null=True)
+    replaced_hash = peewee.CharField(max_length=64, null=True)
 
     class Meta:
         """peewee's settings."""
@@ -107,3 +112,12 @@ class AuditRow(peewee.Model):
         """peewee's settings."""
 
         table_name = "audit"
+
+
+def not_ended() -> peewee.Expression:
+    """Return the condition that a session was not ended together with all others of its account."""
+    return (
+        UserRow.sessions_valid_from.is_null()
+        | (SessionRow.created_at >= UserRow.sessions_valid_from)
+        | (SessionRow.id == UserRow.sessions_kept)
+    )

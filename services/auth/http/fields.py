@@ -31,6 +31,9 @@ from shared.security.access_tokens import MAX_TOKEN_LENGTH
 _STRING_LENGTH = 512
 _AVATAR_LENGTH = 512
 _NICKNAME_LENGTH = 64
+# What RFC 3986 allows nowhere in a URL: what would leave the attribute that a page puts the URL into, and the
+# backslash, which browsers read as a slash. So is `'`, although allowed.
+_NOT_IN_URL = frozenset(" \"'<>\\^`{|}")
 _PASSWORD_LENGTHS = range(8, 129)
 # A character that is typed decomposed has up to four code points (UAX #15, "Maximum Expansion Factors").
 _LONGEST_DECOMPOSITION = 4
@@ -135,10 +138,11 @@ def _nickname(value: str) -> str:
 def _avatar(value: str) -> str:
     try:
         parts = urlsplit(value)
+        _ = parts.port  # raises ValueError if it is not a number
     except ValueError:
         raise _fail(i18n.INVALID_AVATAR) from None
-    usable = parts.scheme in {"http", "https"} and parts.hostname
-    if not usable or len(value) > _AVATAR_LENGTH or not value.isprintable() or " " in value:
+    usable = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc
+    if not usable or len(value) > _AVATAR_LENGTH or not value.isprintable() or _NOT_IN_URL & set(value):
         raise _fail(i18n.INVALID_AVATAR)
     return value
 
@@ -177,7 +181,7 @@ Avatar = Annotated[
     str,
     MaxLength(_AVATAR_LENGTH, i18n.INVALID_AVATAR),
     AfterValidator(_avatar),
-    Field(description="an http or https URL of at most 512 characters"),
+    Field(description="an http or https URL of at most 512 characters, without user name"),
 ]
 # Declared after mobile and nickname, which its validator reads.
 NewPassword = Annotated[

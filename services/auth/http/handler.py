@@ -36,6 +36,7 @@ _HANDLER_SECONDS = 8.0
 _USER_AGENT_LENGTH = 255
 _OPERATION = "operation"
 _METHODS = ("GET", "POST", "PATCH", "DELETE")
+_SAFE_METHODS = ("GET", "HEAD")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -84,6 +85,7 @@ class HttpContext:
 
     Attributes:
         authenticate: returns the user of an access token, or raises `Unauthorized`.
+        charge: counts a request that may change something, or raises `TooManyRequests`.
         validation: the settings that the validation of input depends on.
         access_log: takes the line of each request.
         metrics: counts and times requests.
@@ -93,6 +95,7 @@ class HttpContext:
     """
 
     authenticate: Callable[[str | None], Awaitable[Caller]]
+    charge: Callable[[Caller], Awaitable[None]]
     validation: ValidationContext
     access_log: AccessLog
     metrics: HttpMetrics
@@ -152,10 +155,17 @@ class JsonHandler(ProblemHandler, Generic[Service]):
     async def caller(self) -> Caller:
         """Return the user of the request's access token (RFC 6750 §2.1).
 
+        A request that may change something is counted, before anything else is done.
+
         Raises:
             Unauthorized: there is no valid token, or its session has ended.
+            TooManyRequests: the account has been changed too often.
         """
-        return await self._context.authenticate(bearer_token(self.request.headers.get("Authorization")))
+        token = bearer_token(self.request.headers.get("Authorization"))
+        caller = await self._context.authenticate(token)
+        if self.request.method not in _SAFE_METHODS:
+            await self._context.charge(caller)
+        return caller
 
     def body(self, model: type[_Model]) -> _Model:
         """Return the validated request body."""

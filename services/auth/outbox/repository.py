@@ -1,5 +1,6 @@
 """The outbox in MySQL: events that are committed and still to be published."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -73,10 +74,37 @@ class OutboxRepository:
                 event_id=event.event_id,
                 type=event.TYPE,
                 body=event.model_dump_json(),
-                request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+                request_id=_request_id(),
                 created_at=to_column(event.occurred_at),
             )
         )
+        self._database.on_commit(self._on_added)
+
+    async def add_copies(
+        self, event: DomainEvent, placeholder: str, ids: str, values: Sequence[object]
+    ) -> None:
+        """Add a copy of an event for each of many ids, in one statement, as `add` does.
+
+        Args:
+            event: one event of a user.
+            placeholder: stands for the id in the event.
+            ids: a SELECT of the ids, as `id`.
+            values: the values of that SELECT.
+        """
+        parts = re.split(f"{event.event_id}|{placeholder}", event.model_dump_json())
+        an_id = "CONVERT(id USING utf8mb4)"  # as are the other parts
+        # Unique, and the same in both places.
+        event_id = f"MD5(CONCAT(%s, {an_id}))"
+        body = f"CONCAT(%s, {event_id}, %s, {an_id}, %s)"
+        columns = "user_id, event_id, type, body, request_id, created_at"
+        copies = f"SELECT %s, {event_id}, %s, {body}, %s, %s FROM ({ids}) ids"  # noqa: S608 - no values in it
+        await self._database.execute(
+            f"INSERT INTO `outbox` ({columns}) {copies}",
+            (
+                event.user_id, event.event_id, event.TYPE, parts[0], event.event_id, parts[1], parts[2],
+                _request_id(), to_column(event.occurred_at), *values,
+            ),
+        )  # fmt: skip
         self._database.on_commit(self._on_added)
 
     @asynccontextmanager
@@ -103,6 +131,10 @@ class OutboxRepository:
         )
         depth, oldest = row or (0, None)
         return OutboxBacklog(depth, oldest and from_column(oldest))
+
+
+def _request_id() -> str:
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
 def _event(row: tuple[Any, ...]) -> StoredEvent:

@@ -2,7 +2,12 @@
 
 from services.auth import errors
 from services.auth.http.handler import JsonHandler, Operation, Routes
-from services.auth.passwords.schemas import EmptyResponse, PasswordChangeRequest, PasswordResetRequest
+from services.auth.passwords.schemas import (
+    EmptyResponse,
+    KnownPasswordChangeRequest,
+    PasswordChangeRequest,
+    PasswordResetRequest,
+)
 from services.auth.passwords.service import PasswordService
 
 _TAG = "Account"
@@ -30,14 +35,25 @@ class PasswordChangeHandler(JsonHandler[PasswordService]):
     @Operation(
         _TAG,
         request=PasswordChangeRequest,
-        problems=(errors.WrongPassword, errors.TooManyAttempts, errors.Overloaded),
+        problems=(
+            errors.WrongPassword,
+            errors.TooManyAttempts,
+            errors.Overloaded,
+            errors.ReauthenticationRequired,
+        ),
         signed_in=True,
-        note="Ends the other sessions.",
+        note="Ends the other sessions. An account without a password gets its first one without "
+        "`old_password`, by a session that was opened or proven (`POST /reauthenticate/`) a short time ago.",
     )
     async def handle_post(self) -> EmptyResponse:
         """Set a new password by the old one."""
         caller = await self.caller()
-        body = self.body(PasswordChangeRequest)
+        if caller.user.password_hash is None:
+            first = self.body(PasswordChangeRequest)
+            if first.old_password is None:
+                await self.service.set_first(caller, first.password, self.client)
+                return EmptyResponse()
+        body = self.body(KnownPasswordChangeRequest)
         await self.service.change(caller, body.old_password, body.password, self.client)
         return EmptyResponse()
 

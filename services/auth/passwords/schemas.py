@@ -14,7 +14,14 @@ class PasswordResetRequest(RequestBody):
 
 
 class PasswordChangeRequest(RequestBody):
-    """`POST /password/change/`."""
+    """`POST /password/change/`; the old password where the account has one."""
+
+    old_password: Password | None = None
+    password: NewPassword
+
+
+class KnownPasswordChangeRequest(RequestBody):
+    """`POST /password/change/` of an account that has a password."""
 
     old_password: Password
     password: NewPassword

@@ -10,6 +10,7 @@ from services.auth.accounts.repository import UserRepository
 from services.auth.codes.service import CodeService
 from services.auth.errors import InvalidCode, PersonalPassword, WrongPassword
 from services.auth.models import AuditEntry, Caller, Client, User
+from services.auth.notices.service import NoticeService
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.sessions.repository import SessionRepository
 from services.auth.sessions.service import SessionService
@@ -37,6 +38,7 @@ class PasswordService:
         codes: CodeService,
         hasher: PasswordHasher,
         throttle: SignInThrottle,
+        notices: NoticeService,
         metrics: AuthMetrics,
     ) -> None:
         self._uow = uow
@@ -46,6 +48,7 @@ class PasswordService:
         self._codes = codes
         self._hasher = hasher
         self._throttle = throttle
+        self._notices = notices
         self._metrics = metrics
 
     async def change(self, caller: Caller, old_password: str, password: str, client: Client) -> None:
@@ -80,6 +83,31 @@ class PasswordService:
                 password_hash = await self._hasher.hash(password)
                 await self._uow.run(lambda: change(password_hash))
 
+    async def set_first(self, caller: Caller, password: str, client: Client) -> None:
+        """Set the password of the caller's account, which has none, and end the caller's other sessions.
+
+        Raises:
+            ReauthenticationRequired: the session was proven too long ago.
+            WrongPassword: the account has got a password meanwhile.
+            PersonalPassword: the password is the account's number or nickname.
+            Unauthorized: the session has ended, or the account was deleted or disabled meanwhile.
+            Unavailable: a dependency is down, or too many checks are queued; nothing was changed.
+        """
+
+        async def change(password_hash: str) -> None:
+            user = await self._session_service.lock_user(caller)
+            if user.password_hash is not None:
+                raise WrongPassword
+            await self._save(
+                user, password_hash, client, "change", keep=caller.session_id, reason="password_changed"
+            )
+
+        with count_outcome(self._metrics.account_changes, "password_change"):
+            await self._session_service.require_recent_proof(caller)
+            _refuse_personal(password, caller.user)
+            password_hash = await self._hasher.hash(password)
+            await self._uow.run(lambda: change(password_hash))
+
     async def reset(self, mobile: str, code: str, password: str, client: Client) -> None:
         """Set the password of the account whose number's code is right, and end all its sessions.
 
@@ -108,6 +136,7 @@ class PasswordService:
                     _refuse_personal(password, known)
                     password_hash = await self._hasher.hash(password)
                     await self._uow.run(lambda: reset(known.id, password_hash))
+        await self._notices.send("password_reset", mobile)
 
     async def renew_hash(self, user: User, password: str) -> None:
         """Hash a right password again if its hash has outdated parameters.

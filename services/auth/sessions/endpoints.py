@@ -10,7 +10,7 @@ from services.auth.sessions.schemas import (
     SessionsResponse,
 )
 from services.auth.sessions.service import SessionService
-from shared.errors import NotFound
+from shared.errors import NotFound, TooManyRequests
 
 _TAG = "Sessions"
 
@@ -21,7 +21,7 @@ class RefreshHandler(JsonHandler[SessionService]):
     @Operation(
         "Sign-in",
         request=RefreshRequest,
-        problems=(errors.SessionEnded,),
+        problems=(errors.SessionEnded, TooManyRequests),
         note="The refresh token is exchanged for a new one; used again later than a few seconds, it ends the "
         "session.",
     )

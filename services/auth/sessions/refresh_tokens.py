@@ -47,12 +47,17 @@ class SessionPolicy:
         total: maximum lifetime of a session.
         reuse_interval: how long a used token still gets an answer, for two tabs that refresh at the
             same time and for lost answers.
+        max_sessions: sessions of an account; one more ends the least recently used one.
+        max_proof_age: how long after a password or a code a session may change how one gets in; zero for
+            ever.
     """
 
     access: timedelta
     refresh: timedelta
     total: timedelta
     reuse_interval: timedelta
+    max_sessions: int = 100
+    max_proof_age: timedelta = timedelta(seconds=600)
 
     def expires_at(self, created_at: datetime, now: datetime) -> datetime:
         """Return when a session that is used now expires."""
@@ -107,7 +112,11 @@ class RefreshTokenFamily:
 
     def first(self) -> RefreshToken:
         """Return a new first token."""
-        return self._token(0, secrets.token_bytes(_SECRET_BYTES))
+        return self.unrelated(0)
+
+    def unrelated(self, generation: int) -> RefreshToken:
+        """Return a new token that none of the tokens before leads to."""
+        return self._token(generation, secrets.token_bytes(_SECRET_BYTES))
 
     def next(self, token: RefreshToken) -> RefreshToken:
         """Return the token after a genuine one; always the same."""
@@ -174,6 +183,11 @@ def exchange(
     if behind < 0 or not family.is_genuine(token):
         return Exchange("unknown", session, token)
     recent = [used_at for used_at in session.recent_uses if now - used_at < policy.reuse_interval]
+    if behind == 1 and session.replaced_hash == token.hash:
+        successor = family.next(token)
+        return Exchange(
+            "rotated", _rotated(session, successor, [*recent, now], client, now, policy), successor
+        )
     if behind > len(recent):
         return Exchange("reused", session, token)
     current = token
@@ -185,6 +199,24 @@ def exchange(
         return Exchange("repeated", session, current)
     successor = family.next(current)
     return Exchange("rotated", _rotated(session, successor, [*recent, now], client, now, policy), successor)
+
+
+def prove(
+    session: Session, client: Client, now: datetime, policy: SessionPolicy
+) -> tuple[Session, RefreshToken]:
+    """Return a valid session whose owner has just given a password or a code, and its new refresh token.
+
+    The client has presented no refresh token, of which the database holds but a hash, so the new one is
+    unrelated to it. The one before can still be exchanged as long as the new one has not been used, for a
+    client that has lost the answer.
+    """
+    recent = [used_at for used_at in session.recent_uses if now - used_at < policy.reuse_interval]
+    # A second proof, before a token of the first was used, takes the place of the first.
+    generation = session.generation if session.replaced_hash else session.generation + 1
+    token = RefreshTokenFamily(session.id, session.family_key).unrelated(generation)
+    proven = _rotated(session, token, [*recent, now], client, now, policy)
+    replaced_hash = session.replaced_hash or session.refresh_hash
+    return replace(proven, authenticated_at=now, replaced_hash=replaced_hash), token
 
 
 def _rotated(
@@ -199,8 +231,9 @@ def _rotated(
     return replace(
         session,
         refresh_hash=token.hash,
+        replaced_hash=None,
         generation=token.generation,
-        recent_uses=tuple(uses),
+        recent_uses=tuple(uses[-_MAX_RECENT_USES:]),
         client=client,
         last_used_at=now,
         expires_at=expires_at,

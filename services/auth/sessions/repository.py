@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.auth.db.database import Database
-from services.auth.db.tables import EndedSessionRow, SessionRow, from_column, to_column
+from services.auth.db.tables import SessionRow, UserRow, from_column, not_ended, to_column
 from services.auth.models import Client, Session
 from services.auth.outbox.repository import OutboxRepository
-from shared.contracts.events import EndReason, SessionEnded
+from shared.contracts.events import EndCause, session_ended
 
 _COLUMNS = (
     SessionRow.id,
@@ -24,14 +24,37 @@ _COLUMNS = (
     SessionRow.last_used_at,
     SessionRow.expires_at,
     SessionRow.access_expires_at,
+    SessionRow.authenticated_at,
+    SessionRow.replaced_hash,
 )
+
+
+# The rows that one transaction removes; what a mark has ended beyond that is removed later.
+_AT_ONCE = 50_000
+# How long a mark is looked at; rows that it has ended are removed within minutes.
+MARK_SECONDS = 86_400
+_END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+_ANY_SESSION = "0" * 32
+
+_OF_USER = "user_id = %s AND id <> %s AND created_at < %s"
+_IN_TURN = f"ORDER BY id LIMIT {_AT_ONCE}"
+_SURPLUS = (
+    "SELECT id FROM `sessions` WHERE user_id = %s AND expires_at > %s "
+    "ORDER BY last_used_at DESC, created_at DESC, id LIMIT 1000 OFFSET %s"
+)
+_MARKED = (
+    "SELECT u.id FROM `users` u JOIN `sessions` s ON s.user_id = u.id "
+    "WHERE u.sessions_valid_from > %s AND s.created_at < u.sessions_valid_from "
+    "AND s.id <> COALESCE(u.sessions_kept, '') LIMIT 1"
+)
+_MARK = "SELECT sessions_valid_from, sessions_kept, sessions_end_cause FROM `users` WHERE id = %s FOR UPDATE"
 
 
 class SessionRepository:
     """One row per session; of its refresh token only the SHA-256.
 
-    Ending a session removes its row, adds one to the list of ended sessions that gateways read, and
-    adds an event, all in one transaction.
+    Ending sessions removes their rows, adds them to the list of ended sessions that gateways read, and
+    adds an event for each, all in one transaction and in one statement each, whatever their number.
     """
 
     def __init__(self, database: Database, outbox: OutboxRepository) -> None:
@@ -40,12 +63,10 @@ class SessionRepository:
         self._locked = database.compile(SessionRow.select(*_COLUMNS).where(SessionRow.id == "").for_update())
         self._of_user = database.compile(
             SessionRow.select(*_COLUMNS)
+            .join(UserRow, on=(UserRow.id == SessionRow.user_id) & not_ended())
             .where(SessionRow.user_id == 0, SessionRow.expires_at > 0)
             .order_by(SessionRow.last_used_at.desc(), SessionRow.id)
         )
-        to_end = SessionRow.select(SessionRow.id, SessionRow.access_expires_at).where(SessionRow.user_id == 0)
-        self._all_to_end = database.compile(to_end.where(SessionRow.id != "").for_update())
-        self._one_to_end = database.compile(to_end.where(SessionRow.id == "").for_update())
 
     async def add(self, session: Session) -> None:
         """Store a session."""
@@ -76,37 +97,74 @@ class SessionRepository:
             _session(row) for row in await self._database.fetch_all(self._of_user, (user_id, to_column(now)))
         ]
 
-    async def end(self, user_id: int, session_id: str, *, reason: EndReason, now: datetime) -> bool:
+    async def proven_at(self, session_id: str) -> datetime | None:
+        """Return when the owner of a session last gave a password or a code, or None if it has ended."""
+        row = await self._database.fetch_one(
+            "SELECT COALESCE(authenticated_at, created_at) FROM `sessions` WHERE id = %s", (session_id,)
+        )
+        return None if row is None else from_column(row[0])
+
+    async def end(self, user_id: int, session_id: str, *, reason: EndCause, now: datetime) -> bool:
         """End a session in the current transaction and return whether the user had one with this id.
 
         All gateways refuse its access tokens from then on, and an event is published.
         """
-        rows = await self._database.fetch_all(self._one_to_end, (user_id, session_id))
-        await self._end(user_id, rows, reason, now)
-        return bool(rows)
+        return bool(await self._end(user_id, "user_id = %s AND id = %s", (user_id, session_id), reason, now))
 
-    async def end_all(self, user_id: int, *, keep: str | None, reason: EndReason, now: datetime) -> int:
-        """End all sessions of a user except `keep`, as `end` does, and return their number."""
-        rows = await self._database.fetch_all(self._all_to_end, (user_id, keep or ""))
-        await self._end(user_id, rows, reason, now)
-        return len(rows)
+    async def end_all(self, user_id: int, *, keep: str | None, reason: EndCause, now: datetime) -> int:
+        """End all sessions of a user except `keep`, as `end` does, and return their number.
+
+        The mark on the account ends them. Their rows are removed here up to a number that takes about a
+        second, and beyond it by `remove_marked`.
+        """
+        mark = UserRow.update(
+            sessions_valid_from=to_column(now), sessions_kept=keep, sessions_end_cause=reason
+        )
+        await self._database.update(mark.where(UserRow.id == user_id))
+        values = (user_id, keep or "", to_column(_END_OF_TIME))
+        return await self._end(user_id, _OF_USER, values, reason, now)
+
+    async def end_surplus(self, user_id: int, limit: int, now: datetime) -> int:
+        """End the sessions of a user beyond the `limit` most recently used ones; return their number."""
+        rows = await self._database.fetch_all(_SURPLUS, (user_id, to_column(now), limit))
+        if not rows:
+            return 0
+        which = f"user_id = %s AND id IN ({', '.join(['%s'] * len(rows))})"
+        values = (user_id, *(session_id for (session_id,) in rows))
+        return await self._end(user_id, which, values, "too_many_sessions", now)
+
+    async def remove_marked(self, now: datetime) -> int:
+        """Remove rows of one user that a mark has ended; return their number, 0 if there are no more."""
+        since = to_column(now - timedelta(seconds=MARK_SECONDS))
+        found = await self._database.fetch_one(_MARKED, (since,))
+        if found is None:
+            return 0
+        async with self._database.transaction():
+            mark = await self._database.fetch_one(_MARK, found)
+            if mark is None:
+                return 0
+            valid_from, kept, cause = mark
+            values = (found[0], kept or "", valid_from)
+            return await self._end(found[0], _OF_USER, values, cause or "ended_by_user", now)
 
     async def _end(
-        self, user_id: int, rows: Sequence[tuple[Any, ...]], reason: EndReason, now: datetime
-    ) -> None:
-        if not rows:
-            return
-        ended = [
-            {"session_id": session_id, "expires_at": access_expires_at}
-            for session_id, access_expires_at in rows
-        ]
-        await self._database.insert(EndedSessionRow.insert_many(ended))
-        ids = [session_id for session_id, _ in rows]
-        await self._database.update(SessionRow.delete().where(SessionRow.id.in_(ids)))
-        for session_id in ids:
-            await self._outbox.add(
-                SessionEnded(user_id=user_id, occurred_at=now, session_id=session_id, reason=reason)
+        self, user_id: int, which: str, values: Sequence[object], cause: EndCause, now: datetime
+    ) -> int:
+        """End the sessions that match a condition and return their number."""
+        matching = f"FROM `sessions` WHERE {which}"
+        # The first statement locks them.
+        found = await self._database.fetch_one(f"SELECT COUNT(*) {matching} FOR UPDATE", values)
+        number = int(found[0]) if found else 0
+        if number:
+            ended = f"SELECT id, access_expires_at {matching} {_IN_TURN}"
+            await self._database.execute(
+                f"INSERT INTO `ended_sessions` (session_id, expires_at) {ended}", values
             )
+            event = session_ended(user_id, now, _ANY_SESSION, cause)
+            ids = f"SELECT id {matching} {_IN_TURN}"
+            await self._outbox.add_copies(event, _ANY_SESSION, ids, values)
+            await self._database.execute(f"DELETE {matching} {_IN_TURN}", values)
+        return number
 
 
 def _changing(session: Session) -> dict[str, Any]:
@@ -120,11 +178,25 @@ def _changing(session: Session) -> dict[str, Any]:
         "last_used_at": to_column(session.last_used_at),
         "expires_at": to_column(session.expires_at),
         "access_expires_at": to_column(session.access_expires_at),
+        "authenticated_at": session.authenticated_at and to_column(session.authenticated_at),
+        "replaced_hash": session.replaced_hash,
     }
 
 
 def _session(row: tuple[Any, ...]) -> Session:
-    session_id, user_id, family_key, refresh_hash, generation, uses, ip, user_agent, *times = row
+    (
+        session_id,
+        user_id,
+        family_key,
+        refresh_hash,
+        generation,
+        uses,
+        ip,
+        user_agent,
+        *times,
+        proven,
+        replaced,
+    ) = row
     created_at, last_used_at, expires_at, access_expires_at = map(from_column, times)
     return Session(
         id=session_id,
@@ -138,4 +210,6 @@ def _session(row: tuple[Any, ...]) -> Session:
         last_used_at=last_used_at,
         expires_at=expires_at,
         access_expires_at=access_expires_at,
+        authenticated_at=proven and from_column(proven),
+        replaced_hash=replaced,
     )

@@ -15,9 +15,21 @@ _COALESCED_SECONDS = 0.2
 # Tokens are accepted for a moment after they expire.
 _MARGIN_SECONDS = 60
 
+# A mark has the time of a replica's clock, a row that of the server.
+_CLOCK_SKEW_SECONDS = 90
+# A mark is looked at for a day, within which the rows that it has ended are removed.
+_MARK_SECONDS = 86_400
+
 _COLUMNS = "SELECT session_id, CEILING(UNIX_TIMESTAMP(expires_at)) FROM ended_sessions "
-_RECENT = _COLUMNS + "WHERE ended_at > NOW(6) - INTERVAL %s SECOND"
-_ALL = _COLUMNS + "WHERE expires_at > NOW(6) - INTERVAL %s SECOND"
+# Sessions that a mark on the account has ended, and whose rows are still to be removed.
+_MARKED = (
+    " UNION SELECT s.id, CEILING(UNIX_TIMESTAMP(s.access_expires_at)) "
+    "FROM users u JOIN sessions s ON s.user_id = u.id "
+    "WHERE u.sessions_valid_from > NOW(6) - INTERVAL %s SECOND "
+    "AND s.created_at < u.sessions_valid_from AND s.id <> COALESCE(u.sessions_kept, '')"
+)
+_RECENT = _COLUMNS + "WHERE ended_at > NOW(6) - INTERVAL %s SECOND" + _MARKED
+_ALL = _COLUMNS + "WHERE expires_at > NOW(6) - INTERVAL %s SECOND" + _MARKED
 
 # When the last access token of each session expires, in seconds since 1970.
 Ended = Mapping[str, int]
@@ -33,11 +45,14 @@ class Revocations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.recent = CoalescedRead(lambda: self._read(_RECENT, RECENT_SECONDS), _COALESCED_SECONDS).get
-        self.all = CoalescedRead(lambda: self._read(_ALL, _MARGIN_SECONDS), _COALESCED_SECONDS).get
+        recent = (RECENT_SECONDS, RECENT_SECONDS + _CLOCK_SKEW_SECONDS)
+        self.recent = CoalescedRead(lambda: self._read(_RECENT, *recent), _COALESCED_SECONDS).get
+        self.all = CoalescedRead(
+            lambda: self._read(_ALL, _MARGIN_SECONDS, _MARK_SECONDS), _COALESCED_SECONDS
+        ).get
 
-    async def _read(self, sql: str, seconds: int) -> Ended:
-        rows = await self._database.fetch_all(sql, (seconds,))
+    async def _read(self, sql: str, *seconds: int) -> Ended:
+        rows = await self._database.fetch_all(sql, seconds)
         return {session_id: int(expires_at) for session_id, expires_at in rows}
 
 

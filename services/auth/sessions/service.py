@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 
 from services.auth.accounts.repository import UserRepository
-from services.auth.errors import SessionEnded
+from services.auth.change_limits import RefreshLimiter
+from services.auth.errors import ReauthenticationRequired, SessionEnded
 from services.auth.models import AuditEntry, Caller, Client, Session, SignedIn, User
 from services.auth.sessions.refresh_tokens import (
     RefreshToken,
@@ -11,11 +12,12 @@ from services.auth.sessions.refresh_tokens import (
     exchange,
     new_session,
     parse_refresh_token,
+    prove,
 )
 from services.auth.sessions.repository import SessionRepository
 from services.auth.tokens.issuer import AccessTokenIssuer
 from services.auth.unit_of_work import UnitOfWork
-from shared.contracts.events import EndReason, SessionStarted, SignInMethod
+from shared.contracts.events import EndCause, EndReason, SessionStarted, SignInMethod
 from shared.errors import NotFound, Unauthorized
 from shared.observability.metrics import AuthMetrics
 from shared.observability.outcomes import count_outcome
@@ -34,6 +36,7 @@ class SessionService:
         users: UserRepository,
         tokens: AccessTokenIssuer,
         policy: SessionPolicy,
+        refresh_limiter: RefreshLimiter,
         metrics: AuthMetrics,
     ) -> None:
         self._uow = uow
@@ -41,6 +44,7 @@ class SessionService:
         self._users = users
         self._tokens = tokens
         self._policy = policy
+        self._refresh_limiter = refresh_limiter
         self._metrics = metrics
 
     async def authenticate(self, token: str | None) -> Caller:
@@ -73,12 +77,52 @@ class SessionService:
             raise Unauthorized(token_given=True)
         return user
 
+    async def require_recent_proof(self, caller: Caller) -> None:
+        """Allow what changes how one gets into the account (RFC 9470).
+
+        Raises:
+            ReauthenticationRequired: the session's owner gave a password or a code too long ago.
+            Unauthorized: the session has ended meanwhile.
+        """
+        max_age = self._policy.max_proof_age
+        if not max_age:
+            return
+        proven_at = await self._sessions.proven_at(caller.session_id)
+        if proven_at is None:
+            raise Unauthorized(token_given=True)
+        if self._uow.now() - proven_at > max_age:
+            raise ReauthenticationRequired(int(max_age.total_seconds()))
+
+    async def prove(
+        self, user: User, session_id: str, client: Client, now: datetime, method: SignInMethod
+    ) -> SignedIn:
+        """Renew a session whose owner has just given a password or a code, and return its new tokens.
+
+        Part of the current transaction, which holds the lock of the user's row.
+
+        Raises:
+            Unauthorized: the session has ended.
+        """
+        session = await self._sessions.lock(session_id)
+        if session is None or session.expires_at <= now:
+            raise Unauthorized(token_given=True)
+        proven, token = prove(session, client, now, self._policy)
+        await self._sessions.save(proven)
+        details = {"session_id": session_id, "method": method}
+        await self._uow.record(
+            AuditEntry("session.reauthenticated", now, client, user.id, user.mobile, details)
+        )
+        return self._signed_in(user, proven, token, now)
+
     async def open(self, user: User, client: Client, now: datetime, method: SignInMethod) -> SignedIn:
         """Open a session in the current transaction, which holds the lock of the user's row.
 
         The lock prevents that a session is opened while the user is disabled or deleted, or while all
-        sessions are ended because of a new password.
+        sessions are ended because of a new password; and that there are more than the policy allows.
         """
+        await self._end_surplus(user, client, now)
+        # A replica's clock may be behind that of the one that ended all earlier sessions.
+        now = max(now, user.sessions_valid_from or now)
         session, refresh_token = new_session(user.id, client, now, self._policy)
         await self._sessions.add(session)
         details = {"session_id": session.id, "method": method}
@@ -96,6 +140,7 @@ class SessionService:
         asks again within the reuse interval and gets what it missed.
 
         Raises:
+            TooManyRequests: the session is refreshed too often.
             SessionEnded: the session has ended or expired, or ends now, because a token that was replaced
                 before the reuse interval was presented: somebody has a copy.
             Unauthorized: not a refresh token of any session.
@@ -104,6 +149,7 @@ class SessionService:
             presented = parse_refresh_token(token)
             if presented is None:
                 raise Unauthorized(token_given=True)
+            self._refresh_limiter.charge(presented.session_id, client.ip)
             answer = await self._uow.run(lambda: self._exchange(presented, client))
             if answer is None:
                 raise SessionEnded
@@ -144,12 +190,21 @@ class SessionService:
 
         await self._uow.run(end)
 
+    async def end_all_but(self, caller: Caller, cause: EndCause, now: datetime) -> int:
+        """End all of the caller's sessions but the current one; return their number.
+
+        Part of the current transaction, which holds the lock of the user's row and writes the records.
+        """
+        return await self._sessions.end_all(caller.user.id, keep=caller.session_id, reason=cause, now=now)
+
     async def _exchange(self, presented: RefreshToken, client: Client) -> SignedIn | None:
         """Return the answer, or None if the session has ended or ends now."""
         now = self._uow.now()
         session = await self._sessions.lock(presented.session_id)
         user = await self._users.find_by_id(session.user_id) if session else None
         if session is None or user is None or not user.enabled or session.expires_at <= now:
+            return None
+        if user.has_ended(session):
             return None
         exchanged = exchange(session, presented, client, now, self._policy)
         match exchanged.outcome:
@@ -161,6 +216,12 @@ class SessionService:
             case "rotated":
                 await self._sessions.save(exchanged.session)
         return self._signed_in(user, exchanged.session, exchanged.token, now)
+
+    async def _end_surplus(self, user: User, client: Client, now: datetime) -> None:
+        ended = await self._sessions.end_surplus(user.id, self._policy.max_sessions - 1, now)
+        if ended:
+            details = {"sessions": ended, "reason": "too_many_sessions"}
+            await self._uow.record(AuditEntry("session.ended", now, client, user.id, user.mobile, details))
 
     async def _end_reused(self, session: Session, client: Client, now: datetime) -> None:
         await self._sessions.end(session.user_id, session.id, reason="token_reused", now=now)
@@ -175,7 +236,7 @@ class SessionService:
         return SignedIn(
             user=user,
             session_id=session.id,
-            token=self._tokens.issue(user, session.id, now, session.access_expires_at),
+            token=self._tokens.issue(user, session.id, now, session.access_expires_at, session.proven_at),
             expires_in=_seconds(session.access_expires_at - now),
             refresh_token=str(refresh_token),
             refresh_expires_in=_seconds(session.expires_at - now),

@@ -29,8 +29,19 @@ class AccessTokenIssuer:
         self._jwt = jwt.PyJWT(options={"enforce_minimum_key_length": True})
         self._verifier = TokenVerifier(keys.find, issuer=issuer, audience=audience)
 
-    def issue(self, user: User, session_id: str, now: datetime, expires_at: datetime) -> str:
-        """Return a signed JWT with the registered claims, `sid`, and the origin's `uid` and `nick`."""
+    def issue(
+        self,
+        user: User,
+        session_id: str,
+        now: datetime,
+        expires_at: datetime,
+        authenticated_at: datetime | None = None,
+    ) -> str:
+        """Return a signed JWT with the registered claims, `sid`, and the origin's `uid` and `nick`.
+
+        `authenticated_at`, when the user last gave a password or a code, is the claim `auth_time` (OpenID
+        Connect Core §2).
+        """
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
@@ -42,6 +53,8 @@ class AccessTokenIssuer:
             "uid": user.id,
             "nick": user.nick,
         }
+        if authenticated_at is not None:
+            claims["auth_time"] = int(authenticated_at.timestamp())
         key = self.keys.signing_key(now)
         return self._jwt.encode(claims, key.private, key.algorithm, headers={"kid": key.kid})
 

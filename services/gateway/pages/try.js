@@ -110,6 +110,7 @@ const acts = {
     const { ok, answer } = await call("PATCH", "/me/", changes);
     if (ok) present(answer.nick);
   },
+  confirm: async () => signedIn(await call("POST", "/reauthenticate/", { code: value("code") })),
   mobile: () => call("POST", "/me/mobile/", { mobile: value("mobile"), code: value("code") }),
   erase: async () => signedOut(await call("DELETE", "/me/", { code: value("code") })),
   change: () => call("POST", "/password/change/", { old_password: $("old").value, password: $("new").value }),

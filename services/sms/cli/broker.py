@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from services.sms.cli.output import broker_errors
 from shared.amqp.connection import AMQP_FAILURES
 from shared.amqp.topology import SEND_CODE_QUEUE, SMS_EXCHANGE
-from shared.contracts.messages import SendCode, SendCodeV2, encode_send_code
+from shared.contracts.messages import SendCode, encode_send_code, wire_type
 from shared.http import request_ids
 from shared.security.sealing import Sealer
 
@@ -46,7 +46,7 @@ async def publish(channel: AbstractChannel, sealer: Sealer, message: SendCode) -
                 delivery_mode=DeliveryMode.PERSISTENT,
                 message_id=message.message_id,
                 timestamp=message.created_at,
-                type=SendCodeV2.TYPE,
+                type=wire_type(message),
                 app_id="dialpass-sms",
                 headers={"request_id": request_ids.accept_or_create(None)},
             ),

@@ -28,7 +28,7 @@ from services.sms.delivery.retries import RetrySchedule
 from services.sms.provider.base import Answer, DuplicateHint, Outgoing, Provider, SendStatus
 from services.sms.reports.service import ReportService
 from shared.clock import Clock
-from shared.contracts.messages import SendCode
+from shared.contracts.messages import SendCode, SendNotice
 from shared.phone import dial_code, network_prefix
 
 
@@ -292,6 +292,8 @@ def text_composer(signature: str, template: str) -> Callable[[SendCode], str]:
     """Return a function that composes a message's text, always the same for one message."""
 
     def compose(message: SendCode) -> str:
+        if isinstance(message, SendNotice):
+            return f"【{signature}】{message.text}"
         return f"【{signature}】{template.format(code=message.code)}"
 
     return compose

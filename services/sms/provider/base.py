@@ -65,7 +65,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message as it is passed to a provider; its representation shows neither text nor code."""
+    """A message as it is passed to a provider; its representation shows neither text nor code.
+
+    A notice has a text of its own and no code.
+    """
 
     message_id: str
     mobile: str = field(repr=False)
@@ -73,6 +76,11 @@ class Outgoing:
     code: str = field(repr=False)
     channel: Channel
     expires_at: datetime
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether it is a notice."""
+        return not self.code
 
 
 class SearchStatus(StrEnum):

@@ -47,9 +47,16 @@ class _SignInMetrics:
             ("outcome",),
             registry=registry,
         )
+        self.reauthentications = Counter(
+            "dialpass_reauthentications_total",
+            "Step-ups by outcome: a signed-in user gave the password or a code again.",
+            ("outcome",),
+            registry=registry,
+        )
         self.throttled = Counter(
             "dialpass_attempts_throttled_total",
-            "Attempts refused because of failed ones: of account and address, account, address or network.",
+            "Attempts refused because of failed ones, of account and address, account, address or network; "
+            "changes and refreshes refused because there were too many of them, of session or account.",
             ("kind", "subject"),
             registry=registry,
         )
@@ -85,6 +92,17 @@ class _AccountMetrics:
             "dialpass_account_changes_total",
             "Changes of an account by its user, by outcome.",
             ("change", "outcome"),
+            registry=registry,
+        )
+        self.changes_counted_locally = Counter(
+            "dialpass_changes_counted_locally_total",
+            "Changes of accounts that a process counted by itself, because Redis did not answer.",
+            registry=registry,
+        )
+        self.notices = Counter(
+            "dialpass_notices_total",
+            "Notices to owners by what became of them: published, failed.",
+            ("kind", "outcome"),
             registry=registry,
         )
         self.events = Counter(

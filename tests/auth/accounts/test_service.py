@@ -114,7 +114,8 @@ async def test_an_account_moves_to_a_new_number(auth: AuthHarness, caller: Calle
     mobile = new_mobile()
     await change_mobile(auth, caller, mobile)
     assert (await auth.user(caller.user.id)).mobile == mobile
-    [event], [entry] = await auth.events(caller.user.id), await auth.audited(caller.user.id)
+    [ended, event], [entry] = await auth.events(caller.user.id), await auth.audited(caller.user.id)
+    assert ended.TYPE == "session.ended.v1"
     assert isinstance(event, MobileChanged)
     assert event.mobile == f"{mobile[:3]}****{mobile[-4:]}"
     assert entry.action == "mobile.changed"

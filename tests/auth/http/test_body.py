@@ -98,7 +98,7 @@ def test_all_wrong_members_are_reported_at_once() -> None:
 
 def test_a_choice_names_what_is_accepted() -> None:
     (message,) = refused({"mobile": "13800000000", "purpose": "fun"}, CodeRequest)["purpose"]
-    assert "'register', 'login', 'reset', 'change_mobile' or 'delete'" in message.en
+    assert "'register', 'login', 'reset', 'change_mobile', 'delete' or 'confirm'" in message.en
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def signer(tmp_path: Path) -> Signer:
 async def auth(session: aiohttp.ClientSession, signer: Signer) -> AsyncIterator[Api]:
     context = HttpContext(
         no_caller,
+        no_charge,
         ValidationContext(("CN",), frozenset()),
         AccessLog("auth", "json"),
         HttpMetrics(new_registry()),
@@ -41,6 +42,10 @@ async def auth(session: aiohttp.ClientSession, signer: Signer) -> AsyncIterator[
     server = DrainableServer(Application([(VERIFY_PATH, TokensHandler, options)]), free_port())
     yield Api(session, f"http://{LOOPBACK}:{server.port}")
     await server.close()
+
+
+async def no_charge(caller: Caller) -> None:
+    raise NotImplementedError
 
 
 async def no_caller(_token: str | None) -> Caller:

@@ -132,7 +132,7 @@ class YunpianClient:
             return Answer(SendStatus.UNKNOWN, error.reason, self.name), ErrorClass.UNKNOWN_OUTCOME
         except yunpian_voice.CodeNotSpeakable:
             return Answer(SendStatus.REJECTED, "code too long", self.name), ErrorClass.REQUEST_ERROR
-        return self._parse(document)
+        return self._parse(document, message)
 
     async def _send(self, message: Outgoing) -> Any:  # noqa: ANN401 - any JSON
         if message.channel == "voice":
@@ -141,13 +141,15 @@ class YunpianClient:
         url = self._base_url + "/v2/sms/single_send.json"
         return await self._transport.post(url, mobile=message.mobile, text=message.text)
 
-    def _parse(self, document: Any) -> tuple[Answer, ErrorClass]:  # noqa: ANN401 - any JSON
+    def _parse(self, document: Any, message: Outgoing) -> tuple[Answer, ErrorClass]:  # noqa: ANN401 - any JSON
         code = _code(document)
         if code is None:
             return Answer(SendStatus.UNKNOWN, "no code", self.name), ErrorClass.UNKNOWN_OUTCOME
         if code == _SUCCESS:
             return self._accepted(document), ErrorClass.ACCEPTED
         rule = find_rule(code, f"{document.get('msg')} {document.get('detail')}")
+        if message.is_notice:
+            rule = rule.for_notice
         self._log_refusal(code, rule)
         answer = Answer(
             rule.error_class.status,

@@ -5,7 +5,7 @@ Sources: yunpian.com, returnvalue_common (today's page and the copy in yunpian-j
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -69,6 +69,8 @@ class Rule:
         shown_by_account: whether the account's state (`user/get`) shows that the error is over; otherwise
             only sending a message does.
         next_account: whether another account may be called at once, although this one keeps sending.
+        of_template: whether it is the template of the text that is refused. For a code the account pauses,
+            since all codes have one template; a notice has another one.
     """
 
     error_class: ErrorClass
@@ -77,10 +79,20 @@ class Rule:
     duplicate_hint: DuplicateHint = DuplicateHint.NONE
     shown_by_account: bool = False
     next_account: bool = False
+    of_template: bool = False
+
+    @property
+    def for_notice(self) -> "Rule":
+        """The row as it applies to a notice: a template that is not approved must not stop the codes."""
+        return replace(self, error_class=ErrorClass.REQUEST_ERROR) if self.of_template else self
 
 
 def _account_error(meaning: str, *, shown_by_account: bool = False) -> Rule:
     return Rule(ErrorClass.ACCOUNT_ERROR, meaning, shown_by_account=shown_by_account)
+
+
+def _template_error(meaning: str) -> Rule:
+    return Rule(ErrorClass.ACCOUNT_ERROR, meaning, of_template=True)
 
 
 def _limit(meaning: str, hint: DuplicateHint, **duration: float) -> Rule:
@@ -97,9 +109,9 @@ RULES: Mapping[int, Rule] = {
     2: Rule(ErrorClass.REJECTED, "bad parameter format"),  # has two meanings: see `find_rule`
     3: _account_error("balance too low", shown_by_account=True),
     4: Rule(ErrorClass.REQUEST_ERROR, "blocked keyword"),
-    5: _account_error("no matching template"),  # template or signature drift: every message fails
+    5: _template_error("no matching template"),  # template or signature drift: every message fails
     6: _account_error("adding the template failed"),
-    7: _account_error("template not usable: in review or rejected"),
+    7: _template_error("template not usable: in review or rejected"),
     8: _limit("same text to the number within 30 seconds", DuplicateHint.CERTAIN, seconds=30),
     9: _limit("same text to the number more than three times in 5 minutes", DuplicateHint.CERTAIN, minutes=5),
     10: Rule(ErrorClass.REJECTED, "the number is on the black list"),
@@ -132,7 +144,7 @@ RULES: Mapping[int, Rule] = {
     55: _account_error("service offline"),
     56: Rule(ErrorClass.REJECTED, "bad format of the number"),
     58: Rule(ErrorClass.REQUEST_ERROR, "bad format of a variable"),
-    60: _account_error("the template has expired"),
+    60: _template_error("the template has expired"),
     -1: _account_error("bad API key", shown_by_account=True),
     -2: _account_error("the account may not use this call", shown_by_account=True),
     -3: _account_error("address not on the white list", shown_by_account=True),
