@@ -166,3 +166,19 @@ async def test_a_word_that_is_no_method_becomes_no_label(api: Api, system: Syste
             exposed = await response.text()
         assert 'method="other"' in exposed
         assert "BREW" not in exposed
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/login/", "mobile"), ("/login/", "password"), ("/login/code/", "code"), ("/code/", "challenge"),
+        ("/register/", "password"), ("/register/", "nickname"), ("/register/", "avatar"),
+        ("/password/reset/", "code"), ("/token/refresh/", "refresh_token"),
+    ],
+)  # fmt: skip
+async def test_62_kb_of_combining_marks_are_refused_by_name(api: Api, path: str, field: str) -> None:
+    """To normalise them takes a second."""
+    body = json.dumps({field: "\u0301\u0316" * 15_500}, ensure_ascii=False).encode()
+    reply = await api.call("POST", path, data=body, headers=JSON)
+    assert_problem(reply, 400)
+    assert reply[field]

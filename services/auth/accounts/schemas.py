@@ -1,6 +1,6 @@
 """Bodies of the requests and answers about accounts."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.auth.http.fields import Avatar, Code, Mobile, NewPassword, Nickname, RequestBody, Timestamp
 from services.auth.models import ProfileMember
@@ -22,21 +22,21 @@ class ProfileRequest(RequestBody):
 class DeletionRequest(RequestBody):
     """`DELETE /me/`."""
 
-    code: Code
+    code: Code = Field(repr=False)
 
 
 class MobileRequest(RequestBody):
     """`POST /me/mobile/`."""
 
     mobile: Mobile
-    code: Code
+    code: Code = Field(repr=False)
 
 
 class RegisterRequest(RequestBody):
     """`POST /register/`."""
 
     mobile: Mobile
-    code: Code
+    code: Code = Field(repr=False)
     nickname: Nickname | None = None
     avatar: Avatar | None = None
     # Last, because its validator reads the ones before.

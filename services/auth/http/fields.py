@@ -160,9 +160,9 @@ def _new_password(password: str, info: ValidationInfo[ValidationContext]) -> str
 
 # Of members that have no type of their own below.
 String = Annotated[str, MaxLength(_STRING_LENGTH)]
-Code = Annotated[str, MaxLength(_CODE_LENGTH, i18n.INVALID_CODE), Field(repr=False)]
-RefreshTokenString = Annotated[str, MaxLength(_REFRESH_TOKEN_LENGTH), Field(repr=False)]
-AccessTokenString = Annotated[str, MaxLength(MAX_TOKEN_LENGTH), Field(repr=False)]
+Code = Annotated[str, MaxLength(_CODE_LENGTH, i18n.INVALID_CODE)]
+RefreshTokenString = Annotated[str, MaxLength(_REFRESH_TOKEN_LENGTH)]
+AccessTokenString = Annotated[str, MaxLength(MAX_TOKEN_LENGTH)]
 ChallengeSolution = Annotated[str, MaxLength(_CHALLENGE_LENGTH)]
 Mobile = Annotated[
     str,
@@ -192,7 +192,7 @@ NewPassword = Annotated[
 ]
 # A password to compare. The rules for new ones do not apply: what is longer than any password may be, however
 # it is composed, is refused before an account is looked at, and what is shorter is right or wrong.
-Password = Annotated[str, MaxLength(_PASSWORD_LENGTHS[-1] * _LONGEST_DECOMPOSITION), Field(repr=False)]
+Password = Annotated[str, MaxLength(_PASSWORD_LENGTHS[-1] * _LONGEST_DECOMPOSITION)]
 Timestamp = Annotated[
     datetime,
     PlainSerializer(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}Z", return_type=str),

@@ -1,6 +1,6 @@
 """Bodies of the requests and answers about passwords."""
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from services.auth.http.fields import Code, Mobile, NewPassword, Password, RequestBody
 
@@ -9,7 +9,7 @@ class PasswordResetRequest(RequestBody):
     """`POST /password/reset/`."""
 
     mobile: Mobile
-    code: Code
+    code: Code = Field(repr=False)
     password: NewPassword
 
 
@@ -23,7 +23,7 @@ class PasswordChangeRequest(RequestBody):
 class KnownPasswordChangeRequest(RequestBody):
     """`POST /password/change/` of an account that has a password."""
 
-    old_password: Password
+    old_password: Password = Field(repr=False)
     password: NewPassword
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from services.auth.http.fields import RefreshTokenString, RequestBody, Timestamp
 from services.auth.models import Session, SignedIn
@@ -13,7 +13,7 @@ from services.auth.sessions.revocations import Ended
 class RefreshRequest(RequestBody):
     """`POST /token/refresh/`."""
 
-    refresh_token: RefreshTokenString
+    refresh_token: RefreshTokenString = Field(repr=False)
 
 
 class LoginResponse(BaseModel):

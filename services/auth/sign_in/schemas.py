@@ -2,6 +2,8 @@
 
 from typing import Self
 
+from pydantic import Field
+
 from services.auth.http.fields import Code, Mobile, Password, RequestBody
 from services.auth.models import SignedIn
 from services.auth.sessions.schemas import LoginResponse
@@ -11,14 +13,14 @@ class LoginRequest(RequestBody):
     """`POST /login/`; the rules for new passwords do not apply here."""
 
     mobile: Mobile
-    password: Password
+    password: Password = Field(repr=False)
 
 
 class LoginCodeRequest(RequestBody):
     """`POST /login/code/`."""
 
     mobile: Mobile
-    code: Code
+    code: Code = Field(repr=False)
 
 
 class LoginCodeResponse(LoginResponse):

@@ -1,6 +1,6 @@
 """Bodies of the requests and answers about access tokens."""
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from services.auth.http.fields import AccessTokenString, RequestBody
 
@@ -14,7 +14,7 @@ class JwksResponse(BaseModel):
 class TokenRequest(RequestBody):
     """`POST /internal/tokens/`."""
 
-    token: AccessTokenString
+    token: AccessTokenString = Field(repr=False)
 
 
 class TokenResponse(BaseModel):

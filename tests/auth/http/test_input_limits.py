@@ -164,3 +164,10 @@ PATTERNS = [
 def test_every_parameter_of_a_path_has_a_length(pattern: str) -> None:
     parameters = re.findall(r"\((.*?)\)", pattern)
     assert [group for group in parameters if not re.fullmatch(r"\[[^\]]+\]\{(\d+,)?\d+\}", group)] == []
+
+
+@pytest.mark.parametrize(("model", "name"), STRINGS, ids=str)
+def test_a_secret_is_in_no_representation(model: type[BaseModel], name: str) -> None:
+    """Representations get into logs and tracebacks."""
+    secret = {"code", "password", "old_password", "refresh_token", "token"}
+    assert model.model_fields[name].repr is (name not in secret)
