@@ -103,9 +103,7 @@ class ProxyRequest(HTTPMessageDelegate):
         self._cors = self._context.cors.headers(headers.get("Origin"))
         if match := self._context.routes.match(self._target):
             self._route, self._target = match
-        self._client = self._context.client_addresses.find(
-            str(getattr(self._connection.context, "remote_ip", "")), headers.get("X-Forwarded-For")
-        )
+        self._client = self._context.client_addresses.of(self._connection, headers)
         length = headers.get("Content-Length", "")
         if length.isdecimal() and int(length) > self._max_body:
             self._reject_unread_body()
@@ -243,9 +241,7 @@ class ProxyRequest(HTTPMessageDelegate):
         outgoing = HTTPHeaders()
         for name, value in headers:
             outgoing.add(name, value)
-        for name, value in missing_security_headers(name.lower() for name in outgoing):
-            outgoing.add(name, value)
-        for name, value in self._cors:
+        for name, value in (*missing_security_headers(name.lower() for name in outgoing), *self._cors):
             outgoing.add(name, value)
         outgoing.add(request_ids.HEADER, self._request_id)
         self._connection.write_headers(ResponseStartLine("HTTP/1.1", status, reason), outgoing, chunk)
