@@ -35,7 +35,7 @@ _CLIENT_CLOSED_REQUEST = 499  # nginx's status for it, known to operators
 _IDLE_TIMEOUT = 75.0
 _BODY_TIMEOUT = 10.0
 _LINGERING_TIMEOUT = 2.0
-_ALLOW = ", ".join(METHODS)
+_OPTIONS_HEADERS = [("Allow", ", ".join(METHODS)), *security_headers.STRICT.items()]
 
 
 class ProxyRequest(HTTPMessageDelegate):
@@ -101,8 +101,7 @@ class ProxyRequest(HTTPMessageDelegate):
         )
         self._deadline = self._context.now() + _BODY_TIMEOUT
         self._cors = self._context.cors.headers(headers.get("Origin"))
-        if match := self._context.routes.match(self._target):
-            self._route, self._target = match
+        self._route, self._target = self._context.routes.match(self._target)
         self._client = self._context.client_addresses.of(self._connection, headers)
         length = headers.get("Content-Length", "")
         if length.isdecimal() and int(length) > self._max_body:
@@ -143,9 +142,7 @@ class ProxyRequest(HTTPMessageDelegate):
     def _answer_options(self) -> None:
         """Answer OPTIONS, CORS preflights among them, without the upstream."""
         self._cors = self._context.cors.preflight_headers(self._headers.get("Origin"))
-        self._write_head(
-            _NO_CONTENT, "No Content", [("Allow", _ALLOW), *security_headers.STRICT.items()], b""
-        )
+        self._write_head(_NO_CONTENT, "No Content", _OPTIONS_HEADERS, b"")
         self._end_response()
 
     def _authenticate(self, *, required: bool) -> None:
