@@ -6,6 +6,9 @@ import secrets
 from collections.abc import Iterable
 from functools import lru_cache
 
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPHeaders
+
 _MAX_CACHED = 4096
 # More proxies than anybody has in a row; what a client puts in front of them is not looked at.
 _MAX_HOPS = 16
@@ -25,6 +28,10 @@ class ClientAddresses:
     def __init__(self, trusted: Iterable[str]) -> None:
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
         self._cache: dict[str, bool] = {}
+
+    def of(self, connection: HTTP1Connection, headers: HTTPHeaders) -> str:
+        """Return the address of the client that sent a request with these headers; see `find`."""
+        return self.find(str(getattr(connection.context, "remote_ip", "")), headers.get("X-Forwarded-For"))
 
     def find(self, peer: str, forwarded_for: str | None) -> str:
         """Return the nearest address that is not a trusted proxy.

@@ -33,7 +33,7 @@ _CLIENT_CLOSED_REQUEST = 499  # nginx's status for it, known to operators
 _BODY_TIMEOUT = 10.0
 # Before the deadline of the body: later, the token that was checked with the head is checked again.
 _TOKEN_CHECKED = _BODY_TIMEOUT - 0.5
-_ALLOW = ", ".join(METHODS)
+_OPTIONS_HEADERS = [("Allow", ", ".join(METHODS)), *security_headers.STRICT.items()]
 
 
 class ProxyRequest(HTTPMessageDelegate):
@@ -98,11 +98,8 @@ class ProxyRequest(HTTPMessageDelegate):
         self._deadline = self._context.now() + _BODY_TIMEOUT
         self._context.open_requests.add(self)
         self._cors = self._context.cors.headers(headers.get("Origin"))
-        if match := self._context.routes.match(self._target):
-            self._route, self._target = match
-        self._client = self._context.client_addresses.find(
-            str(getattr(self._connection.context, "remote_ip", "")), headers.get("X-Forwarded-For")
-        )
+        self._route, self._target = self._context.routes.match(self._target)
+        self._client = self._context.client_addresses.of(self._connection, headers)
         self._max_body = self._route.max_body if self._route else self._context.max_body
         try:
             return self._check_head(self._route)
@@ -164,7 +161,7 @@ class ProxyRequest(HTTPMessageDelegate):
             self._connection.close_after_response()
         if error is None:  # CORS preflights among them
             self._cors = self._context.cors.preflight_headers(self._headers.get("Origin"))
-            self._write_head(204, "No Content", [("Allow", _ALLOW), *security_headers.STRICT.items()], b"")
+            self._write_head(204, "No Content", _OPTIONS_HEADERS, b"")
         else:
             self._write_problem(error)
         if not complete:
@@ -270,7 +267,7 @@ class ProxyRequest(HTTPMessageDelegate):
         outgoing = HTTPHeaders()
         for name, value in headers:
             outgoing.add(name, value)
-        for name, value in [*missing_security_headers(name.lower() for name in outgoing), *self._cors]:
+        for name, value in (*missing_security_headers(name.lower() for name in outgoing), *self._cors):
             outgoing.add(name, value)
         outgoing.add(request_ids.HEADER, self._request_id)
         return self._connection.write_headers(ResponseStartLine("HTTP/1.1", status, reason), outgoing, chunk)

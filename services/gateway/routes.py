@@ -106,20 +106,21 @@ class RouteTable:
         }
         self.max_body = max((route.max_body for route in routes), default=0)
 
-    def match(self, target: str) -> tuple[Route, str] | None:
-        """Return the route of a request target and the target to forward.
+    def match(self, target: str) -> tuple[Route | None, str]:
+        """Return the route of a request target, and the target to forward.
 
         Returns:
-            None if no route matches, or if services could read the path in different ways.
+            None and the target as it is if no route matches, or if services could read the path in
+            different ways.
         """
         path, mark, query = target.partition("?")
         reading = read_path(path)
         if reading is None or (mark and not is_query(query)):
-            return None
+            return None, target
         canonical, folded = reading
         route = self._find(canonical + "/")
         if route is None:
-            return None
+            return None, target
         if folded != canonical:
             route = self._with_strictest_rule(route, canonical + "/", folded + "/")
         return route, f"{canonical}?{query}" if mark else canonical

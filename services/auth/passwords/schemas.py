@@ -16,7 +16,7 @@ class PasswordResetRequest(RequestBody):
 class PasswordChangeRequest(RequestBody):
     """`POST /password/change/`; the old password where the account has one."""
 
-    old_password: Password | None = None
+    old_password: Password | None = Field(None, repr=False)
     password: NewPassword
 
 
