@@ -1,5 +1,6 @@
 """Tokens of ended sessions are refused."""
 
+import asyncio
 import time
 
 import aiohttp
@@ -12,10 +13,12 @@ from tests.support.gateway import (
     ENDED_PATH,
     JWKS_PATH,
     RECENTLY_ENDED_PATH,
+    Gateway,
     StubUpstream,
     running_gateway,
     wait_until,
 )
+from tests.support.raw_http import raw_client
 from tests.support.signer import Signer, assert_unauthorized
 
 
@@ -103,3 +106,32 @@ async def test_a_malformed_list_is_ignored(
 
 async def has_status(client: Api, token: str, status: int, path: str = "/me/") -> bool:
     return (await client.get(path, token=token)).status == status
+
+
+async def test_a_session_that_ends_while_a_body_arrives_is_refused(
+    gateway: Gateway, client: Api, upstream: StubUpstream, signer: Signer
+) -> None:
+    """The token is checked with the head; a body can take ten seconds."""
+    token = signer.token("s1")
+    async with raw_client(gateway.port) as slow:
+        slow.send(f"PATCH /me/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n".encode())
+        slow.send(b"Content-Length: 2\r\n\r\n{")
+        await asyncio.sleep(0.6)
+        upstream.documents[RECENTLY_ENDED_PATH] = {"ended": {"s1": int(time.time()) + 60}}
+        await wait_until(lambda: has_status(client, token, 401))
+        before = len(upstream.requests)
+        slow.send(b"}")
+        assert (await slow.response()).status == 401
+    assert len(upstream.requests) == before
+
+
+async def test_a_slow_body_of_a_valid_session_is_forwarded(
+    gateway: Gateway, upstream: StubUpstream, signer: Signer
+) -> None:
+    async with raw_client(gateway.port) as slow:
+        slow.send(f"PATCH /me/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {signer.token()}\r\n".encode())
+        slow.send(b"Content-Length: 2\r\n\r\n{")
+        await asyncio.sleep(0.7)
+        slow.send(b"}")
+        assert (await slow.response()).status == 200
+    assert upstream.requests[-1].endswith(b"{}")
