@@ -29,8 +29,8 @@ _COLUMNS = (
 )
 
 
-# The rows that one transaction removes; what a mark has ended beyond that is removed later.
-_AT_ONCE = 50_000
+# The rows that one transaction removes, in half a second; what a mark has ended beyond that is removed later.
+_AT_ONCE = 25_000
 # How long a mark is looked at; rows that it has ended are removed within minutes.
 MARK_SECONDS = 86_400
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
@@ -114,8 +114,8 @@ class SessionRepository:
     async def end_all(self, user_id: int, *, keep: str | None, reason: EndCause, now: datetime) -> int:
         """End all sessions of a user except `keep`, as `end` does, and return their number.
 
-        The mark on the account ends them. Their rows are removed here up to a number that takes about a
-        second, and beyond it by `remove_marked`.
+        The mark on the account ends them. Their rows are removed here up to a number that a transaction has
+        time for, and beyond it by `remove_marked`.
         """
         mark = UserRow.update(
             sessions_valid_from=to_column(now), sessions_kept=keep, sessions_end_cause=reason

@@ -25,14 +25,14 @@ MANY = 20_000
 Act = Callable[[AuthHarness, Caller], Awaitable[object]]
 
 
-async def open_many(database: Database, user_id: int, number: int) -> None:
+async def open_many(database: Database, user_id: int, number: int, seed: str = "") -> None:
     """Store sessions as the versions without a limit let anybody open them."""
     await database.fetch_all(
         "INSERT INTO sessions (id, user_id, chain_key, refresh_hash, ip, user_agent, created_at, "
         "last_used_at, expires_at, access_expires_at) "
         "SELECT MD5(CONCAT(%s, '-', seq)), %s, REPEAT('0', 64), MD5(seq), '192.0.2.1', 'test', NOW(6), "
         f"NOW(6), NOW(6) + INTERVAL 7 DAY, NOW(6) + INTERVAL 15 MINUTE FROM seq_1_to_{number}",
-        (user_id, user_id),
+        (f"{user_id}{seed}", user_id),
     )
 
 
@@ -95,6 +95,26 @@ async def test_20000_sessions_end_with_an_event_each_and_at_every_gateway(
     ended = await Revocations(auth.database).recent()
     sessions = {event.session_id for event in events if isinstance(event, SessionEndedEvent)}
     assert sessions <= ended.keys()
+
+
+async def test_more_sessions_than_a_transaction_has_time_for_end_all_the_same(auth: AuthHarness) -> None:
+    user = await auth.add_user()
+    signed_in = await auth.sign_in()
+    for seed in ("first", "second"):
+        await open_many(auth.database, user.id, 15_000, seed)
+    auth.wait(seconds=60)  # the server's clock is ahead of the harness's
+    await auth.administration.disable(user.id, CLIENT)
+    await auth.administration.enable(user.id, CLIENT)
+    assert await auth.session_ids(user.id) == set()
+    with pytest.raises((SessionEnded, Unauthorized)):
+        await auth.services.sessions.refresh(signed_in.refresh_token, CLIENT)
+    left = await count(auth.database, "sessions", user.id)
+    assert left > 0
+    row = await auth.database.fetch_one("SELECT id FROM sessions WHERE user_id = %s LIMIT 1", (user.id,))
+    assert row is not None
+    assert row[0] in await Revocations(auth.database).recent()
+    assert await auth.sessions.remove_marked(auth.now) == left
+    assert await count(auth.database, "sessions", user.id) == 0
 
 
 async def test_an_event_of_many_is_like_that_of_one(auth: AuthHarness) -> None:
