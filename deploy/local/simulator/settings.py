@@ -22,6 +22,7 @@ class SimulatorSettings(BaseSettings):
     sms_template: str = Field(
         "您的验证码是{code}。如非本人操作，请忽略本短信", description="the approved template"
     )
+    sms_templates: dict[str, str] = Field({}, description="further approved templates, by purpose, as JSON")
     simulator_balance: float = Field(10_000.0, description="balance of each account, RMB")
     simulator_report_delay: float = Field(
         1.0, ge=0, description="seconds from a message to its status report"

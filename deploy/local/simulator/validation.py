@@ -34,7 +34,7 @@ def normalise_mobile(mobile: str) -> str:
 
 
 def check_text(text: str, settings: SimulatorSettings) -> None:
-    """Raise `YunpianError` unless the text is the approved template under the registered signature."""
+    """Raise `YunpianError` unless the text is an approved template under the registered signature."""
     if len(text) > _MAX_TEXT_LENGTH:
         raise YunpianError(48, "text")
     signatures = _SIGNATURE.findall(text)
@@ -42,7 +42,10 @@ def check_text(text: str, settings: SimulatorSettings) -> None:
         raise YunpianError(16)
     if signatures and signatures[0] != settings.sms_signature:
         raise YunpianError(15, signatures[0])
-    if not re.fullmatch(_approved_pattern(settings), text):
+    templates = (settings.sms_template, *settings.sms_templates.values())
+    if not any(
+        re.fullmatch(_approved_pattern(settings.sms_signature, template), text) for template in templates
+    ):
         raise YunpianError(5)
 
 
@@ -57,10 +60,9 @@ def count_parts(text: str) -> int:
     return 1 if len(text) <= _SINGLE_PART_LENGTH else math.ceil(len(text) / _PART_LENGTH)
 
 
-def _approved_pattern(settings: SimulatorSettings) -> str:
-    pieces = re.split(r"\{\w+\}", settings.sms_template)
-    template = ".{1,20}".join(re.escape(piece) for piece in pieces)
-    return re.escape(f"【{settings.sms_signature}】") + template
+def _approved_pattern(signature: str, template: str) -> str:
+    pieces = re.split(r"\{\w+\}", template)
+    return re.escape(f"【{signature}】") + ".{1,20}".join(re.escape(piece) for piece in pieces)
 
 
 @dataclass(slots=True)
