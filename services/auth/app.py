@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
 from redis.asyncio import Redis
 
 from services.auth.accounts.administration import AccountAdministration
@@ -57,6 +58,10 @@ _MAX_BODY_BYTES = 128 * 1024
 _BODY_SECONDS = 10.0
 # Longer than the gateway keeps an idle connection, so that the gateway is the one that closes it.
 _IDLE_SECONDS = 75.0
+# RFC 4226 §4, R4: fewer digits are guessed too easily.
+_LEAST_DIGITS = 6
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     services = build_services(
         settings, connections, OutboxRepository(connections.database, relay.wake), metrics
     )
+    stack.push_async_callback(services.codes.close)
     context = HttpContext(
         services.sessions.authenticate,
         ValidationContext(settings.sms_regions, load_common_passwords()),
@@ -130,7 +136,7 @@ def build_services(
     tokens = AccessTokenIssuer(
         connections.keys, issuer=settings.token_issuer, audience=settings.token_audience
     )
-    code_service = _code_service(settings, connections, keyed_hash, metrics, now)
+    code_service = _code_service(settings, connections, users, keyed_hash, metrics, now)
     session_service = SessionService(uow, sessions, users, tokens, _session_policy(settings), metrics)
     password_service = PasswordService(
         uow, users, sessions, session_service, code_service, hasher, throttle, metrics
@@ -190,10 +196,16 @@ def _start_relay(
 def _code_service(
     settings: AuthSettings,
     connections: Connections,
+    users: UserRepository,
     keyed_hash: KeyedHash,
     metrics: AuthMetrics,
     now: Clock,
 ) -> CodeService:
+    async def has_account(mobile: str) -> bool:
+        user = await users.find_by_mobile(mobile)
+        return user is not None and user.enabled
+
+    _warn_of_short_codes(settings)
     codes = CodeRepository(
         connections.redis,
         keyed_hash,
@@ -209,10 +221,16 @@ def _code_service(
         codes,
         challenges,
         connections.publisher,
-        ttl=settings.code_ttl,
+        has_account=has_account,
         cooldown=settings.code_cooldown,
         clock=now,
     )
+
+
+def _warn_of_short_codes(settings: AuthSettings) -> None:
+    if settings.code_length < _LEAST_DIGITS:
+        odds = 10**settings.code_length // settings.code_max_tries
+        log.warning("codes_short", digits=settings.code_length, guessed_once_in=odds)
 
 
 def _sign_in_limits(settings: AuthSettings) -> SignInLimits:

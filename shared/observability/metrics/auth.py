@@ -15,8 +15,9 @@ class _CodeMetrics:
         )
         self.code_refusals = Counter(
             "dialpass_code_refusals_total",
-            "Requests for a code that met a used-up budget: refused for cooldown, number, dial_code, spend; "
-            "asked for a challenge for address, network, prefix, global, conversion.",
+            "Requests for a code that met a used-up budget: refused for cooldown, number, dial_code, spend, "
+            "*_limit; asked for a challenge for strangers, address, network, site, prefix, global, "
+            "conversion; either for reserve.",
             ("budget",),
             registry=registry,
         )
