@@ -39,7 +39,7 @@ class Charge:
         spend_key: of the money spent.
         conversion_key: of the prefix.
         trusted_key: exists while the number's account trusts the address.
-        own_keys: of the codes to the number, for the address and for its network.
+        own_key: of the codes to the number for the address.
         dial_code_key: of the codes to the dial code.
         quota_keys: of the other quotas.
         askers: names of the address and of its network.
@@ -49,7 +49,7 @@ class Charge:
     spend_key: str
     conversion_key: str
     trusted_key: str
-    own_keys: tuple[str, str]
+    own_key: str
     dial_code_key: str
     quota_keys: list[str]
     askers: tuple[str, str]
@@ -99,7 +99,7 @@ class Quotas:
             spend_key=_key("spend", keyed_hash.name("spend", "")),
             conversion_key=_key("conversion", prefix),
             trusted_key=trusted_address_key(mobile, address, keyed_hash),
-            own_keys=(_key("number", f"{number}:{askers[0]}"), _key("number", f"{number}:{askers[1]}")),
+            own_key=_key("number", f"{number}:{askers[0]}"),
             dial_code_key=_key("dial_code", keyed_hash.name("dial_code", code)),
             quota_keys=[_quota_key(name, names[name]) for name in (_IPV6_QUOTAS if site else _IPV4_QUOTAS)],
             askers=askers,
@@ -131,15 +131,18 @@ def _rules(settings: QuotaSettings, dial_code: str, names: Iterable[str]) -> dic
         "unreserved": math.floor(spend * share),
         "dial_code": {**_quota([of_dial_code(settings.code_limit_dial_code, dial_code)]), "share": share},
         "own": _quota(settings.code_limit_number),
+        "again": min(limit.amount for limit in settings.code_limit_number),
         "quotas": [_named_quota(settings, name) for name in names],
+        # The first refuses.
         "conversion": [
-            {"volume": settings.code_limit_volume, "share": settings.code_limit_conversion, "refuses": True},
-            {"volume": settings.code_challenge_volume, "share": settings.code_challenge_conversion},
+            [settings.code_limit_volume, settings.code_limit_conversion],
+            [settings.code_challenge_volume, settings.code_challenge_conversion],
         ],
     }
 
 
-def _named_quota(settings: QuotaSettings, name: str) -> dict[str, Any]:
+def _named_quota(settings: QuotaSettings, name: str) -> list[Any]:
+    """Return name, limits, what is kept of the charges, thresholds, hardest challenge and step of a quota."""
     limits = {
         "strangers": settings.code_limit_strangers,
         "address": settings.code_limit_address,
@@ -159,12 +162,8 @@ def _named_quota(settings: QuotaSettings, name: str) -> dict[str, Any]:
     pairs, thresholds = _pairs(limits[name]), _pairs(challenge[name])
     lengths = [math.ceil(_STRANGERS_FACTOR * amount) for amount, _ in pairs]
     lengths += [(_HARDEST[name] + 1) * amount for amount, _ in thresholds]
-    step = {"step": _STEPS[name]} if name in _STEPS else {}
     kept = [max(lengths), _longest(pairs + thresholds)]
-    return {
-        "name": name, "limits": pairs, "challenge": thresholds, "kept": kept,
-        "hardest": _HARDEST[name], **step,
-    }  # fmt: skip
+    return [name, pairs, kept, thresholds, _HARDEST[name], _STEPS.get(name, 0)]
 
 
 def _quota(limits: Iterable[Limit]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ The key `code:<number>:<purpose>` is a hash, which processes of the previous ver
     used_by             the attempt that redeemed it
     tries               wrong tries of all who have not asked for it (before: of everybody)
     asked:<asker>       the time until which an address or a network that has asked has tries of its own
+    asks:<network>      how often its addresses have asked
     tries:<asker>       those that it has used
     previous, previous_until   proof and expiry of the code before, replaced because it expires soon
 """
@@ -24,17 +25,17 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function text(number) return string.format('%.0f', number) end
 
--- Returns the ms until the n-th latest charge leaves the window, 0 if it is outside.
-local function left_of(key, n, window)
-  local charged_at = redis.call('LINDEX', key, n - 1)
-  return charged_at and math.max(0, charged_at + window - now) or 0
+-- Returns the ms until the n-th latest of `length` charges leaves the window, 0 if it is outside.
+local function left_of(key, length, n, window)
+  if n > length then return 0 end
+  return math.max(0, redis.call('LINDEX', key, n - 1) + window - now)
 end
 
 -- Returns the ms until a used-up quota has room again, nil if it has room. A factor scales the amounts.
-local function used_up(key, limits, factor)
+local function used_up(key, length, limits, factor)
   for _, limit in ipairs(limits) do
     local amount, window = math.ceil(limit[1] * (factor or 1)), limit[2]
-    local left = amount == 0 and window or left_of(key, amount, window)
+    local left = amount == 0 and window or left_of(key, length, amount, window)
     if left > 0 then return left end
   end
 end
@@ -63,8 +64,8 @@ end
 """
 
 # KEYS  1 cooldowns by asker, 2 code, 3 money spent, 4 conversion, 5 solved challenge, 6 trusted address,
-#       7 codes to the number for the address, 8 for its network, 9 dial code,
-#       10 codes to the number for all strangers, 11… the other quotas
+#       7 codes to the number for the address, 8 dial code, 9 codes to the number for all strangers,
+#       10… the other quotas
 # ARGV  1 request, 2 cooldown ms, 3 nonce, 4 proof, 5 ttl ms, 6 least ms that a resent code has left,
 #       7 tries of a code, 8 the asking address, 9 its network, 10 difficulty of the solved challenge or -1,
 #       11 ms that a challenge lives, 12 '1' if the code may be decided on afterwards,
@@ -85,47 +86,48 @@ local rules = cjson.decode(ARGV[13])
 local trusted = redis.call('EXISTS', KEYS[6]) == 1
 local address, network = ARGV[8], ARGV[9]
 
+local code, flat = {}, redis.call('HGETALL', KEYS[2])
+for place = 1, #flat, 2 do code[flat[place]] = flat[place + 1] end
+
 local function has_asked(name, value) return name:sub(1, 6) == 'asked:' and tonumber(value) > now end
 
 -- Whether the address has used up its tries, and nobody else would lose the code.
-local function worn_out(fields)
-  if tonumber(fields['tries:' .. address] or 0) < tonumber(ARGV[7]) then return false end
-  for name, value in pairs(fields) do
+local function worn_out()
+  if tonumber(code['tries:' .. address] or 0) < tonumber(ARGV[7]) then return false end
+  for name, value in pairs(code) do
     local mine = name == 'asked:' .. address or name == 'asked:' .. network
     if has_asked(name, value) and not mine then return false end
   end
   return true
 end
 
-local function fields_of(key)
-  local flat, fields = redis.call('HGETALL', key), {}
-  for place = 1, #flat, 2 do fields[flat[place]] = flat[place + 1] end
-  return fields
-end
-
-local function replace(fields, left)
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[2], 'nonce', ARGV[3], 'proof', ARGV[4], 'tries', 0)
+local function replace(left)
+  if #flat > 0 then redis.call('DEL', KEYS[2]) end
+  local ends = text(now + ARGV[5])
+  redis.call('HSET', KEYS[2], 'nonce', ARGV[3], 'proof', ARGV[4], 'tries', 0,
+    'asked:' .. address, ends, 'asked:' .. network, ends, 'asks:' .. network, 1)
   if left > 0 then
-    redis.call('HSET', KEYS[2], 'previous', fields.proof, 'previous_until', text(now + left))
-    for name, value in pairs(fields) do
-      if has_asked(name, value) then redis.call('HSET', KEYS[2], name, value) end
+    redis.call('HSET', KEYS[2], 'previous', code.proof, 'previous_until', text(now + left))
+    for name, value in pairs(code) do
+      if has_asked(name, value) then
+        redis.call('HSETNX', KEYS[2], name, value)
+        redis.call('HSETNX', KEYS[2], 'asks:' .. name:sub(7), 0)
+      end
     end
   end
   redis.call('PEXPIRE', KEYS[2], ARGV[5])
 end
 
 local function current_code()
-  local fields, left = fields_of(KEYS[2]), redis.call('PTTL', KEYS[2])
-  local valid, worn = fields.nonce and not fields.used_by, worn_out(fields)
-  local nonce = fields.nonce
-  if not valid or worn or left < tonumber(ARGV[6]) then
-    replace(fields, valid and not worn and left or 0)
-    nonce, left = ARGV[3], tonumber(ARGV[5])
+  local valid, worn = code.nonce and not code.used_by, worn_out()
+  local left = valid and redis.call('PTTL', KEYS[2]) or 0
+  if worn or left < tonumber(ARGV[6]) then
+    replace(worn and 0 or left)
+    return ARGV[3], tonumber(ARGV[5])
   end
-  local ends = text(now + left)
-  redis.call('HSET', KEYS[2], 'asked:' .. address, ends, 'asked:' .. network, ends)
-  return nonce, left
+  local ends, asks = text(now + left), tonumber(code['asks:' .. network] or 0) + 1
+  redis.call('HSET', KEYS[2], 'asked:' .. address, ends, 'asked:' .. network, ends, 'asks:' .. network, asks)
+  return code.nonce, left
 end
 
 local function issued(challenged, withheld)
@@ -144,41 +146,45 @@ end
 
 local spent = tonumber(redis.call('GET', KEYS[3]) or 0) + rules.price
 if spent > rules.spend then return {'refused', 'spend'} end
-if used_up(KEYS[9], rules.dial_code.limits) then return {'refused', 'dial_code'} end
-if used_up(KEYS[7], rules.own.limits) then return {'refused', 'number'} end
+local dial_code, own = rules.dial_code, rules.own.limits
+local country = redis.call('LLEN', KEYS[8])
+if used_up(KEYS[8], country, dial_code.limits) then return {'refused', 'dial_code'} end
+if used_up(KEYS[7], redis.call('LLEN', KEYS[7]), own) then return {'refused', 'number'} end
 
 local risk, difficulty = nil, 0
 local withheld = not trusted
-  and (spent > rules.unreserved or used_up(KEYS[9], rules.dial_code.limits, rules.dial_code.share))
+  and (spent > rules.unreserved or used_up(KEYS[8], country, dial_code.limits, dial_code.share))
 
 -- Each limit's overrun doubles the work: every further code, or every further `step` amounts.
-local function meet(quota, key)
-  for _, limit in ipairs(quota.challenge) do
+local function meet(key, length, name, thresholds, hardest, step)
+  for _, limit in ipairs(thresholds) do
     local amount, window = unpack(limit)
-    if amount == 0 or left_of(key, amount, window) > 0 then
-      risk = risk or quota.name
-      local level = 0
-      while amount > 0 and level < quota.hardest
-        and left_of(key, amount + (level + 1) * (quota.step or amount), window) > 0 do level = level + 1 end
+    if amount == 0 or left_of(key, length, amount, window) > 0 then
+      risk = risk or name
+      local level, further = 0, step > 0 and step or amount
+      while amount > 0 and level < hardest
+        and left_of(key, length, amount + (level + 1) * further, window) > 0 do level = level + 1 end
       difficulty = math.max(difficulty, level)
     end
   end
 end
 
 if not trusted then
-  local asked = redis.call('HMGET', KEYS[2], 'asked:' .. address, 'asked:' .. network)
-  local again = tonumber(asked[1] or 0) > now
-    or tonumber(asked[2] or 0) > now and not used_up(KEYS[8], rules.own.limits)
+  local again = tonumber(code['asked:' .. address] or 0) > now
+    or tonumber(code['asked:' .. network] or 0) > now and tonumber(code['asks:' .. network]) < rules.again
   for place, quota in ipairs(rules.quotas) do
-    local key, reserved = KEYS[9 + place], place == 1 and again
-    if used_up(key, quota.limits, reserved and 1.5) then return {'refused', quota.name .. '_limit'} end
-    if not reserved then meet(quota, key) end
+    local name, limits, _, thresholds, hardest, step = unpack(quota)
+    local key, reserved = KEYS[8 + place], place == 1 and again
+    local length = redis.call('LLEN', key)
+    if used_up(key, length, limits, reserved and 1.5) then return {'refused', name .. '_limit'} end
+    if not reserved then meet(key, length, name, thresholds, hardest, step) end
   end
   local requested, verified = unpack(redis.call('HMGET', KEYS[4], 'requested', 'verified'))
   requested, verified = tonumber(requested or 0), tonumber(verified or 0)
-  for _, least in ipairs(rules.conversion) do
-    if requested >= least.volume and verified < requested * least.share then
-      if least.refuses then return {'refused', 'conversion_limit'} end
+  for place, least in ipairs(rules.conversion) do
+    local volume, share = unpack(least)
+    if requested >= volume and verified < requested * share then
+      if place == 1 then return {'refused', 'conversion_limit'} end
       risk = risk or 'conversion'
     end
   end
@@ -195,11 +201,10 @@ end
 withheld = withheld and '1' or '0'
 redis.call('HSET', KEYS[1], address, text(now + ARGV[2]) .. ' ' .. ARGV[1] .. ' ' .. withheld)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-if withheld == '0' then charge_sending(KEYS[3], KEYS[4], KEYS[9], rules) end
+if withheld == '0' then charge_sending(KEYS[3], KEYS[4], KEYS[8], rules) end
 charge(KEYS[7], unpack(rules.own.kept))
-if not trusted then charge(KEYS[8], unpack(rules.own.kept)) end
 for place, quota in ipairs(rules.quotas) do
-  if not (trusted and place == 1) then charge(KEYS[9 + place], unpack(quota.kept)) end
+  if not (trusted and place == 1) then charge(KEYS[8 + place], unpack(quota[3])) end
 end
 return issued(risk and '1' or '0', withheld)
 """
@@ -216,7 +221,8 @@ local outcome = redis.call('GET', KEYS[1])
 if outcome then return tonumber(outcome) end
 local rules = cjson.decode(ARGV[2])
 local spent = tonumber(redis.call('GET', KEYS[2]) or 0) + rules.price
-local room = spent <= rules.spend and not used_up(KEYS[4], rules.dial_code.limits)
+local length = redis.call('LLEN', KEYS[4])
+local room = spent <= rules.spend and not used_up(KEYS[4], length, rules.dial_code.limits)
 if room then charge_sending(KEYS[2], KEYS[3], KEYS[4], rules) end
 redis.call('SET', KEYS[1], room and 1 or 0, 'PX', ARGV[1])
 return room and 1 or 0
@@ -256,7 +262,7 @@ elseif tonumber(network or 0) > now then
 end
 if not asker then
   for place, name in ipairs({'address', 'network'}) do
-    local left = used_up(KEYS[3 + place], rules[place].limits)
+    local left = used_up(KEYS[3 + place], redis.call('LLEN', KEYS[3 + place]), rules[place].limits)
     if left then return {'throttled', left, name} end
   end
 end
