@@ -239,9 +239,9 @@ end
 
 # An address that has asked for the code, or that the account trusts, has tries of its own; so have all other
 # addresses of a network that has asked, together, and all others, together. Wrong codes, whatever their
-# numbers, are also counted by address and network; these limits do not hold for those who have asked, so
-# that others behind the same address cannot keep the owner of a code out. A right code proves the owner of
-# the number, whose account trusts the address from then on.
+# numbers, are also counted by address and network; these limits do not hold for those who have tries of
+# their own left, so that others behind the same address cannot keep the owner of a code out. A right code
+# proves the owner of the number, whose account trusts the address from then on.
 #
 # KEYS  1 code, 2 conversion, 3 trusted address, 4 wrong codes from the address, 5 from the network
 # ARGV  1 attempt, 2 proof, 3 wrong tries allowed, 4 ms that an address is trusted,
@@ -260,17 +260,16 @@ if redis.call('EXISTS', KEYS[3]) == 1 or tonumber(address or 0) > now then
 elseif tonumber(network or 0) > now then
   asker = ARGV[7]
 end
-if not asker then
+local tried = asker and 'tries:' .. asker or 'tries'
+local proof, previous, previous_until, tries =
+  unpack(redis.call('HMGET', KEYS[1], 'proof', 'previous', 'previous_until', tried))
+local usable = proof and not used_by and tonumber(tries or 0) < tonumber(ARGV[3])
+if not (asker and usable) then
   for place, name in ipairs({'address', 'network'}) do
     local left = used_up(KEYS[3 + place], redis.call('LLEN', KEYS[3 + place]), rules[place].limits)
     if left then return {'throttled', left, name} end
   end
 end
-
-local tried = asker and 'tries:' .. asker or 'tries'
-local proof, previous, previous_until, tries =
-  unpack(redis.call('HMGET', KEYS[1], 'proof', 'previous', 'previous_until', tried))
-local usable = proof and not used_by and tonumber(tries or 0) < tonumber(ARGV[3])
 if usable and (proof == ARGV[2] or previous == ARGV[2] and tonumber(previous_until) > now) then
   redis.call('HSET', KEYS[1], 'used_by', ARGV[1])
   redis.call('SET', KEYS[3], '1', 'PX', ARGV[4])
