@@ -134,7 +134,9 @@ class CodeRepository:
             self._metrics.codes.labels(purpose, "refused").inc()
             self._refuse(outcome.decode(), *details)
         valid, left, challenged, withheld = details
-        if withheld == b"0":
+        if withheld == b"1":
+            self._metrics.codes.labels(purpose, "withheld").inc()
+        else:
             self._count("requested", mobile, purpose)
         if challenged == b"1":
             self._metrics.challenges.labels("solved").inc()
@@ -160,6 +162,10 @@ class CodeRepository:
         else:
             self._metrics.codes.labels(purpose, "refused").inc()
         return may_be_sent
+
+    def count_unsent(self, purpose: Purpose) -> None:
+        """Count a code that was withheld and then lost, because a dependency failed."""
+        self._metrics.codes.labels(purpose, "unsent").inc()
 
     async def release_cooldown(self, mobile: str, request: str) -> None:
         """Release the cooldown that a request took, because its message was not sent.

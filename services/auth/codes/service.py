@@ -16,6 +16,7 @@ from services.auth.errors import (
     ChallengeRequired,
     InvalidCode,
     Overloaded,
+    SmsUnavailable,
 )
 from services.auth.models import Client, CodeRequested
 from shared.clock import Clock
@@ -189,6 +190,8 @@ class CodeService:
         except (Unavailable, TimeoutError) as error:
             # The cooldown stays, as it does for a number without an account.
             log.warning("withheld_code_lost", error=type(error).__name__)
+            if not isinstance(error, SmsUnavailable):  # which the publisher has counted
+                self._codes.count_unsent(message.purpose)
 
     async def _record_unsent(self, message_id: str) -> None:
         try:

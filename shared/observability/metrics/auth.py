@@ -9,7 +9,8 @@ class _CodeMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.codes = Counter(
             "dialpass_codes_total",
-            "Codes by what became of them: requested, refused, unsent, verified, wrong.",
+            "Codes by what became of them: requested, refused, unsent, verified, wrong; withheld: decided on "
+            "after the answer, and then requested, refused, unsent or, without an account, nothing.",
             ("purpose", "outcome"),
             registry=registry,
         )

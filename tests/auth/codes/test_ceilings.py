@@ -16,6 +16,7 @@ from shared.observability.metrics import AuthMetrics
 from tests.auth.conftest import MakeAuth
 from tests.support.client import new_mobile
 from tests.support.codes import UNLIMITED, CodeHarness, issue, make_codes, solve
+from tests.support.database import HookedDatabase
 
 HOME = "192.0.2.1"
 HARDEST = 99
@@ -259,3 +260,24 @@ async def test_scripts_that_run_twice_charge_the_reserve_once(
         for request in ("r1", "r1", "r2", "r3", "r4", "r5", "r6", "r6")
     ]
     assert sent == [True] * 6 + [False] * 2
+
+
+async def test_without_a_database_a_withheld_code_is_lost_counted_and_answered_alike(
+    make_auth: MakeAuth,
+) -> None:
+    nowhere = HookedDatabase("mysql://nobody:secret@127.0.0.1:1/nothing", pool_size=1)
+    auth = make_auth(database=nowhere, settings=SPEND | {"challenge_cost": 1})
+    for _ in range(5):
+        await auth.services.codes.request(new_mobile(), "register", Client(HOME, ""))
+    auth.publisher.messages.clear()
+    with pytest.raises(ChallengeRequired) as refusal:
+        await auth.services.codes.request(auth.mobile, "login", Client(HOME, ""))
+    solved = solve(refusal.value.members["challenge"])
+    answer = await auth.services.codes.request(auth.mobile, "login", Client(HOME, ""), challenge=solved)
+    await auth.services.codes.close()
+    assert auth.publisher.messages == []
+    assert (await auth.services.codes.status(answer.message_id)).state == "queued"
+    for outcome, count in {"withheld": 1, "unsent": 1}.items():
+        labels = {"purpose": "login", "outcome": outcome}
+        assert auth.registry.get_sample_value("dialpass_codes_total", labels) == count
+    await nowhere.close()
