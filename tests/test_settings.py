@@ -97,6 +97,10 @@ def test_a_missing_variable_is_reported_in_one_line(
         (SmsSettings, "SMS_RETRY_DELAYS", "60,5"),
         (SmsSettings, "SMS_RETRY_DELAYS", "0,5"),
         (SmsSettings, "SMS_TEMPLATE", "{code} {name}"),
+        (SmsSettings, "SMS_TEMPLATES", "{"),
+        (SmsSettings, "SMS_TEMPLATES", '["{code}"]'),
+        (SmsSettings, "SMS_TEMPLATES", '{"login": "no code in it"}'),
+        (SmsSettings, "SMS_TEMPLATES", '{"logout": "{code}"}'),
         (SmsSettings, "YUNPIAN_API_KEY", "hunter2"),
     ],
 )

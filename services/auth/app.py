@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
 from redis.asyncio import Redis
 
 from services.auth.accounts.administration import AccountAdministration
@@ -63,6 +64,10 @@ _MAX_BODY_BYTES = 128 * 1024
 _BODY_SECONDS = 10.0
 # Longer than the gateway keeps an idle connection, so that the gateway is the one that closes it.
 _IDLE_SECONDS = 75.0
+# RFC 4226 §4, R4: fewer digits are guessed too easily.
+_LEAST_DIGITS = 6
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     services = build_services(
         settings, connections, OutboxRepository(connections.database, relay.wake), metrics
     )
+    stack.push_async_callback(services.codes.close)
     context = HttpContext(
         services.sessions.authenticate,
         services.change_limiter.charge,
@@ -141,7 +147,7 @@ def build_services(
     tokens = AccessTokenIssuer(
         connections.keys, issuer=settings.token_issuer, audience=settings.token_audience
     )
-    code_service = _code_service(settings, connections, keyed_hash, metrics, now)
+    code_service = _code_service(settings, connections, users, keyed_hash, metrics, now)
     notices = _notice_service(settings, connections, metrics, now)
     session_service = SessionService(
         uow, sessions, users, tokens, _session_policy(settings),
@@ -207,10 +213,16 @@ def _start_relay(
 def _code_service(
     settings: AuthSettings,
     connections: Connections,
+    users: UserRepository,
     keyed_hash: KeyedHash,
     metrics: AuthMetrics,
     now: Clock,
 ) -> CodeService:
+    async def has_account(mobile: str) -> bool:
+        user = await users.find_by_mobile(mobile)
+        return user is not None and user.enabled
+
+    _warn_of_short_codes(settings)
     codes = CodeRepository(
         connections.redis,
         keyed_hash,
@@ -226,7 +238,7 @@ def _code_service(
         codes,
         challenges,
         connections.publisher,
-        ttl=settings.code_ttl,
+        has_account=has_account,
         cooldown=settings.code_cooldown,
         clock=now,
     )
@@ -245,6 +257,12 @@ def _notice_service(
 
 def _change_limits(settings: AuthSettings) -> ChangeLimits:
     return ChangeLimits(settings.change_limit_session, settings.change_limit_account)
+
+
+def _warn_of_short_codes(settings: AuthSettings) -> None:
+    if settings.code_length < _LEAST_DIGITS:
+        odds = 10**settings.code_length // settings.code_max_tries
+        log.warning("codes_short", digits=settings.code_length, guessed_once_in=odds)
 
 
 def _sign_in_limits(settings: AuthSettings) -> SignInLimits:

@@ -134,7 +134,15 @@ class TooManyCodes(AppError):
 
 
 class ChallengeNeeded(Exception):
-    """The risk rules ask for a solved challenge, and the request carries none that is still unused."""
+    """The risk rules ask for a solved challenge, and the request carries none that is still unused.
+
+    Args:
+        difficulty: how often the work of the challenge has to be doubled.
+    """
+
+    def __init__(self, difficulty: int = 0) -> None:
+        super().__init__()
+        self.difficulty = difficulty
 
 
 class ChallengeRequired(AppError):

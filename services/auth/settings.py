@@ -76,7 +76,30 @@ class QuotaSettings(ServiceSettings):
     code_limit_number: Limits = Field(
         "3/hour,5/day",
         validate_default=True,
-        description="codes to one number, such as 3/hour,5/day; more are refused",
+        description="codes to one number that one address gets, such as 3/hour,5/day; more are refused",
+    )
+    code_limit_strangers: Limits = Field(
+        "10/hour,20/day",
+        validate_default=True,
+        description="codes to one number that all addresses which it does not trust get together, such as "
+        "10/hour,20/day; more are refused",
+    )
+    code_limit_address: Limits = Field(
+        "60/10minutes,300/day",
+        validate_default=True,
+        description="codes that one address gets, even with solved challenges, such as 60/10minutes",
+    )
+    code_limit_network: Limits = Field(
+        "200/10minutes,1200/day",
+        validate_default=True,
+        description="codes that one IPv4 /24, IPv6 /64 or IPv6 /48 gets, even with solved challenges, such "
+        "as 200/10minutes",
+    )
+    code_limit_prefix: Limits = Field(
+        "100/hour,300/day",
+        validate_default=True,
+        description="codes that 10000 neighbouring numbers get, even with solved challenges, such as "
+        "100/hour",
     )
     code_limit_dial_code: LimitByDialCode = Field(
         "86=20000/day,*=500/day",
@@ -86,10 +109,29 @@ class QuotaSettings(ServiceSettings):
     code_limit_spend: Annotated[Decimal, Field(ge=0)] = Field(
         Decimal(1000), description="RMB that the codes of 24 hours may cost; beyond it all are refused"
     )
+    code_limit_conversion: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.05,
+        description="the part of a prefix's codes that must get used in a day, 0 to 1; below it codes are "
+        "refused, also with a solved challenge",
+    )
+    code_limit_volume: Annotated[int, Field(ge=1)] = Field(
+        100, description="codes to a prefix in a day before codes are refused for its conversion, 1 or more"
+    )
+    code_reserve: Annotated[float, Field(ge=0, le=0.9)] = Field(
+        0.3,
+        description="the part of CODE_LIMIT_SPEND and CODE_LIMIT_DIAL_CODE that is kept for trusted "
+        "addresses and numbers with an account, 0 to 0.9",
+    )
     code_price: PriceByDialCode = Field(
         "86=0.05,*=0.6",
         validate_default=True,
         description="RMB that one code costs by dial code, such as 86=0.05,*=0.6",
+    )
+    code_challenge_number: Limits = Field(
+        "3/hour,5/day",
+        validate_default=True,
+        description="codes to one number that all addresses which it does not trust get together without a "
+        "challenge, such as 3/hour,5/day",
     )
     code_challenge_address: Limits = Field(
         "10/10minutes,60/day",
@@ -99,7 +141,8 @@ class QuotaSettings(ServiceSettings):
     code_challenge_network: Limits = Field(
         "50/10minutes,300/day",
         validate_default=True,
-        description="codes that one IPv4 /24 or IPv6 /64 gets without a challenge, such as 50/10minutes",
+        description="codes that one IPv4 /24, IPv6 /64 or IPv6 /48 gets without a challenge, such as "
+        "50/10minutes",
     )
     code_challenge_prefix: Limits = Field(
         "20/hour",
@@ -121,13 +164,15 @@ class QuotaSettings(ServiceSettings):
     )
     challenge_cost: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         5000,
-        description="PBKDF2 iterations of one try at a challenge, of which 256 are needed on average",
+        description="PBKDF2 iterations of one try at a challenge, of which 256 are needed on average; each "
+        "overrun of a CODE_CHALLENGE_* quota doubles the work",
     )
 
     code_wrong_address: Limits = Field(
         "300/hour",
         validate_default=True,
-        description="wrong codes from one address before it has to wait, such as 300/hour",
+        description="wrong codes from one address before it has to wait, such as 300/hour; whoever asked "
+        "for the code does not",
     )
     code_wrong_network: Limits = Field(
         "1000/hour",

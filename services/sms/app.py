@@ -81,7 +81,7 @@ async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
 def _delivery_service(
     settings: SmsSettings, repository: MessageRepository, reports: ReportService, provider: ProviderParts
 ) -> DeliveryService:
-    compose = text_composer(settings.sms_signature, settings.sms_template)
+    compose = text_composer(settings.sms_signature, settings.sms_template, settings.sms_templates)
     policy = ReconciliationPolicy(settings.sms_filter_window, settings.sms_record_lag)
     return DeliveryService(
         provider=provider.provider,

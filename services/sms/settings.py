@@ -1,5 +1,6 @@
 """The SMS worker's settings."""
 
+import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter, field_validator
 from pydantic_settings import NoDecode
 
+from shared.contracts.messages import Purpose
 from shared.settings import (
     AmqpSettings,
     BaseUrl,
@@ -81,6 +83,18 @@ def _check_http_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _check_template(value: str) -> str:
+    if value.count("{code}") != 1 or value.count("{") != 1:
+        raise ValueError
+    return value
+
+
+def _parse_json(value: object) -> object:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+Template = Annotated[str, AfterValidator(_check_template)]
+Templates = Annotated[dict[Purpose, Template], NoDecode, BeforeValidator(_parse_json)]
 CallbackSecrets = Annotated[SecretStr, AfterValidator(_check_callback_secrets)]
 HttpUrlWithPassword = Annotated[SecretStr, AfterValidator(_check_http_url)]
 
@@ -194,9 +208,14 @@ class SmsSettings(
     sms_signature: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[^【】]+$")] = Field(
         description="the signature registered with Yunpian, without its brackets"
     )
-    sms_template: str = Field(
+    sms_template: Template = Field(
         "您的验证码是{code}。如非本人操作，请忽略本短信",
         description="the template approved by Yunpian, without the signature, with {code} in it",
+    )
+    sms_templates: Templates = Field(
+        {},
+        description='approved templates that say what a code is for, by its purpose, as JSON: {"login": '
+        '"…{code}…"}; SMS_TEMPLATE for the other purposes',
     )
     sms_filter_window: Seconds = Field(
         20.0,
@@ -210,13 +229,6 @@ class SmsSettings(
     drain_delay: Annotated[float, Field(ge=0)] = Field(
         0.0, description="seconds to keep consuming after SIGTERM"
     )
-
-    @field_validator("sms_template")
-    @classmethod
-    def _has_the_code(cls, value: str) -> str:
-        if value.count("{code}") != 1 or value.count("{") != 1:
-            raise ValueError
-        return value
 
 
 class QueueSettings(RetrySettings, RedisSettings, AmqpSettings):

@@ -3,7 +3,7 @@
 import pytest
 
 from services.auth.limits import Limit, by_dial_code, of_dial_code, parse_limits
-from services.auth.networks import canonical, network_of
+from services.auth.networks import canonical, network_of, site_of
 
 HOUR, DAY = 3_600_000, 86_400_000
 
@@ -50,3 +50,17 @@ def test_a_list_without_the_others_or_with_a_name_for_a_dial_code_is_refused(tex
 )
 def test_an_address_has_one_spelling_and_a_network(address: str, spelling: str, network: str) -> None:
     assert (canonical(address), network_of(address)) == (spelling, network)
+
+
+@pytest.mark.parametrize(
+    ("address", "site"),
+    [
+        ("2001:DB8:1:2:3::4", "2001:db8:1::/48"),
+        ("2001:db8:1:ffff::", "2001:db8:1::/48"),
+        ("::ffff:192.0.2.77", None),
+        ("192.0.2.77", None),
+        ("a socket", None),
+    ],
+)
+def test_an_address_of_ipv6_belongs_to_a_site(address: str, site: str | None) -> None:
+    assert site_of(address) == site

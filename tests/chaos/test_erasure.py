@@ -22,7 +22,8 @@ def patient(servers: Servers, mysql_url: str, tmp_path_factory: pytest.TempPathF
     """A system from which one number gets as many codes as this test needs."""
     system = make_system(
         servers, mysql_url, tmp_path_factory.mktemp("patient"),
-        CODE_COOLDOWN="1", CODE_LIMIT_NUMBER="100/hour",
+        CODE_COOLDOWN="1", CODE_LIMIT_NUMBER="100/hour", CODE_CHALLENGE_NUMBER="100/hour",
+        CODE_LIMIT_STRANGERS="100/hour",
     )  # fmt: skip
     with system.running():
         yield system

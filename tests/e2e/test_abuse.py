@@ -140,6 +140,30 @@ async def test_stuffing_from_one_address_is_slowed(door: Api) -> None:
     assert seen[400] + seen[429] == 40
 
 
+async def test_strangers_cannot_keep_an_owner_from_a_code(door: Api, phone: Phone) -> None:
+    mobile = new_mobile()
+    owner, strangers = "203.0.122.1", [f"203.0.{n}.1" for n in range(123, 135)]
+    seen = [(await ask(door, address, mobile)).status for address in strangers]
+    assert seen.count(200) == 3
+    refused = await ask(door, owner, mobile)
+    solved = solve(refused["challenge"])
+    reply = await ask(door, owner, mobile, challenge=solved)
+    assert reply.status == 200
+    for address in strangers:
+        body = {"mobile": mobile, "code": "000000", "password": "correct horse 电池"}
+        await door.post("/register/", body, headers={"X-Forwarded-For": address})
+    body |= {"code": await phone.code(mobile)}
+    assert (await door.post("/register/", body, headers={"X-Forwarded-For": owner})).status == 200
+
+
+async def test_a_resend_says_how_long_the_code_is_still_valid(door: Api) -> None:
+    mobile = new_mobile()
+    first = await ask(door, "203.0.135.1", mobile)
+    await asyncio.sleep(1.1)
+    again = await ask(door, "203.0.136.1", mobile)
+    assert (first["expires_in"], again["expires_in"]) in {(600, 598), (600, 597)}
+
+
 async def test_an_attack_from_everywhere_gets_what_is_given_away_and_a_user_gets_a_code(
     door: Api, phone: Phone
 ) -> None:

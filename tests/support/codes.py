@@ -1,12 +1,15 @@
 """Codes on the real Redis, each harness with quotas of its own: its secret names the keys."""
 
+import base64
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from altcha import Challenge, Payload, solve_challenge
 from redis.asyncio import Redis
 
-from services.auth.codes.challenges import AltchaChallenges
+from services.auth.codes.challenges import AltchaChallenges, Solved
 from services.auth.codes.generator import CodeGenerator
 from services.auth.codes.publisher import SendCodePublisher
 from services.auth.codes.quotas import Quotas
@@ -24,6 +27,12 @@ ADDRESS = "192.0.2.1"
 # Quotas and limits that no test reaches, by the names of their variables in lower case.
 UNLIMITED = {
     "code_limit_number": "1000000/hour",
+    "code_limit_strangers": "1000000/hour",
+    "code_limit_address": "1000000/hour",
+    "code_limit_network": "1000000/hour",
+    "code_limit_prefix": "1000000/hour",
+    "code_limit_conversion": "0",
+    "code_challenge_number": "1000000/hour",
     "code_limit_dial_code": "*=1000000/day",
     "code_limit_spend": "1000000",
     "code_challenge_address": "1000000/hour",
@@ -45,6 +54,10 @@ class RecordingPublisher(SendCodePublisher):
         super().__init__(["amqp://unused"], Sealer(["x" * 32]), metrics)
         self.messages: list[SendCode] = []
         self.down = False
+
+    def refuse_if_down(self, purpose: Purpose) -> None:
+        if self.down:
+            raise SmsUnavailable
 
     async def publish(self, message: SendCode) -> None:
         if self.down:
@@ -70,15 +83,31 @@ def make_codes(
     cooldown: int = 60,
     keyed_hash: KeyedHash | None = None,
     quotas: Mapping[str, str] | None = None,
+    accounts: Collection[str] = (),
     clock: Clock = now,
 ) -> CodeHarness:
-    """Return codes; `quotas` are settings by the names of their variables in lower case."""
+    """Return codes.
+
+    Args:
+        redis: where the codes are.
+        metrics: counts.
+        ttl: seconds that a code is valid.
+        cooldown: seconds between two codes.
+        keyed_hash: names the keys; by default each harness has keys of its own.
+        quotas: settings by the names of their variables in lower case; nothing is reserved by default.
+        accounts: the numbers that have one.
+        clock: returns the current time.
+    """
+
+    async def has_account(mobile: str) -> bool:
+        return mobile in accounts
+
     keyed_hash = keyed_hash or KeyedHash(secrets.token_hex(32))
     repository = CodeRepository(
         redis,
         keyed_hash,
         CodeGenerator(keyed_hash, 6),
-        Quotas.of(QuotaSettings.model_validate(quotas or {})),
+        Quotas.of(QuotaSettings.model_validate({"code_reserve": "0", **(quotas or {})})),
         ttl=ttl,
         cooldown=cooldown,
         max_tries=5,
@@ -86,7 +115,9 @@ def make_codes(
     )
     challenges = AltchaChallenges(keyed_hash, cost=1, metrics=metrics)
     publisher = RecordingPublisher(metrics)
-    service = CodeService(repository, challenges, publisher, ttl=ttl, cooldown=cooldown, clock=clock)
+    service = CodeService(
+        repository, challenges, publisher, has_account=has_account, cooldown=cooldown, clock=clock
+    )
     return CodeHarness(repository, service, publisher, challenges)
 
 
@@ -97,7 +128,18 @@ async def issue(
     request: str | None = None,
     address: str = ADDRESS,
     solved: str | None = None,
+    difficulty: int = 0,
 ) -> str:
-    """Issue a code, each time in another request unless it is named."""
+    """Issue a code, each time in another request unless it is named; `solved` names a challenge."""
     request = request or secrets.token_hex(8)
-    return await codes.repository.issue(mobile, purpose, request, address=address, solved=solved)
+    challenge = None if solved is None else Solved(solved, difficulty)
+    issued = await codes.repository.issue(mobile, purpose, request, address=address, solved=challenge)
+    return issued.code
+
+
+def solve(challenge: object) -> str:
+    """Solve a challenge as ALTCHA's widget does."""
+    parsed = Challenge.from_dict(json.loads(json.dumps(challenge)))
+    solution = solve_challenge(parsed)
+    assert solution is not None
+    return base64.b64encode(json.dumps(Payload(parsed, solution).to_dict()).encode()).decode()

@@ -29,6 +29,7 @@ class SimulatorSettings(BaseSettings):
     notice_mobile_changed: str = Field("", description="an approved text, none where empty")
     notice_password_reset: str = Field("", description="an approved text, none where empty")
     notice_account_deleted: str = Field("", description="an approved text, none where empty")
+    sms_templates: dict[str, str] = Field({}, description="further approved templates, by purpose, as JSON")
     simulator_balance: float = Field(10_000.0, description="balance of each account, RMB")
     simulator_report_delay: float = Field(
         1.0, ge=0, description="seconds from a message to its status report"

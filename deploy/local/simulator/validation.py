@@ -58,9 +58,11 @@ def count_parts(text: str) -> int:
 
 
 def _approved_pattern(settings: SimulatorSettings) -> str:
-    pieces = re.split(r"\{\w+\}", settings.sms_template)
-    template = ".{1,20}".join(re.escape(piece) for piece in pieces)
-    texts = "|".join([template, *map(re.escape, settings.notices)])
+    templates = [
+        ".{1,20}".join(re.escape(piece) for piece in re.split(r"\{\w+\}", template))
+        for template in (settings.sms_template, *settings.sms_templates.values())
+    ]
+    texts = "|".join([*templates, *map(re.escape, settings.notices)])
     return re.escape(f"【{settings.sms_signature}】") + f"(?:{texts})"
 
 

@@ -1,10 +1,16 @@
 """Proof-of-work challenges by ALTCHA's protocol (version 2), which its widget solves by itself."""
 
 import asyncio
+import math
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from altcha import Payload, create_challenge, verify_solution
 
+from services.auth.errors import TooManyCodes
 from services.auth.keyed_hash import KeyedHash
 from shared.observability.metrics import AuthMetrics
 
@@ -12,6 +18,22 @@ CHALLENGE_SECONDS = 600
 
 # Browsers compute PBKDF2 natively. One try in 256 succeeds, the library's default.
 _ALGORITHM = "PBKDF2/SHA-256"
+_PREFIX = "00"
+# From here on one try in 65536 succeeds and costs less, so that checking a solution stays cheap for us.
+_LONG_PREFIX = "0000"
+_LONG_PREFIX_FROM = 4
+_TRIES_PER_BYTE = 256
+
+_CHECKS_AT_ONCE = 2
+_CHECKS_PER_ADDRESS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """A challenge that was solved: its name, and how often its work was doubled."""
+
+    name: str
+    difficulty: int = 0
 
 
 class AltchaChallenges:
@@ -31,36 +53,78 @@ class AltchaChallenges:
         self._key = keyed_hash.challenge_key()
         self._cost = cost
         self._metrics = metrics
+        self._free_checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
+        self._checks: Counter[str] = Counter()
 
-    def make(self, mobile: str) -> dict[str, object]:
-        """Return a new challenge, bound to a number, for ALTCHA's widget."""
+    def make(self, mobile: str, difficulty: int = 0) -> dict[str, object]:
+        """Return a new challenge, bound to a number, for ALTCHA's widget.
+
+        Args:
+            mobile: canonical number.
+            difficulty: how often the work is doubled.
+        """
         self._metrics.challenges.labels("asked").inc()
+        cost, prefix = self._cost * 2**difficulty, _PREFIX
+        if difficulty >= _LONG_PREFIX_FROM:
+            cost, prefix = max(1, math.ceil(cost / _TRIES_PER_BYTE)), _LONG_PREFIX
         challenge: dict[str, object] = create_challenge(
             _ALGORITHM,
-            self._cost,
+            cost,
+            key_prefix=prefix,
             expires_at=int(time.time()) + CHALLENGE_SECONDS,
             data={"for": self._hash.challenge_subject(mobile)},
             hmac_secret=self._key,
         ).to_dict()
         return challenge
 
-    async def solved(self, payload: str | None, mobile: str) -> str | None:
-        """Return the name of the challenge that a payload solves, or None if it solves none in time."""
+    async def solved(self, payload: str | None, mobile: str, address: str = "") -> Solved | None:
+        """Return the challenge that a payload solves, or None if it solves none in time.
+
+        Args:
+            payload: what the client sent.
+            mobile: canonical number, which the challenge has to be bound to.
+            address: address of the client.
+
+        Raises:
+            TooManyCodes: as many solutions from the address are being checked as may be at once.
+        """
         if payload is None:
             return None
-        # PBKDF2 takes milliseconds and releases the GIL.
-        name = await asyncio.to_thread(self._check, payload, self._hash.challenge_subject(mobile))
-        if name is None:
+        with self._one_of_few(address):
+            async with self._free_checks:
+                # PBKDF2 takes milliseconds and releases the GIL.
+                subject = self._hash.challenge_subject(mobile)
+                solved = await asyncio.to_thread(self._check, payload, subject)
+        if solved is None:
             self._metrics.challenges.labels("wrong").inc()
-        return name
+        return solved
 
-    def _check(self, payload: str, subject: str) -> str | None:
+    @contextmanager
+    def _one_of_few(self, address: str) -> Iterator[None]:
+        """Keep one address from making all others wait."""
+        if self._checks[address] >= _CHECKS_PER_ADDRESS:
+            raise TooManyCodes(retry_after=1)
+        self._checks[address] += 1
+        try:
+            yield
+        finally:
+            self._checks[address] -= 1
+            if not self._checks[address]:
+                del self._checks[address]
+
+    def _check(self, payload: str, subject: str) -> Solved | None:
         try:
             solution = Payload.from_base64(payload)
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
-        if solution.challenge.parameters.data != {"for": subject}:
+        parameters, name = solution.challenge.parameters, solution.challenge.signature
+        if parameters.data != {"for": subject} or name is None:
             return None
         if not verify_solution(solution, self._key).verified:
             return None
-        return solution.challenge.signature
+        return Solved(name, self._difficulty(parameters.cost, parameters.key_prefix))
+
+    def _difficulty(self, cost: int, prefix: str) -> int:
+        """Return the difficulty of a challenge that this system has signed; old ones do not say it."""
+        tries = _TRIES_PER_BYTE ** (len(prefix) // 2)
+        return max(0, round(math.log2(cost * tries / (self._cost * _TRIES_PER_BYTE))))

@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 from services.auth.errors import SmsUnavailable
 from shared.amqp.connection import AMQP_FAILURES, AmqpLink
 from shared.amqp.topology import SEND_CODE_QUEUE, SMS_EXCHANGE, declare_sms_topology
-from shared.contracts.messages import SendCode, SendNotice, encode_send_code, wire_type
+from shared.contracts.messages import Purpose, SendCode, SendNotice, encode_send_code, wire_type
 from shared.observability.metrics import AuthMetrics
 from shared.observability.tracing import OFF, SpanKind, Tracer
 from shared.security.sealing import Sealer
@@ -35,6 +35,16 @@ class SendCodePublisher:
         self._tracer = tracer
         # Referenced, because the garbage collector closes channels without a reference.
         self._channel: AbstractChannel | None = None
+
+    def refuse_if_down(self, purpose: Purpose) -> None:
+        """Check that the broker is connected, for a message that will be published later.
+
+        Raises:
+            SmsUnavailable: it is not.
+        """
+        if not self.link.up:
+            self._metrics.codes.labels(purpose, "unsent").inc()
+            raise SmsUnavailable(retry_after=_RETRY_AFTER_SECONDS)
 
     async def publish(self, message: SendCode) -> None:
         """Publish a message and return once the broker has stored it.

@@ -3,16 +3,17 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import NoReturn
 
 import structlog
 from redis.asyncio import Redis
 
 from services.auth.codes import scripts
-from services.auth.codes.challenges import CHALLENGE_SECONDS
+from services.auth.codes.challenges import CHALLENGE_SECONDS, Solved
 from services.auth.codes.generator import CodeGenerator, new_nonce
-from services.auth.codes.quotas import Quotas, conversion_key, wrong_keys
+from services.auth.codes.quotas import Quotas, askers_of, conversion_key, wrong_keys
 from services.auth.errors import ChallengeNeeded, InvalidCode, TooManyAttempts, TooManyCodes
 from services.auth.keyed_hash import KeyedHash
 from services.auth.networks import TRUSTED_MS, trusted_address_key
@@ -26,8 +27,29 @@ from shared.redis.scripts import RedisScripts
 
 # The same for every quota, so that the answer tells nothing about the others.
 _REFUSED_SECONDS = 3600
+# A code is not sent again with less than this, or than half of its life: a new one takes its place.
+_LEAST_MS = 120_000
+_UNSOLVED = -1
+# Numbers of these purposes have no account, so a code that waits for one would never be sent.
+_OF_NEW_NUMBERS = frozenset({"register", "change_mobile"})
+_OUTCOME_MS = 60_000
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A code that a request got.
+
+    Attributes:
+        code: the valid code of the number, an earlier one or a new one.
+        lifetime: how long it is still valid.
+        withheld: whether it may be sent only to a number with an account, after `send_withheld`.
+    """
+
+    code: str = field(repr=False)
+    lifetime: timedelta
+    withheld: bool
 
 
 class CodeRepository:
@@ -40,9 +62,9 @@ class CodeRepository:
         keyed_hash: hashes numbers and addresses in the names of keys.
         generator: derives codes.
         quotas: what codes are charged to.
-        ttl: seconds that a code is valid after it was last sent.
-        cooldown: seconds between two codes to one number, whatever their purpose.
-        max_tries: wrong tries after which a code is dead.
+        ttl: seconds that a code is valid; sending it again does not prolong it.
+        cooldown: seconds between two codes to one number for one asker, whatever their purpose.
+        max_tries: wrong tries after which a code is dead for those who share them.
         metrics: counts codes by outcome.
     """
 
@@ -71,50 +93,79 @@ class CodeRepository:
         self._release_cooldown = registry.register(scripts.RELEASE_COOLDOWN)
         self._redeem = registry.register(scripts.REDEEM)
         self._restore = registry.register(scripts.RESTORE)
+        self._send_withheld = registry.register(scripts.SEND_WITHHELD)
 
     async def issue(
-        self, mobile: str, purpose: Purpose, request: str, *, address: str, solved: str | None
-    ) -> str:
-        """Charge the quotas, take the number's cooldown and return its code: the valid one or a new one.
+        self, mobile: str, purpose: Purpose, request: str, *, address: str, solved: Solved | None
+    ) -> Issued:
+        """Charge the quotas, take the asker's cooldown and return the number's code.
+
+        The code is the valid one, if it is valid for long enough, or a new one.
 
         Args:
             mobile: canonical number.
             purpose: what the code will be valid for.
             request: id of the request, by which its cooldown can be released.
             address: address of the client.
-            solved: name of the challenge that the client solved, or None.
+            solved: the challenge that the client solved, or None.
 
         Raises:
             TooManyCodes: in the cooldown, or a quota is used up.
-            ChallengeNeeded: the risk rules ask for a challenge, and none was solved or it was used before.
+            ChallengeNeeded: the risk rules ask for a challenge, and none of its difficulty was solved, or
+                it was used before.
         """
         nonce = new_nonce()
         code = self._generator.code(mobile, purpose, nonce)
         charge = self._quotas.charge(mobile, address, self._hash)
         keys = [
-            self._cooldown_key(mobile),
-            self._code_key(mobile, purpose),
-            charge.spend_key,
-            charge.conversion_key,
-            f"code:challenge:{solved}",
-            *charge.quota_keys,
-        ]
+            self._cooldowns_key(mobile), self._code_key(mobile, purpose), charge.spend_key,
+            charge.conversion_key, f"code:challenge:{solved.name if solved else None}", charge.trusted_key,
+            charge.own_key, charge.dial_code_key, *charge.quota_keys,
+        ]  # fmt: skip
         proof = self._generator.proof(mobile, purpose, code)
         args: list[str | int | float] = [
-            request, self._cooldown_ms, nonce, proof, self._ttl_ms, charge.price, self._quotas.spend,
-            self._quotas.conversion, self._quotas.volume, int(solved is not None),
-            CHALLENGE_SECONDS * 1000, charge.limits,
+            request, self._cooldown_ms, nonce, proof, self._ttl_ms, min(_LEAST_MS, self._ttl_ms // 2),
+            self._max_tries, *charge.askers, solved.difficulty if solved else _UNSOLVED,
+            CHALLENGE_SECONDS * 1000, int(purpose not in _OF_NEW_NUMBERS), charge.rules,
         ]  # fmt: skip
         with self._translated_errors():
             outcome, *details = await self._issue(keys, args)
         if outcome != b"issued":
             self._metrics.codes.labels(purpose, "refused").inc()
             self._refuse(outcome.decode(), *details)
-        valid, challenged = details
-        self._count("requested", mobile, purpose)
+        valid, left, challenged, withheld = details
+        if withheld == b"1":
+            self._metrics.codes.labels(purpose, "withheld").inc()
+        else:
+            self._count("requested", mobile, purpose)
         if challenged == b"1":
             self._metrics.challenges.labels("solved").inc()
-        return code if valid.decode() == nonce else self._generator.code(mobile, purpose, valid.decode())
+        if valid.decode() != nonce:
+            code = self._generator.code(mobile, purpose, valid.decode())
+        return Issued(code, timedelta(seconds=left // 1000), withheld == b"1")
+
+    async def send_withheld(self, mobile: str, purpose: Purpose, request: str, *, address: str) -> bool:
+        """Charge what a withheld code costs and return whether it may be sent.
+
+        Args:
+            mobile: canonical number, which has an account.
+            purpose: what the code is valid for.
+            request: id of the request.
+            address: address of the client.
+        """
+        charge = self._quotas.charge(mobile, address, self._hash)
+        keys = [f"code:withheld:{request}", charge.spend_key, charge.conversion_key, charge.dial_code_key]
+        with self._translated_errors():
+            may_be_sent: bool = await self._send_withheld(keys, [_OUTCOME_MS, charge.rules]) == 1
+        if may_be_sent:
+            self._count("requested", mobile, purpose)
+        else:
+            self._metrics.codes.labels(purpose, "refused").inc()
+        return may_be_sent
+
+    def count_unsent(self, purpose: Purpose) -> None:
+        """Count a code that was withheld and then lost, because a dependency failed."""
+        self._metrics.codes.labels(purpose, "unsent").inc()
 
     async def release_cooldown(self, mobile: str, request: str) -> None:
         """Release the cooldown that a request took, because its message was not sent.
@@ -123,7 +174,7 @@ class CodeRepository:
         """
         try:
             with self._translated_errors():
-                await self._release_cooldown([self._cooldown_key(mobile)], [request])
+                await self._release_cooldown([self._cooldowns_key(mobile)], [request])
         except Unavailable:
             log.warning("cooldown_not_released")
 
@@ -138,8 +189,8 @@ class CodeRepository:
             attempt: id of this attempt, by which `restore` recognises it.
 
         Raises:
-            InvalidCode: the code is wrong; one of its tries is counted.
-            TooManyAttempts: too many wrong codes from the address or its network.
+            InvalidCode: the code is wrong; one of the asker's tries is counted, or of those who did not ask.
+            TooManyAttempts: too many wrong codes from the address or its network, which did not ask for it.
         """
         keys = [
             self._code_key(mobile, purpose),
@@ -148,7 +199,10 @@ class CodeRepository:
             *wrong_keys(address, self._hash),
         ]
         proof = self._generator.proof(mobile, purpose, code)
-        args: list[str | int] = [attempt, proof, self._max_tries, TRUSTED_MS, self._quotas.wrong]
+        askers = askers_of(mobile, address, self._hash)
+        args: list[str | int] = [
+            attempt, proof, self._max_tries, TRUSTED_MS, self._quotas.wrong, *askers
+        ]  # fmt: skip
         with self._translated_errors():
             outcome, *details = await self._redeem(keys, args)
         if details:
@@ -186,17 +240,17 @@ class CodeRepository:
         with self._translated_errors():
             return await self._statuses.get(message_id)
 
-    def _refuse(self, outcome: str, detail: bytes | int = b"") -> NoReturn:
+    def _refuse(self, outcome: str, detail: bytes | int, difficulty: int = 0) -> NoReturn:
+        if isinstance(detail, bytes):
+            self._metrics.code_refusals.labels(detail.decode()).inc()
+            if outcome == "risky":
+                raise ChallengeNeeded(difficulty)
+            raise TooManyCodes(retry_after=_REFUSED_SECONDS)
         if outcome == "replayed":
             self._metrics.challenges.labels("replayed").inc()
-            raise ChallengeNeeded
-        if isinstance(detail, int):
-            self._metrics.code_refusals.labels("cooldown").inc()
-            raise TooManyCodes(retry_after=math.ceil(detail / 1000))
-        self._metrics.code_refusals.labels(detail.decode()).inc()
-        if outcome == "risky":
-            raise ChallengeNeeded
-        raise TooManyCodes(retry_after=_REFUSED_SECONDS)
+            raise ChallengeNeeded(detail)
+        self._metrics.code_refusals.labels("cooldown").inc()
+        raise TooManyCodes(retry_after=math.ceil(detail / 1000))
 
     def _count(self, outcome: str, mobile: str, purpose: Purpose) -> None:
         self._metrics.codes.labels(purpose, outcome).inc()
@@ -211,8 +265,9 @@ class CodeRepository:
             log.warning("redis_failed", error=type(error).__name__)
             raise Unavailable from error
 
-    def _cooldown_key(self, mobile: str) -> str:
-        return f"code:{self._hash.mobile(mobile)}:cooldown"
+    def _cooldowns_key(self, mobile: str) -> str:
+        # Not `cooldown`, with which the previous version names a string.
+        return f"code:{self._hash.mobile(mobile)}:cooldowns"
 
     def _code_key(self, mobile: str, purpose: Purpose) -> str:
         return f"code:{self._hash.mobile(mobile)}:{purpose}"

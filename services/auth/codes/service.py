@@ -1,19 +1,34 @@
 """One-time codes: requesting one, redeeming it, and the state of its message."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+
+import structlog
 
 from services.auth.codes.challenges import AltchaChallenges
 from services.auth.codes.publisher import SendCodePublisher
-from services.auth.codes.repository import CodeRepository
-from services.auth.errors import AlreadyRegistered, ChallengeNeeded, ChallengeRequired, InvalidCode
+from services.auth.codes.repository import CodeRepository, Issued
+from services.auth.errors import (
+    AlreadyRegistered,
+    ChallengeNeeded,
+    ChallengeRequired,
+    InvalidCode,
+    Overloaded,
+    SmsUnavailable,
+)
 from services.auth.models import Client, CodeRequested
 from shared.clock import Clock
 from shared.contracts.message_status import MessageStatus
 from shared.contracts.messages import Channel, Purpose, SendCode
 from shared.errors import NotFound, Unavailable
+
+# Codes that are decided on after their answers; beyond it, requests for them get 503.
+_MAX_UNDECIDED = 200
+_DECISION_SECONDS = 5.0
+
+log = structlog.get_logger()
 
 
 class CodeService:
@@ -23,8 +38,8 @@ class CodeService:
         codes: the codes in Redis.
         challenges: creates and checks proof-of-work challenges.
         publisher: hands messages to the SMS worker.
-        ttl: seconds that a code is valid.
-        cooldown: seconds between two codes to one number.
+        has_account: tells whether a number has an account that may be used.
+        cooldown: seconds between two codes to one number for one asker.
         clock: returns the current time.
     """
 
@@ -34,16 +49,17 @@ class CodeService:
         challenges: AltchaChallenges,
         publisher: SendCodePublisher,
         *,
-        ttl: int,
+        has_account: Callable[[str], Awaitable[bool]],
         cooldown: int,
         clock: Clock,
     ) -> None:
         self._codes = codes
         self._challenges = challenges
         self._publisher = publisher
-        self._ttl = ttl
+        self._has_account = has_account
         self._cooldown = cooldown
         self._clock = clock
+        self._undecided: set[asyncio.Task[None]] = set()
 
     async def request(
         self,
@@ -56,7 +72,9 @@ class CodeService:
     ) -> CodeRequested:
         """Issue a code for a number and publish it to the SMS worker.
 
-        Never reads the accounts, so the answer cannot depend on whether the number has one.
+        The answer does not depend on whether the number has an account: the accounts are not read before
+        it. While only what is reserved of the day's money is left, a code for a stranger is sent after
+        the answer, if its number has an account; the message that the answer names stays queued either way.
 
         Args:
             mobile: canonical number.
@@ -71,28 +89,32 @@ class CodeService:
             SmsUnavailable: the broker did not store the message; the cooldown is released.
             Unavailable: Redis is down.
         """
-        message_id = secrets.token_hex(16)
-        code = await self._issue(mobile, purpose, client, message_id, challenge)
-        now = self._clock()
+        message_id, now = secrets.token_hex(16), self._clock()
+        issued = await self._issue(mobile, purpose, client, message_id, challenge)
         message = SendCode(
             message_id=message_id,
             mobile=mobile,
-            code=code,
+            code=issued.code,
             purpose=purpose,
             channel=channel,
             created_at=now,
-            expires_at=now + timedelta(seconds=self._ttl),
+            expires_at=now + issued.lifetime,
         )
         try:
-            # Before publishing: the worker may have sent it before a later write arrives.
-            await self._codes.record_queued(message_id, now)
-            await self._publisher.publish(message)
+            if issued.withheld:
+                await self._withhold(message, client)
+            else:
+                await self._publish(message)
         except BaseException as error:
             await self._codes.release_cooldown(mobile, message_id)
             if isinstance(error, Unavailable):
                 await self._record_unsent(message_id)
             raise
-        return CodeRequested(message_id, self._ttl, self._cooldown)
+        return CodeRequested(message_id, int(issued.lifetime.total_seconds()), self._cooldown)
+
+    async def close(self) -> None:
+        """Wait until the codes that were withheld are decided on."""
+        await asyncio.gather(*self._undecided, return_exceptions=True)
 
     async def status(self, message_id: str) -> MessageStatus:
         """Return the state of a message.
@@ -130,12 +152,46 @@ class CodeService:
 
     async def _issue(
         self, mobile: str, purpose: Purpose, client: Client, request: str, challenge: str | None
-    ) -> str:
-        solved = await self._challenges.solved(challenge, mobile)
+    ) -> Issued:
+        solved = await self._challenges.solved(challenge, mobile, client.ip)
         try:
             return await self._codes.issue(mobile, purpose, request, address=client.ip, solved=solved)
         except ChallengeNeeded as needed:
-            raise ChallengeRequired(self._challenges.make(mobile)) from needed
+            raise ChallengeRequired(self._challenges.make(mobile, needed.difficulty)) from needed
+
+    async def _publish(self, message: SendCode) -> None:
+        # Before publishing: the worker may have sent it before a later write arrives.
+        await self._codes.record_queued(message.message_id, message.created_at)
+        await self._publisher.publish(message)
+
+    async def _withhold(self, message: SendCode, client: Client) -> None:
+        """Decide after the answer whether a message is sent."""
+        if len(self._undecided) >= _MAX_UNDECIDED:
+            raise Overloaded(retry_after=1)
+        self._publisher.refuse_if_down(message.purpose)
+        await self._codes.record_queued(message.message_id, message.created_at)
+        task = asyncio.create_task(self._decide(message, client))
+        self._undecided.add(task)
+        task.add_done_callback(self._undecided.discard)
+
+    async def _decide(self, message: SendCode, client: Client) -> None:
+        """Send a withheld message if its number has an account; never raises.
+
+        It is sent under an id of its own, so that the state of the message that the client knows of does
+        not tell whether it was sent.
+        """
+        mobile, request = message.mobile, message.message_id
+        try:
+            async with asyncio.timeout(_DECISION_SECONDS):
+                if await self._has_account(mobile) and await self._codes.send_withheld(
+                    mobile, message.purpose, request, address=client.ip
+                ):
+                    await self._publish(message.model_copy(update={"message_id": secrets.token_hex(16)}))
+        except (Unavailable, TimeoutError) as error:
+            # The cooldown stays, as it does for a number without an account.
+            log.warning("withheld_code_lost", error=type(error).__name__)
+            if not isinstance(error, SmsUnavailable):  # which the publisher has counted
+                self._codes.count_unsent(message.purpose)
 
     async def _record_unsent(self, message_id: str) -> None:
         try:

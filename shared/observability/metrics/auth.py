@@ -9,14 +9,16 @@ class _CodeMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.codes = Counter(
             "dialpass_codes_total",
-            "Codes by what became of them: requested, refused, unsent, verified, wrong.",
+            "Codes by what became of them: requested, refused, unsent, verified, wrong; withheld: decided on "
+            "after the answer, and then requested, refused, unsent or, without an account, nothing.",
             ("purpose", "outcome"),
             registry=registry,
         )
         self.code_refusals = Counter(
             "dialpass_code_refusals_total",
-            "Requests for a code that met a used-up budget: refused for cooldown, number, dial_code, spend; "
-            "asked for a challenge for address, network, prefix, global, conversion.",
+            "Requests for a code that met a used-up budget: refused for cooldown, number, dial_code, spend, "
+            "*_limit; asked for a challenge for strangers, address, network, site, prefix, global, "
+            "conversion; either for reserve.",
             ("budget",),
             registry=registry,
         )

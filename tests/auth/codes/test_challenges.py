@@ -1,8 +1,10 @@
 """Challenges by ALTCHA's protocol: solved as its widget solves them, and in every wrong way."""
 
+import asyncio
 import base64
 import json
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.auth.codes import challenges as module
-from services.auth.codes.challenges import AltchaChallenges
+from services.auth.codes.challenges import AltchaChallenges, Solved
+from services.auth.errors import TooManyCodes
 from services.auth.keyed_hash import KeyedHash
 from shared.observability.metrics import AuthMetrics, new_registry
 
@@ -37,7 +40,7 @@ def encode(payload: object) -> str:
 async def test_a_solution_names_its_challenge() -> None:
     challenges = make_challenges()
     challenge = challenges.make(MOBILE)
-    assert await challenges.solved(encode(solve(challenge)), MOBILE) == challenge["signature"]
+    assert await challenges.solved(encode(solve(challenge)), MOBILE) == Solved(str(challenge["signature"]))
 
 
 async def test_a_challenge_does_not_show_the_number() -> None:
@@ -114,3 +117,39 @@ async def test_no_solution_is_none_and_not_a_wrong_one() -> None:
     assert await challenges.solved(None, MOBILE) is None
     assert await challenges.solved("nonsense", MOBILE) is None
     assert registry.get_sample_value("dialpass_challenges_total", {"outcome": "wrong"}) == 1
+
+
+def work(challenge: dict[str, Any]) -> int:
+    """Return the iterations that a solution takes on average."""
+    parameters = challenge["parameters"]
+    tries: int = 256 ** (len(parameters["keyPrefix"]) // 2)
+    return int(parameters["cost"]) * tries
+
+
+def test_each_difficulty_doubles_the_work_and_a_check_stays_cheap() -> None:
+    challenges = AltchaChallenges(KeyedHash("x" * 32), cost=5000, metrics=AuthMetrics(new_registry()))
+    made: list[dict[str, Any]] = [challenges.make(MOBILE, difficulty) for difficulty in range(9)]
+    for easier, harder in pairwise(made):
+        assert work(harder) / work(easier) == pytest.approx(2, rel=0.01)
+    assert max(challenge["parameters"]["cost"] for challenge in made) <= 8 * 5000
+
+
+@pytest.mark.parametrize("difficulty", [0, 1, 3, 4, 5])
+async def test_a_solution_has_the_difficulty_of_its_challenge(difficulty: int) -> None:
+    challenges = AltchaChallenges(KeyedHash("x" * 32), cost=16, metrics=AuthMetrics(new_registry()))
+    solved = await challenges.solved(encode(solve(challenges.make(MOBILE, difficulty))), MOBILE)
+    assert solved is not None
+    assert solved.difficulty == difficulty
+
+
+async def test_one_address_cannot_have_all_solutions_checked_at_once() -> None:
+    challenges = make_challenges()
+    payload = encode(solve(challenges.make(MOBILE)))
+    results = await asyncio.gather(
+        *(challenges.solved(payload, MOBILE, "192.0.2.1") for _ in range(20)),
+        challenges.solved(payload, MOBILE, "198.51.100.1"),
+        return_exceptions=True,
+    )
+    refused = [isinstance(result, TooManyCodes) for result in results]
+    assert (sum(refused), refused[-1]) == (16, False)
+    assert await challenges.solved(payload, MOBILE, "192.0.2.1") is not None

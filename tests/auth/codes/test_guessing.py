@@ -57,7 +57,7 @@ async def test_a_network_is_counted_beyond_its_addresses(codes: CodeHarness) -> 
 
 async def test_a_throttled_code_is_no_try_and_says_when_to_retry(codes: CodeHarness) -> None:
     mobile = new_mobile()
-    code = await issue(codes, mobile)
+    code = await issue(codes, mobile, address=ELSEWHERE)
     for _ in range(5):
         await use(codes, new_mobile())
     for attempt in [WRONG] * 6 + [code]:
@@ -95,3 +95,27 @@ async def test_the_account_trusts_the_address_of_a_right_code(
         await fail(ELSEWHERE)
     async with throttle.attempt(mobile, HOME):
         pass
+
+
+@pytest.mark.parametrize("others", [HOME, NEIGHBOUR])
+async def test_wrong_codes_of_others_behind_an_address_do_not_stop_the_owner_of_a_code(
+    codes: CodeHarness, others: str
+) -> None:
+    mobile = new_mobile()
+    code = await issue(codes, mobile, address=HOME)
+    for address in [others] * 9 + [NEIGHBOUR] * 9:
+        await use(codes, new_mobile(), address=address)
+    assert await use(codes, new_mobile(), address=others) == "TooManyAttempts"
+    assert await use(codes, mobile, code, HOME) == "right"
+
+
+async def test_whoever_asked_for_a_code_guesses_at_it_five_times_and_at_no_other_code(
+    codes: CodeHarness,
+) -> None:
+    mobile = new_mobile()
+    code = await issue(codes, mobile, address=HOME)
+    for _ in range(5):
+        await use(codes, new_mobile())
+    assert [await use(codes, mobile) for _ in range(5)] == ["InvalidCode"] * 5
+    assert await use(codes, mobile, code) == "TooManyAttempts"
+    assert await use(codes, new_mobile()) == "TooManyAttempts"

@@ -217,3 +217,11 @@ def test_accounts_share_only_the_sids(simulator: Simulator) -> None:
     first.config.balance = 0.0
     assert error_code(first, mobile="13900000000") == 3
     assert send(spare, mobile="13900000000").account == "spare"
+
+
+def test_each_approved_template_is_accepted(clock: Clock) -> None:
+    settings = SimulatorSettings(sms_template=TEMPLATE, sms_templates={"login": "{code}是您的登录验证码"})
+    account = Account("first", settings, clock, itertools.count(1))
+    send(account, content=text())
+    send(account, mobile="13800000001", content="【Dialpass】123456是您的登录验证码")
+    assert error_code(account, content="【Dialpass】123456是您的注册验证码") == 5
