@@ -8,6 +8,8 @@ from services.auth.keyed_hash import KeyedHash
 # How long an account trusts an address after a successful sign-in or a right code.
 TRUSTED_MS = 90 * 86_400_000
 _IPV6_PREFIX = 64
+# What providers give to one customer at most.
+_IPV6_SITE = 48
 _CACHE_SIZE = 4096
 
 
@@ -30,6 +32,21 @@ def network_of(address: str) -> str:
     if isinstance(parsed, ipaddress.IPv4Address):  # the same result as below in a tenth of the time
         return f"{str(parsed).rpartition('.')[0]}.0/24"
     return str(ipaddress.ip_network((parsed, _IPV6_PREFIX), strict=False))
+
+
+@lru_cache(_CACHE_SIZE)
+def host_of(address: str) -> str:
+    """Return an IPv4 address as it is, and the /64 of an IPv6 one: what a single host owns."""
+    spelling = canonical(address)
+    return network_of(spelling) if ":" in spelling else spelling
+
+
+def neighbourhood_of(address: str) -> str:
+    """Return the /24 of an IPv4 address or the /48 of an IPv6 one, of which one customer has a single one."""
+    parsed = _parse(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((parsed, _IPV6_SITE), strict=False))
+    return network_of(address)
 
 
 def trusted_address_key(mobile: str, address: str, keyed_hash: KeyedHash) -> str:

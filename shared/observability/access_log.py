@@ -19,7 +19,14 @@ class AccessLog:
         self.flush = self._lines.flush
 
     def write(
-        self, request_id: str, method: str, route: str, status: int, seconds: float, problem: str
+        self,
+        request_id: str,
+        method: str,
+        route: str,
+        status: int,
+        seconds: float,
+        problem: str,
+        client: str = "",
     ) -> None:
         """Write the line of a request.
 
@@ -30,6 +37,7 @@ class AccessLog:
             status: the response's status.
             seconds: the duration.
             problem: the slug of the problem document, or an empty string.
+            client: the keyed hash that stands for the client's address, or an empty string.
         """
         line: dict[str, object] = {
             "request_id": request_id,
@@ -40,4 +48,6 @@ class AccessLog:
         }
         if problem:
             line["problem"] = problem
+        if client:
+            line["client"] = client
         self._lines.write(line)

@@ -131,7 +131,7 @@ class CodeService:
     async def _issue(
         self, mobile: str, purpose: Purpose, client: Client, request: str, challenge: str | None
     ) -> str:
-        solved = await self._challenges.solved(challenge, mobile)
+        solved = await self._challenges.solved(challenge, mobile, client.ip)
         try:
             return await self._codes.issue(mobile, purpose, request, address=client.ip, solved=solved)
         except ChallengeNeeded as needed:

@@ -14,6 +14,7 @@ from tornado.web import HTTPError
 from services.auth.http.body import check_content_type, parse
 from services.auth.http.fields import ValidationContext
 from services.auth.models import Caller, Client
+from services.auth.networks import canonical
 from shared.errors import AppError, MethodNotAllowed, NotFound, Unavailable
 from shared.http.in_flight import InFlight
 from shared.http.problem_handler import ProblemHandler
@@ -80,6 +81,7 @@ class HttpContext:
         metrics: counts and times requests.
         tracer: records spans.
         in_flight: the number of requests that are being answered.
+        pseudonym: returns what stands for a client's address in log lines.
     """
 
     authenticate: Callable[[str | None], Awaitable[Caller]]
@@ -88,6 +90,7 @@ class HttpContext:
     metrics: HttpMetrics
     tracer: Tracer = OFF
     in_flight: InFlight = field(default_factory=InFlight)
+    pseudonym: Callable[[str], str] = lambda _: ""
 
 
 class JsonHandler(ProblemHandler, Generic[Service]):
@@ -111,6 +114,7 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         self._context = context
         self._started = time.perf_counter()
         self._span = Span()
+        self._pseudonym = ""
         context.in_flight.enter()
 
     def set_default_headers(self) -> None:
@@ -121,7 +125,8 @@ class JsonHandler(ProblemHandler, Generic[Service]):
     def prepare(self) -> None:
         """Bind the request id to the log lines of this request, and continue its trace."""
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=self.request_id)
+        self._pseudonym = self._context.pseudonym(canonical(self.client.ip))
+        structlog.contextvars.bind_contextvars(request_id=self.request_id, client=self._pseudonym)
         self._span = self._context.tracer.start_span(SpanKind.SERVER, "request", self.request.headers)
         self._span.attach()
 
@@ -207,7 +212,9 @@ class JsonHandler(ProblemHandler, Generic[Service]):
 
     def _write_line(self, method: str, status: int, seconds: float) -> None:
         if not (self.quiet or self._context.tracer.on):
-            self._context.access_log.write(self.request_id, method, self.route, status, seconds, self.problem)
+            self._context.access_log.write(
+                self.request_id, method, self.route, status, seconds, self.problem, self._pseudonym
+            )
             return
         # structlog adds the ids of the trace, for instance, at the price of its time.
         details = {"problem": self.problem} if self.problem else {}

@@ -53,7 +53,7 @@ class PasswordService:
 
         Raises:
             WrongPassword: the old password is wrong, or the account has none.
-            TooManyAttempts: after too many wrong passwords, here or at sign-in.
+            TooManyAttempts: after too many wrong passwords, here or at sign-in, or too many at the same time.
             PersonalPassword: the new password is the account's number or nickname.
             Unauthorized: the session has ended, or the account was deleted or disabled meanwhile.
             Unavailable: a dependency is down, or too many checks are queued; nothing was changed.
@@ -88,7 +88,7 @@ class PasswordService:
 
         Raises:
             InvalidCode: wrong code, unknown number or disabled account.
-            TooManyAttempts: after too many wrong codes from the address.
+            TooManyAttempts: after too many wrong codes from the address, or too many at the same time.
             PersonalPassword: the new password is the account's nickname; the code stays valid.
             Unavailable: a dependency is down; the code stays valid.
         """
@@ -106,7 +106,9 @@ class PasswordService:
                     if known is None or not known.enabled:
                         raise InvalidCode
                     _refuse_personal(password, known)
-                    password_hash = await self._hasher.hash(password)
+                    # The right code proves the owner: as from an address that the account trusts.
+                    with self._hasher.turn(mobile, client.ip, trusted=True):
+                        password_hash = await self._hasher.hash(password)
                     await self._uow.run(lambda: reset(known.id, password_hash))
 
     async def renew_hash(self, user: User, password: str) -> None:

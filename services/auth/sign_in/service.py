@@ -60,7 +60,7 @@ class SignInService:
 
         Raises:
             WrongCredentials: in any of the four cases.
-            TooManyAttempts: after too many failed attempts.
+            TooManyAttempts: after too many attempts, or too many at the same time.
             Unavailable: a dependency is down, or too many checks are queued.
         """
         with count_outcome(self._metrics.sign_ins):
