@@ -74,8 +74,14 @@ class FairQueue(Generic[_Item]):
 
     def put(self, item: _Item, requester: Requester) -> None:
         """Add an item."""
-        lane = self._trusted if requester.trusted else self._others
-        lane.put(item, host_of(requester.address), requester.account)
+        self._lane(requester).put(item, host_of(requester.address), requester.account)
+
+    def make_room(self, requester: Requester) -> _Item | None:
+        """Remove and return the last item of the address that has most, or None if that would be unfair.
+
+        It is fair if the requester's address has no more than that one, also with another item.
+        """
+        return self._lane(requester).drop_for(host_of(requester.address))
 
     def take(self) -> _Item | None:
         """Remove and return the next item, or None if there is none."""
@@ -84,6 +90,9 @@ class FairQueue(Generic[_Item]):
             return self._trusted.take()
         self._in_a_row = 0
         return self._others.take() if self._others else None
+
+    def _lane(self, requester: Requester) -> "_Turns[_Item]":
+        return self._trusted if requester.trusted else self._others
 
 
 class _Turns(Generic[_Item]):
@@ -107,6 +116,18 @@ class _Turns(Generic[_Item]):
             accounts[account] = items
         if accounts:
             self._addresses[address] = accounts
+        return item
+
+    def drop_for(self, address: str) -> _Item | None:
+        counts = {name: sum(map(len, accounts.values())) for name, accounts in self._addresses.items()}
+        longest = max(counts, key=counts.__getitem__, default=address)
+        if counts.get(longest, 0) < counts.get(address, 0) + 2:
+            return None
+        accounts = self._addresses[longest]
+        account = max(accounts, key=lambda name: len(accounts[name]))
+        item = accounts[account].pop()
+        if not accounts[account]:
+            del accounts[account]
         return item
 
 
@@ -212,21 +233,12 @@ class WorkQueue:
         If the caller is cancelled before its turn, nothing is computed.
 
         Raises:
-            QueueFull: at once.
+            QueueFull: at once, or later if others have to make room for an address that has less.
         """
         requester = _current.get() or _NOBODY
-        trusted = requester.trusted
-        if self._pending[trusted] >= self.capacity:
-            raise QueueFull
-        self._track(trusted, +1)
-        context = contextvars.copy_context()  # threads do not inherit it
-        done: Future[_Result] = Future()
-        job = _Job(lambda: context.run(compute), done)  # type: ignore[arg-type] # a future of its result
-        # Counted until the thread has finished, even if the request was cancelled before.
-        loop = asyncio.get_running_loop()
-        done.add_done_callback(lambda _: loop.call_soon_threadsafe(self._track, trusted, -1))
-        with self._lock:
-            self._queue.put(job, requester)
+        if self._pending[requester.trusted] >= self.capacity:
+            self._make_room(requester)
+        done = self._submit(compute, requester)
         # As many calls as jobs; each takes the job whose turn it is by then.
         self._executor.submit(self._do_next)
         return await asyncio.wrap_future(done)
@@ -236,6 +248,27 @@ class WorkQueue:
         self._executor.shutdown(cancel_futures=True)
         while job := self._queue.take():
             job.done.cancel()
+
+    def _make_room(self, requester: Requester) -> None:
+        with self._lock:
+            dropped = self._queue.make_room(requester)
+        if dropped is None:
+            raise QueueFull
+        if not dropped.done.cancelled():
+            dropped.done.set_exception(QueueFull())
+
+    def _submit(self, compute: Callable[[], _Result], requester: Requester) -> Future[_Result]:
+        trusted = requester.trusted
+        self._track(trusted, +1)
+        context = contextvars.copy_context()  # threads do not inherit it
+        done: Future[_Result] = Future()
+        job = _Job(lambda: context.run(compute), done)  # type: ignore[arg-type] # a future of its result
+        # Counted until the thread has finished, even if the request was cancelled before.
+        loop = asyncio.get_running_loop()
+        done.add_done_callback(lambda _: loop.call_soon_threadsafe(self._track, trusted, -1))
+        with self._lock:
+            self._queue.put(job, requester)
+        return done
 
     def _do_next(self) -> None:
         with self._lock:

@@ -185,6 +185,42 @@ async def test_a_queue_that_strangers_fill_has_room_for_trusted_addresses() -> N
     assert worker.done[0] == "owner"
 
 
+@pytest.mark.parametrize("trusted", [False, True], ids=["new", "trusted"])
+async def test_an_address_that_fills_the_queue_makes_room_for_others(
+    trusted: bool,  # noqa: FBT001
+) -> None:
+    worker = Worker(capacity=6)
+    await worker.occupy()  # by nobody, who is not trusted
+
+    def ask(name: str, account: str, address: str) -> asyncio.Task[None]:
+        return asyncio.create_task(worker.compute(name, Requester(account, address, trusted)))
+
+    waiting = [ask(f"{n}", f"{n}", ELSEWHERE) for n in range(8)]
+    await asyncio.sleep(0)
+    waiting += [ask("victim", "victim", HOME), ask("second", "victim", HOME)]
+    await asyncio.sleep(0)
+    await worker.release()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    worker.queue.close()
+    assert results[-2:] == [None, None]
+    assert worker.done.index("victim") == 1
+    refused = [result for result in results if isinstance(result, QueueFull)]
+    assert len(refused) + len(worker.done) == 10
+    assert len(worker.done) in {5, 6}  # one place is taken by nobody
+
+
+async def test_addresses_with_as_much_make_no_room(worker: Worker) -> None:
+    worker.queue.capacity = 4
+    await worker.occupy()
+    waiting = [
+        asyncio.create_task(worker.compute(f"{n}", Requester(f"{n}", f"10.0.{n}.1"))) for n in range(6)
+    ]
+    await asyncio.sleep(0)
+    await worker.release()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None)] * 3 + [QueueFull] * 3
+
+
 async def test_a_computation_that_fails_raises_to_its_caller(worker: Worker) -> None:
     with pytest.raises(ZeroDivisionError):
         await worker.queue.run(lambda: 1 // 0)
