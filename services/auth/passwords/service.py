@@ -71,9 +71,10 @@ class PasswordService:
         mobile = caller.user.mobile
         with count_outcome(self._metrics.account_changes, "password_change"):
             _refuse_personal(password, caller.user)
+            # The failure is charged before it is audited, also if that takes too long.
             async with (
-                self._throttle.attempt(mobile, client.ip),
                 self._uow.audit_failures("change_password", mobile, client),
+                self._throttle.attempt(mobile, client.ip),
             ):
                 if not await self._hasher.verify(old_password, caller.user.password_hash):
                     raise WrongPassword

@@ -4,7 +4,7 @@ import asyncio
 import math
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
@@ -29,10 +29,12 @@ from shared.errors import InvalidRequest, Unavailable
 from shared.observability.metrics import AuthMetrics
 from shared.redis.client import REDIS_FAILURES
 from shared.redis.outage import RedisOutage
+from shared.redis.retry import retry_until_available
 
 _ATTEMPT_MS = 60_000
 # Sign-ins go on without Redis, and without a long wait for it.
 _TIMEOUT_SECONDS = 0.5
+_MAX_UNSETTLED = 1000
 _HOUR_MS = 3_600_000
 _UNLIMITED = Limit(1_000_000_000, _HOUR_MS)
 _NONE = Limit(0, _HOUR_MS)
@@ -98,6 +100,7 @@ class SignInThrottle:
         ]  # fmt: skip
         self._limits = [number for limit in subjects for number in (limit.amount, limit.window_ms)]
         self._outage = RedisOutage(redis)
+        self._unsettled: set[asyncio.Task[None]] = set()
         self._floor = ProcessLimiter(limits.account, limits.address, limits.network)
 
     @asynccontextmanager
@@ -175,6 +178,20 @@ class SignInThrottle:
                 await self._settle(keys, [result, *self._limits, TRUSTED_MS])
         except REDIS_FAILURES as error:
             log.warning("sign_in_not_noted", error=type(error).__name__)
+            if result == "wrong" and len(self._unsettled) < _MAX_UNSETTLED:
+                task = asyncio.create_task(self._settle_later(keys))
+                self._unsettled.add(task)
+                task.add_done_callback(self._unsettled.discard)
+
+    async def _settle_later(self, keys: list[str]) -> None:
+        """Charge a failure whose charge came too late; from a trusted address there was none before."""
+        settle = retry_until_available(self._settle_failure)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ATTEMPT_MS / 1000):
+                await settle(keys)
+
+    async def _settle_failure(self, keys: list[str]) -> None:
+        await self._settle(keys, ["wrong", *self._limits, TRUSTED_MS])
 
     def _keys(self, mobile: str, address: str) -> list[str]:
         account = self._hash.name("account", mobile)

@@ -19,10 +19,12 @@ from services.auth.models import Caller, Client
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.sign_in.throttle import SignInLimits, SignInThrottle
 from services.auth.work_queue import Places
+from shared.errors import Unavailable
 from shared.observability.metrics import AuthMetrics
 from tests.auth.conftest import MakeAuth
 from tests.support.auth import NEW_PASSWORD, PASSWORD, AuthHarness
 from tests.support.client import eventually, new_mobile
+from tests.support.database import failing
 
 HOUR = 3_600_000
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.1"
@@ -205,6 +207,16 @@ async def test_a_victim_is_checked_next_during_an_attack(
     assert victim.password_hash
     # After the one that is computed, and one of each attacking address.
     assert order.index(victim.password_hash) <= (1 if trusted else 9)
+
+
+async def test_a_failure_that_cannot_be_audited_is_charged(make_auth: MakeAuth) -> None:
+    auth = make_auth(settings={"sign_in_limit_account": "1/hour"})
+    auth.database.before = failing("INSERT INTO `audit", Unavailable())
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await auth.sign_in("wrong horse")
+    with pytest.raises(TooManyAttempts):
+        await auth.sign_in("wrong horse")
 
 
 @pytest.mark.parametrize("act", ["change", "reset", "register"])

@@ -107,6 +107,26 @@ async def test_a_rush_of_guesses_gets_no_more_than_the_free_ones(
     assert counted(registry, "unthrottled") == 0
 
 
+async def test_a_failure_at_a_trusted_address_is_charged_although_its_charge_came_too_late(
+    throttle: SignInThrottle, proxy: TcpProxy
+) -> None:
+    mobile = new_mobile()
+    async with throttle.attempt(mobile, HOME):
+        pass
+
+    async def guess_late() -> None:
+        async with throttle.attempt(mobile, HOME):
+            proxy.hold("up")
+            asyncio.get_running_loop().call_later(0.55, proxy.release)
+            raise WrongCredentials
+
+    for _ in range(11):
+        with pytest.raises(WrongCredentials):
+            await guess_late()
+        await asyncio.sleep(0.4)  # the first repetitions come within this time
+    assert await guess(throttle, mobile) == "TooManyAttempts"
+
+
 @pytest.mark.parametrize("broken", ["refused", "silent"])
 async def test_without_redis_each_process_limits_guesses_by_itself(
     throttle: SignInThrottle, proxy: TcpProxy, registry: CollectorRegistry, broken: str
