@@ -50,7 +50,7 @@ class _BlockingPool(BlockingConnectionPool):
             MaxConnectionsError: none became free in time.
         """
         try:
-            return await super().get_connection(*arguments, **options)
+            return await super().get_connection(*arguments, **options)  # type: ignore[no-untyped-call]
         except RedisConnectionError as error:
             if isinstance(error.__cause__, TimeoutError) and error.__cause__.errno is None:
                 raise MaxConnectionsError(str(error)) from error

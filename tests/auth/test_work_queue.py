@@ -19,8 +19,8 @@ def served(waiting: Sequence[tuple[str, Requester]]) -> list[str]:
     for item, requester in waiting:
         queue.put(item, requester)
     order = []
-    while item := queue.take():
-        order.append(item)
+    while taken := queue.take():
+        order.append(taken)
     return order
 
 

@@ -145,7 +145,7 @@ class PasswordHasher:
         return result
 
     def _capacity(self) -> int:
-        seconds = self._seconds * 2 ** (self._cost - self._rounds)
+        seconds = self._seconds * 2.0 ** (self._cost - self._rounds)
         return self._workers + math.ceil(self._workers * self._max_wait / seconds)
 
     @contextmanager

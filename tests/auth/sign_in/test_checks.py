@@ -224,7 +224,7 @@ async def test_other_acts_that_hash_have_places_too(auth: AuthHarness, act: str)
     caller = Caller(await auth.add_user(), "0" * 32) if act != "register" else None
     code = "" if act == "change" else await auth.code("reset" if act == "reset" else "register")
     services, mobile = auth.services, auth.mobile
-    acts = {
+    acts: dict[str, Callable[[], Awaitable[object]]] = {
         "change": lambda: services.passwords.change(caller, PASSWORD, NEW_PASSWORD, client(HOME)),  # type: ignore[arg-type]
         "reset": lambda: services.passwords.reset(mobile, code, NEW_PASSWORD, client(HOME)),
         "register": lambda: services.accounts.register(mobile, code, PASSWORD, client(HOME)),

@@ -12,8 +12,9 @@ class Limiter:
 
     def __init__(self, account: int = 10, address: int = 100, network: int = 300) -> None:
         self.seconds = 0.0
-        limits = [Limit(amount, HOUR) for amount in (account, address, network)]
-        self._limiter = ProcessLimiter(*limits, now=lambda: self.seconds)
+        self._limiter = ProcessLimiter(
+            Limit(account, HOUR), Limit(address, HOUR), Limit(network, HOUR), lambda: self.seconds
+        )
 
     def attempt(self, mobile: str = MOBILE, address: str = HOME, *, failed: bool = True) -> str:
         """Return whose limit is used up, or an empty string."""
