@@ -5,9 +5,10 @@ from services.auth.db.database import Database
 # Accounts that one statement reads: some milliseconds.
 _CHUNK = 20_000
 _HIGHEST = """
-SELECT MAX(chunk.id), MAX(CAST(SUBSTRING(chunk.password_hash, 5, 2) AS UNSIGNED)) FROM (
-    SELECT id, password_hash FROM users WHERE id > %s ORDER BY id LIMIT %s
-) AS chunk
+SELECT MAX(chunk.id), MAX(
+    CASE WHEN chunk.password_hash REGEXP '^[$]2[abxy][$][0-9][0-9][$]'
+    THEN SUBSTRING(chunk.password_hash, 5, 2) END
+) FROM (SELECT id, password_hash FROM users WHERE id > %s ORDER BY id LIMIT %s) AS chunk
 """
 
 
