@@ -49,11 +49,13 @@ class Requester:
         account: the number of the account concerned, whether or not there is one.
         address: the client's address.
         trusted: whether the account trusts the address, or the client has presented a right code.
+        proven: whether it was a right code, of which there is one at a time.
     """
 
     account: str = ""
     address: str = ""
     trusted: bool = False
+    proven: bool = False
 
 
 _current: ContextVar[Requester | None] = ContextVar("requester", default=None)
@@ -166,7 +168,7 @@ class Places:
         """Hold a place for the block, whose computations are the requester's.
 
         Strangers cannot take the last place of an account: a trusted address gets one more if they
-        have them all.
+        have them all, and who has presented a right code gets one in any case.
 
         Raises:
             Busy: on entering; there is no place.
@@ -174,7 +176,7 @@ class Places:
         host, account = host_of(requester.address), requester.account
         if self._full(self._per_address, ("address", host)):
             raise Busy("address")
-        reserved = requester.trusted and not self._held["trusted", account]
+        reserved = requester.proven or (requester.trusted and not self._held["trusted", account])
         if self._full(self._per_account, ("account", account)) and not reserved:
             raise Busy("account")
         taken = [("address", host), ("account", account), ("pair", account, host)]

@@ -66,8 +66,8 @@ class AccountService:
                 self._uow.audit_failures("register", mobile, client),
                 self._codes.redeem(mobile, "register", code, client.ip),
             ):
-                # The right code proves the owner: as from an address that the account trusts.
-                with self._hasher.turn(mobile, client.ip, trusted=True):
+                # The right code proves the owner.
+                with self._hasher.turn(mobile, client.ip, proven=True):
                     password_hash = await self._hasher.hash(password)
                 user = NewUser(mobile, password_hash, nickname, avatar, self._uow.now())
                 return await self._uow.run(lambda: self.create(user, client, "password"))

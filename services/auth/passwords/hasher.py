@@ -82,20 +82,24 @@ class PasswordHasher:
             self._places.refuse_busy(account, address)
 
     @contextmanager
-    def turn(self, account: str, address: str, *, trusted: bool) -> Iterator[None]:
+    def turn(
+        self, account: str, address: str, *, trusted: bool = False, proven: bool = False
+    ) -> Iterator[None]:
         """Hold a place for the block, whose computations are queued for the account and the address.
 
         Args:
             account: the number of the account, whether or not there is one.
             address: the client's address.
-            trusted: whether the account trusts the address, or a right code was presented.
+            trusted: whether the account trusts the address.
+            proven: whether a right code was presented; then others' checks of the account refuse nothing.
 
         Raises:
             TooManyAttempts: on entering; the account or the address has too many checks in progress.
         """
+        requester = Requester(account, address, trusted or proven, proven)
         with ExitStack() as stack:
             with self._translated_busy():
-                stack.enter_context(self._places.hold(Requester(account, address, trusted)))
+                stack.enter_context(self._places.hold(requester))
             yield
 
     async def hash(self, password: str) -> str:

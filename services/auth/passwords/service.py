@@ -107,8 +107,8 @@ class PasswordService:
                     if known is None or not known.enabled:
                         raise InvalidCode
                     _refuse_personal(password, known)
-                    # The right code proves the owner: as from an address that the account trusts.
-                    with self._hasher.turn(mobile, client.ip, trusted=True):
+                    # The right code proves the owner.
+                    with self._hasher.turn(mobile, client.ip, proven=True):
                         password_hash = await self._hasher.hash(password)
                     await self._uow.run(lambda: reset(known.id, password_hash))
 

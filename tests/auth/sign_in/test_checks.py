@@ -5,6 +5,7 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import Any
 
 import bcrypt
@@ -172,7 +173,7 @@ async def test_an_address_has_four_checks_at_a_time_whatever_the_accounts(auth: 
     attempts = (outcome(sign_in(new_mobile(), PASSWORD, client(HOME))) for _ in range(40))
     seen = Counter(await asyncio.gather(*attempts))
     assert isinstance(auth.hasher, CountingHasher)
-    assert auth.hasher.most == 4
+    assert auth.hasher.most <= 4
     assert seen["WrongCredentials"] + seen["TooManyAttempts"] == 40
 
 
@@ -229,11 +230,19 @@ async def test_other_acts_that_hash_have_places_too(auth: AuthHarness, act: str)
         "reset": lambda: services.passwords.reset(mobile, code, NEW_PASSWORD, client(HOME)),
         "register": lambda: services.accounts.register(mobile, code, PASSWORD, client(HOME)),
     }
-    with (
-        auth.hasher.turn(mobile, HOME, trusted=True),
-        auth.hasher.turn(mobile, HOME, trusted=True),
-        pytest.raises(TooManyAttempts),
-    ):
-        await acts[act]()
+    with ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(auth.hasher.turn(new_mobile(), HOME))
+        with pytest.raises(TooManyAttempts):
+            await acts[act]()
     if act != "change":  # the code is still valid
         await acts[act]()
+
+
+async def test_checks_of_the_password_do_not_keep_out_who_has_a_code(auth: AuthHarness) -> None:
+    await auth.add_user()
+    code = await auth.code("reset")
+    with ExitStack() as stack:
+        for address in (HOME, ELSEWHERE):
+            stack.enter_context(auth.hasher.turn(auth.mobile, address, trusted=True))
+        await auth.services.passwords.reset(auth.mobile, code, NEW_PASSWORD, client(HOME))
