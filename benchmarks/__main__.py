@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import codes, gateway, lookups, memory, plot, report, sign_in, worker
+from benchmarks import codes, gateway, lookups, memory, plot, report, sign_in, starving, worker
 from benchmarks.figures import Section
 from benchmarks.machine import busy_percent
 from benchmarks.progress import Report
@@ -26,6 +26,7 @@ class Benchmark(StrEnum):
 
     GATEWAY = "gateway"
     SIGN_IN = "sign-in"
+    STARVING = "starving"
     CODES = "codes"
     WORKER = "worker"
     MEMORY = "memory"
@@ -100,6 +101,7 @@ def _system_benchmarks(effort: Effort, say: Report) -> dict[Benchmark, Callable[
     rounds, seconds = effort.rounds, effort.seconds
     return {
         Benchmark.SIGN_IN: lambda system: sign_in.measure(system, effort.load, effort.samples, say),
+        Benchmark.STARVING: lambda system: starving.measure(system, effort.load, say),
         Benchmark.CODES: lambda system: codes.measure(system, rounds, seconds, say),
         Benchmark.WORKER: lambda system: worker.measure(
             system, min(rounds, worker.MOST_ROUNDS), seconds, say

@@ -59,6 +59,8 @@ RELAXED_LIMITS = {
     "CODE_WRONG_NETWORK": "10000/hour",
     "SIGN_IN_LIMIT_ADDRESS": "10000/hour",
     "SIGN_IN_LIMIT_NETWORK": "10000/hour",
+    "SIGN_IN_CHECKS_ADDRESS": "1000000/hour",
+    "CHECKS_IN_PROGRESS_ADDRESS": "10000",
 }
 ALL_ADDRESSES = ""  # services listen on all of them
 

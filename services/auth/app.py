@@ -29,7 +29,9 @@ from services.auth.notices.service import NoticeService
 from services.auth.outbox.publisher import EventPublisher
 from services.auth.outbox.relay import Relay
 from services.auth.outbox.repository import OutboxRepository
+from services.auth.passwords.costs import learn_highest_cost
 from services.auth.passwords.hasher import PasswordHasher
+from services.auth.passwords.repository import PasswordRepository
 from services.auth.passwords.service import PasswordService
 from services.auth.reauthentication.service import ReauthenticationService
 from services.auth.routes import Services, make_application
@@ -43,6 +45,7 @@ from services.auth.sign_in.throttle import SignInLimits, SignInThrottle
 from services.auth.tokens.issuer import AccessTokenIssuer
 from services.auth.tokens.key_ring import KeyPolicy, KeyRing
 from services.auth.unit_of_work import UnitOfWork
+from services.auth.work_queue import Places
 from shared import clock
 from shared.clock import Clock
 from shared.contracts.messages import NoticeKind
@@ -66,6 +69,8 @@ _BODY_SECONDS = 10.0
 _IDLE_SECONDS = 75.0
 # RFC 4226 §4, R4: fewer digits are guessed too easily.
 _LEAST_DIGITS = 6
+# OWASP Password Storage Cheat Sheet.
+_LEAST_BCRYPT_ROUNDS = 10
 
 log = structlog.get_logger()
 
@@ -88,6 +93,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         NoSigningKey: the folder of signing keys cannot be used.
         CannotListen: the port is taken.
     """
+    _warn_of_weak_settings(settings)
     registry = new_registry()
     metrics = AuthMetrics(registry)
     http_metrics = HttpMetrics(registry)
@@ -100,6 +106,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         settings, connections, OutboxRepository(connections.database, relay.wake), metrics
     )
     stack.push_async_callback(services.codes.close)
+    keyed_hash = KeyedHash(settings.code_secret.get_secret_value())
     context = HttpContext(
         services.sessions.authenticate,
         services.change_limiter.charge,
@@ -110,6 +117,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         gateways=GatewayTrust(
             settings.gateway_secrets, settings.trusted_gateways, metrics.forwarded_refused.inc
         ),
+        pseudonym=keyed_hash.client,
     )
     http_metrics.watch_in_flight(context.in_flight)
     health = Health(
@@ -143,7 +151,7 @@ def build_services(
     sessions = SessionRepository(database, outbox)
     uow = UnitOfWork(database, outbox, AuditRepository(database, keyed_hash), now)
     administration = AccountAdministration(uow, users, sessions)
-    throttle = SignInThrottle(connections.redis, keyed_hash, _sign_in_limits(settings), metrics)
+    throttle = SignInThrottle(connections.redis, keyed_hash, _sign_in_limits(settings), metrics, hasher)
     tokens = AccessTokenIssuer(
         connections.keys, issuer=settings.token_issuer, audience=settings.token_audience
     )
@@ -187,8 +195,11 @@ def _connect(
         workers=settings.bcrypt_workers,
         max_wait=settings.bcrypt_max_wait,
         metrics=metrics,
+        places=_places(settings),
     )
     stack.callback(hasher.close)
+    learning = learn_highest_cost(PasswordRepository(database), hasher)
+    stack.push_async_callback(cancel, asyncio.create_task(learning))
     marked = SessionRepository(database, OutboxRepository(database)).remove_marked
     cleanup = Cleanup(database, timedelta(days=settings.audit_retention_days), clock.now, marked)
     stack.push_async_callback(cancel, asyncio.create_task(cleanup.run()))
@@ -233,7 +244,9 @@ def _code_service(
         max_tries=settings.code_max_tries,
         metrics=metrics,
     )
-    challenges = AltchaChallenges(keyed_hash, cost=settings.challenge_cost, metrics=metrics)
+    challenges = AltchaChallenges(
+        keyed_hash, cost=settings.challenge_cost, metrics=metrics, places=_places(settings)
+    )
     return CodeService(
         codes,
         challenges,
@@ -267,8 +280,27 @@ def _warn_of_short_codes(settings: AuthSettings) -> None:
 
 def _sign_in_limits(settings: AuthSettings) -> SignInLimits:
     return SignInLimits(
-        settings.sign_in_limit_account, settings.sign_in_limit_address, settings.sign_in_limit_network
+        settings.sign_in_limit_account,
+        settings.sign_in_limit_address,
+        settings.sign_in_limit_network,
+        settings.sign_in_limit_newcomers,
+        settings.sign_in_checks_account,
+        settings.sign_in_checks_address,
     )
+
+
+def _places(settings: AuthSettings) -> Places:
+    return Places(settings.checks_in_progress_account, settings.checks_in_progress_address)
+
+
+def _warn_of_weak_settings(settings: AuthSettings) -> None:
+    if settings.bcrypt_rounds < _LEAST_BCRYPT_ROUNDS:
+        log.warning(
+            "weak_setting",
+            setting="BCRYPT_ROUNDS",
+            value=settings.bcrypt_rounds,
+            at_least=_LEAST_BCRYPT_ROUNDS,
+        )
 
 
 def _session_policy(settings: AuthSettings) -> SessionPolicy:

@@ -14,7 +14,7 @@ Unavailable
 ├── SmsUnavailable       the broker did not take the message
 ├── TransactionConflict  a transaction lost to a concurrent one; nothing was changed
 └── Overloaded           more password checks are queued than can be served in time
-TooManyAttempts          429, after failed sign-ins, or too many wrong codes from one address
+TooManyAttempts          429, after failed sign-ins or wrong codes, or too many checks at a time
 TooManyCodes             429, inside the cooldown or over a quota
 ChallengeRequired        403, with a proof-of-work challenge to solve first
 """
@@ -118,11 +118,11 @@ class ReauthenticationRequired(Unauthorized):
 
 
 class TooManyAttempts(AppError):
-    """Too many attempts failed for the account or from the address; the answer does not say which."""
+    """Too many attempts, in a time or at a time, at the account or from the address; it tells not which."""
 
     slug = "too-many-attempts"
     status = 429
-    title = Text("Too many failed attempts, please wait", "失败次数过多，请稍后再试")
+    title = Text("Too many attempts, please wait", "尝试次数过多，请稍后再试")
 
 
 class TooManyCodes(AppError):

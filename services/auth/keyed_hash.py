@@ -4,6 +4,7 @@ import hmac
 from functools import lru_cache
 
 _NAME_BYTES = 16
+_CLIENT_DIGITS = 12
 # One request asks for some names more than once, and many requests share those of their network.
 _CACHE_SIZE = 4096
 
@@ -31,6 +32,10 @@ class KeyedHash:
     def name(self, kind: str, value: str) -> str:
         """Return the hash that stands for an address, a network or a prefix in the names of Redis keys."""
         return self._cached_name("pseudonym", kind, value)
+
+    def client(self, address: str) -> str:
+        """Return what stands for a client's address in log lines, 12 hex digits; no key is named like it."""
+        return self._cached_name("client", address)[:_CLIENT_DIGITS]
 
     def audit_mobile(self, mobile: str) -> str:
         """Return the hash that stands for a number in the audit trail; no Redis key is named like it."""

@@ -45,6 +45,20 @@ def site_of(address: str) -> str | None:
     return str(ipaddress.ip_network((parsed, _IPV6_SITE_PREFIX), strict=False))
 
 
+def host_of(address: str) -> str:
+    """Return an IPv4 address as it is, and the /64 of an IPv6 one: what a single host owns."""
+    spelling = canonical(address)
+    return network_of(spelling) if ":" in spelling else spelling
+
+
+def neighbourhood_of(address: str) -> str:
+    """Return the /24 of an IPv4 address or the /48 of an IPv6 one, of which one customer has a single one."""
+    parsed = _parse(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((parsed, _IPV6_SITE_PREFIX), strict=False))
+    return network_of(address)
+
+
 def trusted_address_key(mobile: str, address: str, keyed_hash: KeyedHash) -> str:
     """Return the Redis key that exists while the account of a number trusts an address.
 

@@ -194,6 +194,32 @@ class QuotaSettings(ServiceSettings):
         validate_default=True,
         description="failed sign-ins from an IPv4 /24 or IPv6 /64 before the next has to wait",
     )
+    sign_in_limit_newcomers: Rate = Field(
+        "30/hour",
+        validate_default=True,
+        description="failed sign-ins to an account that has to wait, each from another IPv4 /24 or IPv6 /48, "
+        "before it waits for those, too",
+    )
+    sign_in_checks_account: Rate = Field(
+        "300/hour",
+        validate_default=True,
+        description="checks of an account's password, right or wrong, before the next has to wait",
+    )
+    sign_in_checks_address: Rate = Field(
+        "3000/hour",
+        validate_default=True,
+        description="checks of passwords from one address, right or wrong, before the next has to wait",
+    )
+    checks_in_progress_account: Annotated[int, Field(ge=1)] = Field(
+        2,
+        description="passwords, and solutions of challenges, of an account that a process checks at a time, "
+        "1 or more; beyond it 429",
+    )
+    checks_in_progress_address: Annotated[int, Field(ge=1)] = Field(
+        4,
+        description="passwords, and solutions of challenges, from an IPv4 address or IPv6 /64 that a process "
+        "checks at a time, 1 or more; beyond it 429",
+    )
 
 
 class ChangeSettings(ServiceSettings):

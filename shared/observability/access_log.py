@@ -37,7 +37,7 @@ class AccessLog:
             status: the response's status.
             seconds: the duration.
             problem: the slug of the problem document, or an empty string.
-            client: what stands for the client's address, or an empty string.
+            client: the keyed hash that stands for the client's address, or an empty string.
         """
         line: dict[str, object] = {
             "request_id": request_id,

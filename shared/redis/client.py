@@ -7,7 +7,8 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MaxConnectionsError, RedisError
 
 from shared.security.tls import TlsFiles
 from shared.server_urls import SentinelAddress, is_sentinel_url, parse_sentinel_url
@@ -40,7 +41,24 @@ class _Sentinels(Sentinel):
             self.sentinels = [first, *(sentinel for sentinel in self._all if sentinel is not first)]
 
 
-class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+class _BlockingPool(BlockingConnectionPool):
+    """A blocking pool whose exhaustion has a class of its own, because it is no failure of Redis."""
+
+    async def get_connection(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the library's
+        """Return a connection.
+
+        Raises:
+            MaxConnectionsError: none became free in time.
+        """
+        try:
+            return await super().get_connection(*arguments, **options)  # type: ignore[no-untyped-call]
+        except RedisConnectionError as error:
+            if isinstance(error.__cause__, TimeoutError) and error.__cause__.errno is None:
+                raise MaxConnectionsError(str(error)) from error
+            raise
+
+
+class _SentinelPool(SentinelConnectionPool, _BlockingPool):
     """A blocking pool of connections to the master that the Sentinels name."""
 
     async def aclose(self) -> None:
@@ -70,7 +88,7 @@ def connect(url: str) -> Redis:
     }
     if is_sentinel_url(url):
         return Redis.from_pool(_sentinel_pool(parse_sentinel_url(url), options))
-    return Redis.from_pool(BlockingConnectionPool.from_url(url, **options))
+    return Redis.from_pool(_BlockingPool.from_url(url, **options))
 
 
 def check(redis: Redis) -> Callable[[], Awaitable[None]]:

@@ -60,7 +60,7 @@ class AccountService:
 
         Raises:
             InvalidCode: checked first, so that only the owner of a number learns whether it is registered.
-            TooManyAttempts: after too many wrong codes from the address.
+            TooManyAttempts: after too many wrong codes from the address, or too many at the same time.
             AlreadyRegistered: the number has an account.
             Unavailable: a dependency is down; the code stays valid.
         """
@@ -69,7 +69,9 @@ class AccountService:
                 self._uow.audit_failures("register", mobile, client),
                 self._codes.redeem(mobile, "register", code, client.ip),
             ):
-                password_hash = await self._hasher.hash(password)
+                # The right code proves the owner.
+                with self._hasher.turn(mobile, client.ip, proven=True):
+                    password_hash = await self._hasher.hash(password)
                 user = NewUser(mobile, password_hash, nickname, avatar, self._uow.now())
                 return await self._uow.run(lambda: self.create(user, client, "password"))
 

@@ -1,17 +1,15 @@
 """Proof-of-work challenges by ALTCHA's protocol (version 2), which its widget solves by itself."""
 
-import asyncio
 import math
+import os
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from altcha import Payload, create_challenge, verify_solution
 
-from services.auth.errors import TooManyCodes
+from services.auth.errors import Overloaded, TooManyCodes
 from services.auth.keyed_hash import KeyedHash
+from services.auth.work_queue import Busy, Places, QueueFull, Requester, WorkQueue
 from shared.observability.metrics import AuthMetrics
 
 CHALLENGE_SECONDS = 600
@@ -23,9 +21,9 @@ _PREFIX = "00"
 _LONG_PREFIX = "0000"
 _LONG_PREFIX_FROM = 4
 _TRIES_PER_BYTE = 256
-
-_CHECKS_AT_ONCE = 2
-_CHECKS_PER_ADDRESS = 4
+# Each takes some milliseconds.
+_MAX_QUEUED = 256
+_BUSY_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +44,19 @@ class AltchaChallenges:
         keyed_hash: signs challenges and hashes their numbers.
         cost: PBKDF2 iterations of one try; checking a solution takes one try.
         metrics: counts challenges.
+        places: limits the solutions of a number and of an address that are checked at a time.
     """
 
-    def __init__(self, keyed_hash: KeyedHash, *, cost: int, metrics: AuthMetrics) -> None:
+    def __init__(
+        self, keyed_hash: KeyedHash, *, cost: int, metrics: AuthMetrics, places: Places | None = None
+    ) -> None:
         self._hash = keyed_hash
         self._key = keyed_hash.challenge_key()
         self._cost = cost
         self._metrics = metrics
-        self._free_checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
-        self._checks: Counter[str] = Counter()
+        self._places = places or Places()
+        cores = len(os.sched_getaffinity(0))
+        self._queue = WorkQueue("pbkdf2", workers=cores, capacity=_MAX_QUEUED)
 
     def make(self, mobile: str, difficulty: int = 0) -> dict[str, object]:
         """Return a new challenge, bound to a number, for ALTCHA's widget.
@@ -86,31 +88,24 @@ class AltchaChallenges:
             address: address of the client.
 
         Raises:
-            TooManyCodes: as many solutions from the address are being checked as may be at once.
+            TooManyCodes: as many solutions of the number or the address are being checked as may be.
+            Overloaded: too many checks are queued.
         """
         if payload is None:
             return None
-        with self._one_of_few(address):
-            async with self._free_checks:
+        subject = self._hash.challenge_subject(mobile)
+        try:
+            with self._places.hold(Requester(mobile, address)):
                 # PBKDF2 takes milliseconds and releases the GIL.
-                subject = self._hash.challenge_subject(mobile)
-                solved = await asyncio.to_thread(self._check, payload, subject)
+                solved = await self._queue.run(lambda: self._check(payload, subject))
+        except Busy as error:
+            self._metrics.throttled.labels("in_progress", error.subject).inc()
+            raise TooManyCodes(retry_after=_BUSY_SECONDS) from error
+        except QueueFull as error:
+            raise Overloaded from error
         if solved is None:
             self._metrics.challenges.labels("wrong").inc()
         return solved
-
-    @contextmanager
-    def _one_of_few(self, address: str) -> Iterator[None]:
-        """Keep one address from making all others wait."""
-        if self._checks[address] >= _CHECKS_PER_ADDRESS:
-            raise TooManyCodes(retry_after=1)
-        self._checks[address] += 1
-        try:
-            yield
-        finally:
-            self._checks[address] -= 1
-            if not self._checks[address]:
-                del self._checks[address]
 
     def _check(self, payload: str, subject: str) -> Solved | None:
         try:

@@ -15,6 +15,7 @@ from services.auth.http.body import check_content_type, parse
 from services.auth.http.fields import ValidationContext
 from services.auth.http.gateway_trust import GatewayTrust, client_address
 from services.auth.models import Caller, Client
+from services.auth.networks import canonical
 from shared.errors import (
     AppError,
     InvalidRequest,
@@ -92,6 +93,7 @@ class HttpContext:
         tracer: records spans.
         in_flight: the number of requests that are being answered.
         gateways: recognises the gateway's requests.
+        pseudonym: returns what stands for a client's address in log lines.
     """
 
     authenticate: Callable[[str | None], Awaitable[Caller]]
@@ -102,6 +104,7 @@ class HttpContext:
     tracer: Tracer = OFF
     in_flight: InFlight = field(default_factory=InFlight)
     gateways: GatewayTrust = field(default_factory=GatewayTrust)
+    pseudonym: Callable[[str], str] = lambda _: ""
 
 
 class JsonHandler(ProblemHandler, Generic[Service]):
@@ -126,6 +129,7 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         self._started = time.perf_counter()
         self._span = Span()
         self._from_gateway = context.gateways.trusts(self.request.headers, self.request.remote_ip or "")
+        self._pseudonym = ""
         context.in_flight.enter()
 
     def prepare(self) -> None:
@@ -137,7 +141,8 @@ class JsonHandler(ProblemHandler, Generic[Service]):
             self.request_id = request_ids.accept_or_create(None)
             self.set_header(request_ids.HEADER, self.request_id)
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=self.request_id)
+        self._pseudonym = self._context.pseudonym(canonical(self.client.ip))
+        structlog.contextvars.bind_contextvars(request_id=self.request_id, client=self._pseudonym)
         carrier = self.request.headers if self._from_gateway else {}
         self._span = self._context.tracer.start_span(SpanKind.SERVER, "request", carrier)
         self._span.attach()
@@ -243,7 +248,9 @@ class JsonHandler(ProblemHandler, Generic[Service]):
 
     def _write_line(self, method: str, status: int, seconds: float) -> None:
         if not (self.quiet or self._context.tracer.on):
-            self._context.access_log.write(self.request_id, method, self.route, status, seconds, self.problem)
+            self._context.access_log.write(
+                self.request_id, method, self.route, status, seconds, self.problem, self._pseudonym
+            )
             return
         # structlog adds the ids of the trace, for instance, at the price of its time.
         details = {"problem": self.problem} if self.problem else {}

@@ -56,7 +56,7 @@ class PasswordService:
 
         Raises:
             WrongPassword: the old password is wrong, or the account has none.
-            TooManyAttempts: after too many wrong passwords, here or at sign-in.
+            TooManyAttempts: after too many wrong passwords, here or at sign-in, or too many at the same time.
             PersonalPassword: the new password is the account's number or nickname.
             Unauthorized: the session has ended, or the account was deleted or disabled meanwhile.
             Unavailable: a dependency is down, or too many checks are queued; nothing was changed.
@@ -74,9 +74,10 @@ class PasswordService:
         mobile = caller.user.mobile
         with count_outcome(self._metrics.account_changes, "password_change"):
             _refuse_personal(password, caller.user)
+            # The failure is charged before it is audited, also if that takes too long.
             async with (
-                self._throttle.attempt(mobile, client.ip),
                 self._uow.audit_failures("change_password", mobile, client),
+                self._throttle.attempt(mobile, client.ip),
             ):
                 if not await self._hasher.verify(old_password, caller.user.password_hash):
                     raise WrongPassword
@@ -116,7 +117,7 @@ class PasswordService:
 
         Raises:
             InvalidCode: wrong code, unknown number or disabled account.
-            TooManyAttempts: after too many wrong codes from the address.
+            TooManyAttempts: after too many wrong codes from the address, or too many at the same time.
             PersonalPassword: the new password is the account's nickname; the code stays valid.
             Unavailable: a dependency is down; the code stays valid.
         """
@@ -134,7 +135,9 @@ class PasswordService:
                     if known is None or not known.enabled:
                         raise InvalidCode
                     _refuse_personal(password, known)
-                    password_hash = await self._hasher.hash(password)
+                    # The right code proves the owner.
+                    with self._hasher.turn(mobile, client.ip, proven=True):
+                        password_hash = await self._hasher.hash(password)
                     await self._uow.run(lambda: reset(known.id, password_hash))
         await self._notices.send("password_reset", mobile)
 

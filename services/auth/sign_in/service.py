@@ -60,13 +60,14 @@ class SignInService:
 
         Raises:
             WrongCredentials: in any of the four cases.
-            TooManyAttempts: after too many failed attempts.
+            TooManyAttempts: after too many attempts, or too many at the same time.
             Unavailable: a dependency is down, or too many checks are queued.
         """
         with count_outcome(self._metrics.sign_ins):
+            # The failure is charged before it is audited, also if that takes too long.
             async with (
-                self._throttle.attempt(mobile, client.ip),
                 self._uow.audit_failures("login", mobile, client),
+                self._throttle.attempt(mobile, client.ip),
             ):
                 for _ in range(_MAX_CHECKS):
                     checked = await self._check(mobile, password)

@@ -1,12 +1,12 @@
-"""The throttle of sign-ins with a password, in Redis: failed attempts make the next one wait."""
+"""The throttle of password checks, in Redis: failed attempts make the next one wait."""
 
 import asyncio
 import math
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 import structlog
 from redis.asyncio import Redis
@@ -14,167 +14,163 @@ from redis.asyncio import Redis
 from services.auth.errors import TooManyAttempts
 from services.auth.keyed_hash import KeyedHash
 from services.auth.limits import Limit
-from services.auth.networks import TRUSTED_MS, account_address, canonical, network_of, trusted_address_key
-from shared.errors import InvalidRequest
+from services.auth.networks import (
+    TRUSTED_MS,
+    account_address,
+    canonical,
+    neighbourhood_of,
+    network_of,
+    trusted_address_key,
+)
+from services.auth.passwords.hasher import PasswordHasher
+from services.auth.sign_in.process_limiter import ProcessLimiter
+from services.auth.sign_in.scripts import BEGIN, SETTLE
+from shared.errors import InvalidRequest, Unavailable
 from shared.observability.metrics import AuthMetrics
 from shared.redis.client import REDIS_FAILURES
+from shared.redis.outage import RedisOutage
+from shared.redis.retry import retry_until_available
 
 _ATTEMPT_MS = 60_000
 # Sign-ins go on without Redis, and without a long wait for it.
 _TIMEOUT_SECONDS = 0.5
+_MAX_UNSETTLED = 1000
+_HOUR_MS = 3_600_000
+_UNLIMITED = Limit(1_000_000_000, _HOUR_MS)
+_NONE = Limit(0, _HOUR_MS)
 
 _Result = Literal["right", "wrong", "undecided"]
 
 log = structlog.get_logger()
 
-# The scripts may run twice, because the client repeats a command whose answer was lost: an attempt has
-# a key of its own, which exists from its begin until it is settled.
-#
-# A subject is a hash: its number of failures (`level`, which decreases at the rate of its limit), the
-# time of that (`at`), and the time before which its next attempt has to wait (`next`). Beyond the limit
-# each failure doubles the wait, so that in the long run the limit holds.
-#
-# KEYS  1 attempt, 2 trusted address, then the subjects:
-#       3 account from this address, 4 account, 5 address, 6 network
-_SUBJECTS = """
-local names = {[3] = 'pair', [4] = 'account', [5] = 'address', [6] = 'network'}
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local first_wait, longest_wait = 1000, 900000
-
-local function amount_and_window(place)
-  return tonumber(ARGV[2 * place - 4]), tonumber(ARGV[2 * place - 3])
-end
-
-local function level_of(place)
-  local amount, window = amount_and_window(place)
-  local level, at = unpack(redis.call('HMGET', KEYS[place], 'level', 'at'))
-  return math.max(0, tonumber(level or 0) - (now - tonumber(at or now)) * amount / window)
-end
-
-local function add(place, failures)
-  local amount, window = amount_and_window(place)
-  local level = math.max(0, level_of(place) + failures)
-  local beyond = math.ceil(level - amount)
-  local wait = beyond > 0 and math.min(longest_wait, first_wait * 2 ^ (beyond - 1)) or 0
-  redis.call('HSET', KEYS[place], 'level', level, 'at', now, 'next', now + wait)
-  redis.call('PEXPIRE', KEYS[place], math.ceil(wait + window * (level + 1) / amount))
-end
-"""
-
-# ARGV  1 ms that an attempt may take, then amount and window ms of each subject
-# Returns {0} if the attempt may begin, else {ms to wait, name of the subject}.
-#
-# From an unknown address a failure is counted before the password is checked, and taken back if it was
-# right, so that parallel guesses gain nothing. From an address that the account trusts, it is counted
-# afterwards, so that the owner may sign in many times at once.
-_BEGIN = (
-    _SUBJECTS
-    + """
-if redis.call('EXISTS', KEYS[1]) == 1 then return {0} end
-local known = redis.call('EXISTS', KEYS[2]) == 1
-local wait, subject = 0, ''
-for place = known and 3 or 4, known and 3 or 6 do
-  local left = tonumber(redis.call('HGET', KEYS[place], 'next') or 0) - now
-  if left > wait then wait, subject = left, names[place] end
-end
-if wait > 0 then return {wait, subject} end
-if not known then for place = 4, 6 do add(place, 1) end end
-redis.call('SET', KEYS[1], known and 'known' or 'counted', 'PX', ARGV[1])
-return {0}
-"""
-)
-
-# ARGV  1 'right', 'wrong' or 'undecided', then amount and window ms of each subject,
-#       last: ms that an address is trusted
-_SETTLE = (
-    _SUBJECTS
-    + """
-local begun = redis.call('GETDEL', KEYS[1])
-if not begun then return end
-if ARGV[1] == 'wrong' then
-  if begun == 'known' then add(3, 1) end
-  return
-end
-if begun == 'counted' then for place = 4, 6 do add(place, -1) end end
-if ARGV[1] == 'right' then
-  redis.call('DEL', KEYS[3])
-  if begun == 'counted' then redis.call('DEL', KEYS[4]) end
-  redis.call('SET', KEYS[2], '1', 'PX', ARGV[#ARGV])
-end
-"""
-)
-
 
 @dataclass(frozen=True, slots=True)
 class SignInLimits:
-    """The rates of failed attempts that do not make the next one wait."""
+    """The rates of attempts that do not make the next one wait.
+
+    Attributes:
+        account: failed ones at an account, from addresses that it does not trust.
+        address: failed ones from an address.
+        network: failed ones from a network.
+        newcomers: failed ones at an account that has to wait, each from another network.
+        account_checks: all at an account, failed or not.
+        address_checks: all from an address, failed or not.
+    """
 
     account: Limit
     address: Limit
     network: Limit
+    newcomers: Limit = _NONE
+    account_checks: Limit = _UNLIMITED
+    address_checks: Limit = _UNLIMITED
 
 
 class SignInThrottle:
-    """Counts failed attempts per account, address and network, and makes the next one wait.
+    """Charges password checks to account, address and network, and makes the next one wait.
 
-    If Redis does not answer, attempts are allowed and counted as unthrottled (fail open): they still
-    need the password, and otherwise nobody could sign in.
+    If Redis refuses the command or cannot be reached, attempts are allowed and counted as unthrottled
+    (fail open): they still need the password, and otherwise nobody could sign in. Each process then
+    limits them by itself. If Redis is there, but its answer came too late, this process is overloaded,
+    possibly on purpose: the attempt is refused (fail closed).
 
     Args:
         redis: answers as bytes.
         keyed_hash: hashes numbers and addresses in the names of keys.
-        limits: rates of failed attempts.
+        limits: rates of attempts.
         metrics: counts refused and unthrottled attempts.
+        hasher: gives attempts their turn; without it, any number of them runs at a time.
     """
 
     def __init__(
-        self, redis: Redis, keyed_hash: KeyedHash, limits: SignInLimits, metrics: AuthMetrics
+        self,
+        redis: Redis,
+        keyed_hash: KeyedHash,
+        limits: SignInLimits,
+        metrics: AuthMetrics,
+        hasher: PasswordHasher | None = None,
     ) -> None:
-        self._redis = redis
         self._hash = keyed_hash
         self._metrics = metrics
-        self._begin = redis.register_script(_BEGIN)
-        self._settle = redis.register_script(_SETTLE)
-        subjects = [limits.account, limits.account, limits.address, limits.network]
+        self._hasher = hasher
+        self._begin = redis.register_script(BEGIN)
+        self._settle = redis.register_script(SETTLE)
+        subjects = [
+            limits.account, limits.account, limits.address, limits.network, limits.newcomers,
+            limits.account_checks, limits.address_checks,
+        ]  # fmt: skip
         self._limits = [number for limit in subjects for number in (limit.amount, limit.window_ms)]
+        self._outage = RedisOutage(redis)
+        self._unsettled: set[asyncio.Task[None]] = set()
+        self._floor = ProcessLimiter(limits.account, limits.address, limits.network)
 
     @asynccontextmanager
     async def attempt(self, mobile: str, address: str) -> AsyncIterator[None]:
-        """Run the block, which checks a password, as an attempt.
+        """Run the block, which checks a password, as an attempt; its checks are queued for the address.
 
         A block that raises `InvalidRequest` has failed; after any other error nothing is counted. Numbers
         without an account are throttled like those with one.
 
         Raises:
             TooManyAttempts: on entering; the block does not run.
+            Unavailable: on entering; Redis is there, but the answer came too late.
         """
+        if self._hasher:
+            self._hasher.refuse_busy(mobile, address)
         keys = self._keys(mobile, address)
-        begun = await self._try_to_begin(keys)
+        kind = await self._try_to_begin(keys, mobile, address)
         result: _Result = "undecided"
         try:
-            yield
+            with self._turn(mobile, address, trusted=kind == b"known"):
+                yield
             result = "right"
         except InvalidRequest:
             result = "wrong"
             raise
         finally:
-            if begun:
+            if kind:
                 await self._settle_attempt(keys, result)
+            else:
+                self._floor.settle(mobile, address, failed=result == "wrong")
 
-    async def _try_to_begin(self, keys: list[str]) -> bool:
+    def _turn(self, mobile: str, address: str, *, trusted: bool) -> AbstractContextManager[None]:
+        return self._hasher.turn(mobile, address, trusted=trusted) if self._hasher else nullcontext()
+
+    async def _try_to_begin(self, keys: list[str], mobile: str, address: str) -> bytes | None:
+        """Return the kind of the attempt, or None if Redis is down and only this process counts it."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                wait, *subject = await self._begin(keys, [_ATTEMPT_MS, *self._limits])
+                answer, *subject = await self._begin(keys, [_ATTEMPT_MS, *self._limits])
         except REDIS_FAILURES as error:
-            self._metrics.dependency_failures.labels("redis").inc()
+            await self._fail_open(error, keys)
+            if used_up := self._floor.begin(mobile, address):
+                self._refuse(*used_up)
             self._metrics.unthrottled.inc()
-            log.warning("sign_in_unthrottled", error=type(error).__name__)
-            return False
+            return None
         if subject:
-            self._metrics.throttled.labels("sign_in", subject[0].decode()).inc()
-            raise TooManyAttempts(retry_after=math.ceil(wait / 1000))
-        return True
+            self._refuse(subject[0].decode(), math.ceil(answer / 1000))
+        kind: bytes = answer
+        return kind
+
+    def _refuse(self, subject: str, seconds: int) -> NoReturn:
+        self._metrics.throttled.labels("sign_in", subject).inc()
+        log.info("attempt_throttled", subject=subject, retry_after=seconds)
+        raise TooManyAttempts(retry_after=seconds)
+
+    async def _fail_open(self, error: Exception, keys: list[str]) -> None:
+        """Return if Redis is down.
+
+        Raises:
+            Unavailable: it is not; the attempt may have been counted, which is taken back.
+        """
+        self._metrics.dependency_failures.labels("redis").inc()
+        name = type(error).__name__
+        if await self._outage.explains(error):
+            log.warning("sign_in_unthrottled", error=name)
+            return
+        self._metrics.undecided.inc()
+        log.warning("sign_in_undecided", error=name)
+        await self._settle_attempt(keys, "undecided")
+        raise Unavailable from error
 
     async def _settle_attempt(self, keys: list[str], result: _Result) -> None:
         try:
@@ -182,13 +178,34 @@ class SignInThrottle:
                 await self._settle(keys, [result, *self._limits, TRUSTED_MS])
         except REDIS_FAILURES as error:
             log.warning("sign_in_not_noted", error=type(error).__name__)
+            if result == "wrong" and len(self._unsettled) < _MAX_UNSETTLED:
+                task = asyncio.create_task(self._settle_later(keys))
+                self._unsettled.add(task)
+                task.add_done_callback(self._unsettled.discard)
+
+    async def _settle_later(self, keys: list[str]) -> None:
+        """Charge a failure whose charge came too late; from a trusted address there was none before."""
+        settle = retry_until_available(self._settle_failure)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ATTEMPT_MS / 1000):
+                await settle(keys)
+
+    async def _settle_failure(self, keys: list[str]) -> None:
+        await self._settle(keys, ["wrong", *self._limits, TRUSTED_MS])
 
     def _keys(self, mobile: str, address: str) -> list[str]:
+        account = self._hash.name("account", mobile)
+        origin = self._hash.name("address", canonical(address))
+        place = self._hash.name("pair", f"{mobile} {neighbourhood_of(address)}")
         return [
             f"sign-in:attempt:{secrets.token_hex(8)}",
             trusted_address_key(mobile, address, self._hash),
             f"sign-in:pair:{account_address(mobile, address, self._hash)}",
-            f"sign-in:account:{self._hash.name('account', mobile)}",
-            f"sign-in:address:{self._hash.name('address', canonical(address))}",
+            f"sign-in:account:{account}",
+            f"sign-in:address:{origin}",
             f"sign-in:network:{self._hash.name('network', network_of(address))}",
+            f"sign-in:newcomers:{account}",
+            f"sign-in:account-checks:{account}",
+            f"sign-in:address-checks:{origin}",
+            f"sign-in:met:{place}",
         ]

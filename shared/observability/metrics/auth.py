@@ -57,14 +57,20 @@ class _SignInMetrics:
         )
         self.throttled = Counter(
             "dialpass_attempts_throttled_total",
-            "Attempts refused because of failed ones, of account and address, account, address or network; "
-            "changes and refreshes refused because there were too many of them, of session or account.",
+            "Attempts refused, by kind (sign_in, code, in_progress: at the same time, change, refresh) and by "
+            "whose limit is used up: account and address, account, address, network, newcomers, all checks "
+            "of either, session.",
             ("kind", "subject"),
             registry=registry,
         )
         self.unthrottled = Counter(
             "dialpass_sign_ins_unthrottled_total",
-            "Sign-ins that were let through unthrottled, because Redis did not answer.",
+            "Sign-ins that only the process itself throttled, because Redis was down.",
+            registry=registry,
+        )
+        self.undecided = Counter(
+            "dialpass_sign_ins_undecided_total",
+            "Sign-ins refused with 503, because Redis was there, but this process was late for its answer.",
             registry=registry,
         )
         self.hashes = Counter(

@@ -6,8 +6,9 @@ from typing import Any
 import bcrypt
 import pytest
 
-from services.auth.errors import Overloaded
+from services.auth.errors import Overloaded, TooManyAttempts
 from services.auth.passwords.hasher import PasswordHasher
+from services.auth.work_queue import Places
 from shared.observability.metrics import AuthMetrics, new_registry
 
 
@@ -113,3 +114,87 @@ async def test_a_request_that_goes_away_counts_until_its_thread_is_done() -> Non
     attempts = [passwords.hash("some password") for _ in range(2)]
     results = await asyncio.gather(*attempts, return_exceptions=True)
     assert [isinstance(result, Overloaded) for result in results] == [False, True]
+
+
+async def hash_of_cost(rounds: int) -> str:
+    hasher = make(rounds)
+    hashed = await hasher.hash("some password")
+    hasher.close()
+    return hashed
+
+
+def work(costs: list[bytes]) -> int:
+    """Return the work of computations, in iterations of bcrypt's key schedule."""
+    return sum(2 ** int(cost[4:6]) for cost in costs)
+
+
+@pytest.mark.parametrize("lowered", [True, False], ids=["lowered", "raised"])
+@pytest.mark.parametrize("password", ["some password", "another password"], ids=["right", "wrong"])
+async def test_after_a_change_of_the_cost_every_verification_takes_the_same_work(
+    password: str,
+    lowered: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old, new = (7, 5) if lowered else (5, 7)
+    hashes = [await hash_of_cost(old), await hash_of_cost(new), None, "of another kind"]
+    passwords = make(rounds=new)
+    passwords.work_as_for(old)  # as at the start
+    computations = Computations(monkeypatch)
+    taken = []
+    for hashed in hashes:
+        computations.costs.clear()
+        assert await passwords.verify(password, hashed) == (
+            password == "some password" and hashed in hashes[:2]
+        )
+        taken.append(work(computations.costs))
+    assert taken == [2**7] * 4
+
+
+async def test_a_higher_cost_that_another_process_writes_is_taken_for_all_from_then_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passwords, higher = make(rounds=4), await hash_of_cost(6)
+    computations = Computations(monkeypatch)
+    for hashed in (higher, None, await hash_of_cost(4)):
+        computations.costs.clear()
+        await passwords.verify("another password", hashed)
+        assert work(computations.costs) == 2**6
+
+
+async def test_an_imported_cost_does_not_make_every_check_take_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passwords, costs = make(rounds=4), []
+
+    def compare(_password: bytes, hashed: bytes) -> bool:
+        costs.append(hashed[:7])
+        return False
+
+    monkeypatch.setattr(bcrypt, "checkpw", compare)
+    passwords.work_as_for(31)
+    await passwords.verify("some password", None)
+    assert costs == [b"$2b$16$"]
+
+
+async def test_the_queue_is_as_short_as_the_work_is_long() -> None:
+    passwords = make(rounds=4)
+    passwords.work_as_for(16)  # seconds each, of 30 that one may wait
+    with pytest.raises(Overloaded):
+        await asyncio.gather(*(passwords.hash("some password") for _ in range(500)))
+
+
+async def test_a_full_house_is_refused_with_a_time_to_wait() -> None:
+    metrics = AuthMetrics(registry := new_registry())
+    places = Places(per_account=2, per_address=4)
+    passwords = PasswordHasher(rounds=4, workers=2, max_wait=30, metrics=metrics, places=places)
+    with (
+        passwords.turn("one", "192.0.2.1", trusted=False),
+        passwords.turn("one", "192.0.2.1", trusted=False),
+    ):
+        with pytest.raises(TooManyAttempts) as refusal, passwords.turn("one", "192.0.2.2", trusted=False):
+            pass
+        assert refusal.value.retry_after == 1
+        with pytest.raises(TooManyAttempts):
+            passwords.refuse_busy("one", "192.0.2.1")
+    labels = {"kind": "in_progress", "subject": "account"}
+    assert registry.get_sample_value("dialpass_attempts_throttled_total", labels) == 2

@@ -30,3 +30,12 @@ async def test_a_phone_number_as_request_id_is_masked(capsys: pytest.CaptureFixt
     access_log.write("13800000000", "GET", "/me", 200, 0.001, "")
     access_log.flush()
     assert "13800000000" not in capsys.readouterr().out
+
+
+async def test_a_line_names_its_client_if_one_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    access_log = AccessLog("auth", "json")
+    access_log.write("r1", "POST", "/login/", 429, 0.001, "too-many-attempts", "0123456789ab")
+    access_log.write("r2", "POST", "/login/", 200, 0.001, "")
+    access_log.flush()
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (first["client"], "client" in second) == ("0123456789ab", False)
