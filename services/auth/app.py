@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
-import structlog
 from redis.asyncio import Redis
 
 from services.auth.accounts.administration import AccountAdministration
@@ -45,6 +44,7 @@ from services.auth.sign_in.throttle import SignInLimits, SignInThrottle
 from services.auth.tokens.issuer import AccessTokenIssuer
 from services.auth.tokens.key_ring import KeyPolicy, KeyRing
 from services.auth.unit_of_work import UnitOfWork
+from services.auth.weak_settings import warn_of_weak_settings
 from services.auth.work_queue import Places
 from shared import clock
 from shared.clock import Clock
@@ -67,12 +67,6 @@ _MAX_BODY_BYTES = 128 * 1024
 _BODY_SECONDS = 10.0
 # Longer than the gateway keeps an idle connection, so that the gateway is the one that closes it.
 _IDLE_SECONDS = 75.0
-# RFC 4226 §4, R4: fewer digits are guessed too easily.
-_LEAST_DIGITS = 6
-# OWASP Password Storage Cheat Sheet.
-_LEAST_BCRYPT_ROUNDS = 10
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +87,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         NoSigningKey: the folder of signing keys cannot be used.
         CannotListen: the port is taken.
     """
-    _warn_of_weak_settings(settings)
+    warn_of_weak_settings(settings)
     registry = new_registry()
     metrics = AuthMetrics(registry)
     http_metrics = HttpMetrics(registry)
@@ -233,7 +227,6 @@ def _code_service(
         user = await users.find_by_mobile(mobile)
         return user is not None and user.enabled
 
-    _warn_of_short_codes(settings)
     codes = CodeRepository(
         connections.redis,
         keyed_hash,
@@ -272,12 +265,6 @@ def _change_limits(settings: AuthSettings) -> ChangeLimits:
     return ChangeLimits(settings.change_limit_session, settings.change_limit_account)
 
 
-def _warn_of_short_codes(settings: AuthSettings) -> None:
-    if settings.code_length < _LEAST_DIGITS:
-        odds = 10**settings.code_length // settings.code_max_tries
-        log.warning("codes_short", digits=settings.code_length, guessed_once_in=odds)
-
-
 def _sign_in_limits(settings: AuthSettings) -> SignInLimits:
     return SignInLimits(
         settings.sign_in_limit_account,
@@ -291,16 +278,6 @@ def _sign_in_limits(settings: AuthSettings) -> SignInLimits:
 
 def _places(settings: AuthSettings) -> Places:
     return Places(settings.checks_in_progress_account, settings.checks_in_progress_address)
-
-
-def _warn_of_weak_settings(settings: AuthSettings) -> None:
-    if settings.bcrypt_rounds < _LEAST_BCRYPT_ROUNDS:
-        log.warning(
-            "weak_setting",
-            setting="BCRYPT_ROUNDS",
-            value=settings.bcrypt_rounds,
-            at_least=_LEAST_BCRYPT_ROUNDS,
-        )
 
 
 def _session_policy(settings: AuthSettings) -> SessionPolicy:

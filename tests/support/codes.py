@@ -17,7 +17,7 @@ from services.auth.codes.repository import CodeRepository
 from services.auth.codes.service import CodeService
 from services.auth.errors import SmsUnavailable
 from services.auth.keyed_hash import KeyedHash
-from services.auth.settings import QuotaSettings
+from services.auth.limit_settings import QuotaSettings
 from shared.clock import Clock, now
 from shared.contracts.messages import Purpose, SendCode
 from shared.observability.metrics import AuthMetrics

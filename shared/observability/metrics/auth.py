@@ -57,9 +57,9 @@ class _SignInMetrics:
         )
         self.throttled = Counter(
             "dialpass_attempts_throttled_total",
-            "Attempts refused, by kind (sign_in, code, in_progress: at the same time, change, refresh) and by "
-            "whose limit is used up: account and address, account, address, network, newcomers, all checks "
-            "of either, session.",
+            "Attempts refused, by kind (sign_in, code, in_progress: at the same time, change, refresh) and "
+            "by whose limit is used up: account and address, account, address, network, newcomers, all "
+            "checks of either, session.",
             ("kind", "subject"),
             registry=registry,
         )
