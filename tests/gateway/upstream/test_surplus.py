@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 
 from services.gateway.routes import parse_route_settings
@@ -53,10 +54,12 @@ async def test_surplus_on_an_idle_connection_closes_it(
 
 
 async def test_surplus_behind_a_response_does_not_answer_a_concurrent_client(
-    client: Api, upstream: StubUpstream
+    session: aiohttp.ClientSession, upstream: StubUpstream
 ) -> None:
     upstream.response = OK + EVIL
-    replies = await asyncio.gather(*(client.get("/code/") for _ in range(50)))
+    async with running_gateway(upstream.port) as patient:
+        client = Api(session, patient.url)
+        replies = await asyncio.gather(*(client.get("/code/") for _ in range(50)))
     assert all(reply.body == {"ok": True} for reply in replies)
 
 
