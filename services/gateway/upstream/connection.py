@@ -196,14 +196,15 @@ class UpstreamConnection(asyncio.Protocol):
         self._responses += 1
         if request is not None and not request.done:
             self._end(request)
-        keep_alive = self._response.keep_alive
+        # A response that came before the whole request was written leaves the rest of it on the connection.
+        keep_alive = self._response.keep_alive and not self.transport.get_write_buffer_size()
         if self._response.started:  # reading may be paused
             self.transport.resume_reading()
         self._response = _Response()
         if keep_alive:
             self._on_idle(self)
         else:
-            self.transport.close()
+            self.transport.abort()  # close() would wait for the rest of the request to be written
 
     def _end(self, request: UpstreamRequest) -> None:
         request.finish()

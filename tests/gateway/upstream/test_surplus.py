@@ -2,10 +2,13 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 
+from services.gateway.routes import parse_route_settings
 from tests.support.client import Api
-from tests.support.gateway import OK, Gateway, StubUpstream
+from tests.support.gateway import OK, Gateway, StubUpstream, running_gateway
+from tests.support.raw_http import raw_client
 
 EVIL = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{"evil": true}'
 
@@ -51,10 +54,12 @@ async def test_surplus_on_an_idle_connection_closes_it(
 
 
 async def test_surplus_behind_a_response_does_not_answer_a_concurrent_client(
-    client: Api, upstream: StubUpstream
+    session: aiohttp.ClientSession, upstream: StubUpstream
 ) -> None:
     upstream.response = OK + EVIL
-    replies = await asyncio.gather(*(client.get("/code/") for _ in range(50)))
+    async with running_gateway(upstream.port) as patient:
+        client = Api(session, patient.url)
+        replies = await asyncio.gather(*(client.get("/code/") for _ in range(50)))
     assert all(reply.body == {"ok": True} for reply in replies)
 
 
@@ -93,3 +98,31 @@ async def test_trailers_do_not_become_headers(client: Api, upstream: StubUpstrea
     reply = await client.get("/code/")
     assert reply.body == {"ok": True}
     assert "Set-Cookie" not in reply.headers
+
+
+async def test_a_response_before_the_whole_request_closes_the_connection(
+    upstream: StubUpstream,
+) -> None:
+    connections = 0
+
+    async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await reader.read(-1)
+        writer.close()
+
+    server = await asyncio.start_server(answer_early, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    routes = parse_route_settings(f"/files=http://127.0.0.1:{port};token=none;max_body=16777216")
+    async with (
+        server,
+        running_gateway(upstream.port, gateway_routes=routes) as gateway,
+        raw_client(gateway.port) as client,
+    ):
+        for _ in range(3):
+            client.send(b"POST /files/a HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n\r\n")
+            client.send(b"x" * 16_000_000)
+            assert (await client.response()).json() == {"ok": True}
+    assert connections == 3
