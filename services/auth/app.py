@@ -229,8 +229,7 @@ def _code_service(
 
 def _warn_of_short_codes(settings: AuthSettings) -> None:
     if settings.code_length < _LEAST_DIGITS:
-        odds = 10**settings.code_length // settings.code_max_tries
-        log.warning("codes_short", digits=settings.code_length, guessed_once_in=odds)
+        log.warning("weak_setting", setting="CODE_LENGTH", value=settings.code_length, at_least=_LEAST_DIGITS)
 
 
 def _sign_in_limits(settings: AuthSettings) -> SignInLimits:

@@ -22,7 +22,8 @@ from services.sms.delivery.models import (
 from services.sms.delivery.reconciliation import Reconciler, ReconciliationPolicy
 from services.sms.delivery.repository import MessageRepository
 from services.sms.delivery.retries import RetrySchedule
-from services.sms.delivery.service import DeliveryService, text_composer
+from services.sms.delivery.service import DeliveryService
+from services.sms.delivery.texts import text_composer
 from services.sms.provider.base import (
     UNAVAILABLE,
     Answer,

@@ -3,14 +3,10 @@
 import asyncio
 import math
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from altcha import Payload, create_challenge, verify_solution
 
-from services.auth.errors import TooManyCodes
 from services.auth.keyed_hash import KeyedHash
 from shared.observability.metrics import AuthMetrics
 
@@ -23,9 +19,6 @@ _PREFIX = "00"
 _LONG_PREFIX = "0000"
 _LONG_PREFIX_FROM = 4
 _TRIES_PER_BYTE = 256
-
-_CHECKS_AT_ONCE = 2
-_CHECKS_PER_ADDRESS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +46,6 @@ class AltchaChallenges:
         self._key = keyed_hash.challenge_key()
         self._cost = cost
         self._metrics = metrics
-        self._free_checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
-        self._checks: Counter[str] = Counter()
 
     def make(self, mobile: str, difficulty: int = 0) -> dict[str, object]:
         """Return a new challenge, bound to a number, for ALTCHA's widget.
@@ -77,40 +68,15 @@ class AltchaChallenges:
         ).to_dict()
         return challenge
 
-    async def solved(self, payload: str | None, mobile: str, address: str = "") -> Solved | None:
-        """Return the challenge that a payload solves, or None if it solves none in time.
-
-        Args:
-            payload: what the client sent.
-            mobile: canonical number, which the challenge has to be bound to.
-            address: address of the client.
-
-        Raises:
-            TooManyCodes: as many solutions from the address are being checked as may be at once.
-        """
+    async def solved(self, payload: str | None, mobile: str) -> Solved | None:
+        """Return the challenge that a payload solves, or None if it solves none in time."""
         if payload is None:
             return None
-        with self._one_of_few(address):
-            async with self._free_checks:
-                # PBKDF2 takes milliseconds and releases the GIL.
-                subject = self._hash.challenge_subject(mobile)
-                solved = await asyncio.to_thread(self._check, payload, subject)
+        # PBKDF2 takes milliseconds and releases the GIL.
+        solved = await asyncio.to_thread(self._check, payload, self._hash.challenge_subject(mobile))
         if solved is None:
             self._metrics.challenges.labels("wrong").inc()
         return solved
-
-    @contextmanager
-    def _one_of_few(self, address: str) -> Iterator[None]:
-        """Keep one address from making all others wait."""
-        if self._checks[address] >= _CHECKS_PER_ADDRESS:
-            raise TooManyCodes(retry_after=1)
-        self._checks[address] += 1
-        try:
-            yield
-        finally:
-            self._checks[address] -= 1
-            if not self._checks[address]:
-                del self._checks[address]
 
     def _check(self, payload: str, subject: str) -> Solved | None:
         try:

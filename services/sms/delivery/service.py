@@ -1,6 +1,6 @@
 """Delivering a message: skip it if it is final or expired, call the provider, record the outcome."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -28,7 +28,7 @@ from services.sms.delivery.retries import RetrySchedule
 from services.sms.provider.base import Answer, DuplicateHint, Outgoing, Provider, SendStatus
 from services.sms.reports.service import ReportService
 from shared.clock import Clock
-from shared.contracts.messages import Purpose, SendCode
+from shared.contracts.messages import SendCode
 from shared.phone import dial_code, network_prefix
 
 
@@ -286,15 +286,3 @@ def _was_accepted(hint: DuplicateHint, lookup: LookupResult) -> bool:
 def _accepted_answer(lookup: LookupResult) -> Answer:
     """Return the answer that the attempt of unknown outcome would have had."""
     return Answer(SendStatus.ACCEPTED, "0", lookup.account, lookup.sid)
-
-
-def text_composer(
-    signature: str, template: str, by_purpose: Mapping[Purpose, str] | None = None
-) -> Callable[[SendCode], str]:
-    """Return a function that composes a message's text, always the same for one message."""
-    templates = by_purpose or {}
-
-    def compose(message: SendCode) -> str:
-        return f"【{signature}】{templates.get(message.purpose, template).format(code=message.code)}"
-
-    return compose
