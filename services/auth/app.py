@@ -87,7 +87,6 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         NoSigningKey: the folder of signing keys cannot be used.
         CannotListen: the port is taken.
     """
-    warn_of_weak_settings(settings)
     registry = new_registry()
     metrics = AuthMetrics(registry)
     http_metrics = HttpMetrics(registry)
@@ -119,14 +118,12 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         # Sign-ins work without the broker; an unready process would end that.
         observed={"rabbitmq": connections.publisher.link.check},
     )
+    application = make_application(services, context, ops.routes(health, registry))
+    limits = ConnectionLimits(idle_seconds=_IDLE_SECONDS)
     server = DrainableServer(
-        make_application(services, context, ops.routes(health, registry)),
-        settings.auth_port,
-        settings.bind_address,
-        max_body_size=_MAX_BODY_BYTES,
-        body_timeout=_BODY_SECONDS,
-        limits=ConnectionLimits(idle_seconds=_IDLE_SECONDS),
-    )
+        application, settings.auth_port, settings.bind_address,
+        max_body_size=_MAX_BODY_BYTES, body_timeout=_BODY_SECONDS, limits=limits,
+    )  # fmt: skip
     stack.push_async_callback(server.close)
     return Service(health, server.begin_drain, server.stop_listening, context.in_flight)
 
@@ -139,6 +136,7 @@ def build_services(
     now: Clock = clock.now,
 ) -> Services:
     """Construct the repositories and services on open connections."""
+    warn_of_weak_settings(settings)
     database, hasher = connections.database, connections.hasher
     keyed_hash = KeyedHash(settings.code_secret.get_secret_value())
     users = UserRepository(database)

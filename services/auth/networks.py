@@ -8,7 +8,8 @@ from services.auth.keyed_hash import KeyedHash
 # How long an account trusts an address after a successful sign-in or a right code.
 TRUSTED_MS = 90 * 86_400_000
 _IPV6_PREFIX = 64
-_IPV6_SITE_PREFIX = 48
+# What providers give to one customer at most.
+_IPV6_SITE = 48
 _CACHE_SIZE = 4096
 
 
@@ -33,18 +34,6 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((parsed, _IPV6_PREFIX), strict=False))
 
 
-@lru_cache(_CACHE_SIZE)
-def site_of(address: str) -> str | None:
-    """Return the /48 of an IPv6 address, of which many providers give a customer all 65536 networks.
-
-    None for an IPv4 address and for text that is not an address.
-    """
-    parsed = _parse(address)
-    if not isinstance(parsed, ipaddress.IPv6Address):
-        return None
-    return str(ipaddress.ip_network((parsed, _IPV6_SITE_PREFIX), strict=False))
-
-
 def host_of(address: str) -> str:
     """Return an IPv4 address as it is, and the /64 of an IPv6 one: what a single host owns."""
     spelling = canonical(address)
@@ -55,7 +44,7 @@ def neighbourhood_of(address: str) -> str:
     """Return the /24 of an IPv4 address or the /48 of an IPv6 one, of which one customer has a single one."""
     parsed = _parse(address)
     if isinstance(parsed, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((parsed, _IPV6_SITE_PREFIX), strict=False))
+        return str(ipaddress.ip_network((parsed, _IPV6_SITE), strict=False))
     return network_of(address)
 
 
@@ -70,6 +59,18 @@ def trusted_address_key(mobile: str, address: str, keyed_hash: KeyedHash) -> str
 def account_address(mobile: str, address: str, keyed_hash: KeyedHash) -> str:
     """Return the keyed hash of a number together with an address."""
     return keyed_hash.name("pair", f"{mobile} {canonical(address)}")
+
+
+@lru_cache(_CACHE_SIZE)
+def site_of(address: str) -> str | None:
+    """Return the /48 of an IPv6 address, of which many providers give a customer all 65536 networks.
+
+    None for an IPv4 address and for text that is not an address.
+    """
+    parsed = _parse(address)
+    if not isinstance(parsed, ipaddress.IPv6Address):
+        return None
+    return str(ipaddress.ip_network((parsed, _IPV6_SITE), strict=False))
 
 
 @lru_cache(_CACHE_SIZE)

@@ -14,13 +14,9 @@ log = structlog.get_logger()
 
 def warn_of_weak_settings(settings: AuthSettings) -> None:
     """Log a warning for each setting that is weaker than recommended."""
-    if settings.code_length < _LEAST_DIGITS:
-        odds = 10**settings.code_length // settings.code_max_tries
-        log.warning("codes_short", digits=settings.code_length, guessed_once_in=odds)
-    if settings.bcrypt_rounds < _LEAST_BCRYPT_ROUNDS:
-        log.warning(
-            "weak_setting",
-            setting="BCRYPT_ROUNDS",
-            value=settings.bcrypt_rounds,
-            at_least=_LEAST_BCRYPT_ROUNDS,
-        )
+    for setting, value, at_least in (
+        ("CODE_LENGTH", settings.code_length, _LEAST_DIGITS),
+        ("BCRYPT_ROUNDS", settings.bcrypt_rounds, _LEAST_BCRYPT_ROUNDS),
+    ):
+        if value < at_least:
+            log.warning("weak_setting", setting=setting, value=value, at_least=at_least)

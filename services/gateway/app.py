@@ -4,9 +4,11 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from urllib.parse import urlsplit
 
 import structlog
+from prometheus_client import CollectorRegistry
 from tornado.web import Application
 
 from services.gateway.auth.authenticator import Authenticator
@@ -86,18 +88,25 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
         # Only reported: a gateway out of service could not answer with a problem document.
         observed={"ended_sessions": revocations.check, **{name: pool.check for name, pool in pools.items()}},
     )
-    operators = DrainableServer(
+    _open_operators_port(settings, health, registry, stack)
+    in_flight = partial(_in_flight, context, public)
+    return Service(health, public.begin_drain, public.stop_listening, in_flight)
+
+
+def _in_flight(context: GatewayContext, public: DrainableServer) -> int:
+    """Return the number of requests being answered, and of responses that clients have not taken yet."""
+    return context.in_flight() + public.writing()
+
+
+def _open_operators_port(
+    settings: GatewaySettings, health: Health, registry: CollectorRegistry, stack: AsyncExitStack
+) -> None:
+    server = DrainableServer(
         Application(list(ops.routes(health, registry))),
         settings.gateway_ops_port,
         settings.gateway_ops_bind_address or settings.bind_address,
     )
-    stack.push_async_callback(operators.close)
-    return Service(
-        health,
-        public.begin_drain,
-        public.stop_listening,
-        lambda: context.in_flight() + public.writing(),
-    )
+    stack.push_async_callback(server.close)
 
 
 def _open_pools(

@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack
 from tornado.web import Application
 
 from services.sms.backlog import BacklogMonitor
-from services.sms.delivery.composer import text_composer
 from services.sms.delivery.reconciliation import Reconciler, ReconciliationPolicy
 from services.sms.delivery.repository import MessageRepository
 from services.sms.delivery.retries import RetrySchedule
 from services.sms.delivery.service import DeliveryService
+from services.sms.delivery.texts import text_composer
 from services.sms.messaging.consumer import MessageConsumer
 from services.sms.messaging.handler import MessageHandler
 from services.sms.messaging.publisher import MessagePublisher

@@ -8,7 +8,6 @@ from decimal import Decimal
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from services.sms.delivery.composer import text_composer
 from services.sms.delivery.models import (
     Acceptance,
     AcceptanceResult,
@@ -24,6 +23,7 @@ from services.sms.delivery.reconciliation import Reconciler, ReconciliationPolic
 from services.sms.delivery.repository import MessageRepository
 from services.sms.delivery.retries import RetrySchedule
 from services.sms.delivery.service import DeliveryService
+from services.sms.delivery.texts import text_composer
 from services.sms.provider.base import (
     UNAVAILABLE,
     Answer,

@@ -153,7 +153,7 @@ class CodeService:
     async def _issue(
         self, mobile: str, purpose: Purpose, client: Client, request: str, challenge: str | None
     ) -> Issued:
-        solved = await self._challenges.solved(challenge, mobile, client.ip)
+        solved = await self._challenges.solved(challenge, mobile)
         try:
             return await self._codes.issue(mobile, purpose, request, address=client.ip, solved=solved)
         except ChallengeNeeded as needed:

@@ -73,6 +73,12 @@ class _SignInMetrics:
             "Sign-ins refused with 503, because Redis was there, but this process was late for its answer.",
             registry=registry,
         )
+
+
+class _HashMetrics:
+    """The computation of password hashes."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.hashes = Counter(
             "dialpass_password_hashes_total",
             "bcrypt computations: done, or refused because the queue was full.",
@@ -129,12 +135,13 @@ class _AccountMetrics:
         )
 
 
-class AuthMetrics(_CodeMetrics, _SignInMetrics, _AccountMetrics):
+class AuthMetrics(_CodeMetrics, _SignInMetrics, _HashMetrics, _AccountMetrics):
     """What the auth service decides."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         _CodeMetrics.__init__(self, registry)
         _SignInMetrics.__init__(self, registry)
+        _HashMetrics.__init__(self, registry)
         _AccountMetrics.__init__(self, registry)
         self.key_failures = Counter(
             "dialpass_signing_key_failures_total",

@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from services.sms.delivery.composer import text_composer
+from services.sms.delivery.texts import text_composer
 from shared.contracts.messages import SendNotice
 from tests.support.sms_delivery import ACCEPTED, MESSAGE, DeliveryHarness
 

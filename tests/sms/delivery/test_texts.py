@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.sms.delivery.composer import text_composer
+from services.sms.delivery.texts import text_composer
 from services.sms.settings import SmsSettings
 from shared.contracts.messages import Purpose
 from tests.support.sms_delivery import MESSAGE

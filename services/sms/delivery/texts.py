@@ -1,4 +1,4 @@
-"""The text of a message, under the signature that the provider has approved."""
+"""The texts of messages."""
 
 from collections.abc import Callable, Mapping
 
