@@ -76,6 +76,7 @@ class PasswordService:
             _refuse_personal(password, caller.user)
             # The failure is charged before it is audited, also if that takes too long.
             async with (
+                self._throttle.slowed_refusals(client.ip),
                 self._uow.audit_failures("change_password", mobile, client),
                 self._throttle.attempt(mobile, client.ip),
             ):

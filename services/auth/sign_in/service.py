@@ -66,6 +66,7 @@ class SignInService:
         with count_outcome(self._metrics.sign_ins):
             # The failure is charged before it is audited, also if that takes too long.
             async with (
+                self._throttle.slowed_refusals(client.ip),
                 self._uow.audit_failures("login", mobile, client),
                 self._throttle.attempt(mobile, client.ip),
             ):

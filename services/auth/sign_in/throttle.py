@@ -25,6 +25,7 @@ from services.auth.networks import (
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.sign_in.process_limiter import ProcessLimiter
 from services.auth.sign_in.scripts import BEGIN, SETTLE
+from services.auth.sign_in.tarpit import Tarpit
 from shared.errors import InvalidRequest, Unavailable
 from shared.observability.metrics import AuthMetrics
 from shared.redis.client import REDIS_FAILURES
@@ -100,6 +101,7 @@ class SignInThrottle:
         ]  # fmt: skip
         self._limits = [number for limit in subjects for number in (limit.amount, limit.window_ms)]
         self._outage = RedisOutage(redis)
+        self._tarpit = Tarpit()
         self._unsettled: set[asyncio.Task[None]] = set()
         self._floor = ProcessLimiter(limits.account, limits.address, limits.network)
 
@@ -131,6 +133,15 @@ class SignInThrottle:
                 await self._settle_attempt(keys, result)
             else:
                 self._floor.settle(mobile, address, failed=result == "wrong")
+
+    @asynccontextmanager
+    async def slowed_refusals(self, address: str) -> AsyncIterator[None]:
+        """Raise the block's `TooManyAttempts` later for a host that goes on at once after refusals."""
+        try:
+            yield
+        except TooManyAttempts:
+            await self._tarpit.wait(address)
+            raise
 
     def _turn(self, mobile: str, address: str, *, trusted: bool) -> AbstractContextManager[None]:
         return self._hasher.turn(mobile, address, trusted=trusted) if self._hasher else nullcontext()
