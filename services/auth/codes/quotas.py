@@ -27,8 +27,6 @@ _IPV6_QUOTAS = ("strangers", "address", "network", "site", "prefix", "global")
 _HARDEST = {"strangers": 6, "address": 8, "network": 8, "site": 8, "prefix": 8, "global": 2}
 # Of a number, each further code doubles it; elsewhere as many codes as the threshold allows.
 _STEPS = {"strangers": 1}
-# What is kept for those who ask again is half of what all strangers get.
-_STRANGERS_FACTOR = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,7 @@ class Charge:
         trusted_key: exists while the number's account trusts the address.
         own_key: of the codes to the number for the address.
         dial_code_key: of the codes to the dial code.
+        resends_key: of the codes that are sent again to those who asked for them.
         quota_keys: of the other quotas.
         askers: names of the address and of its network.
         rules: prices, limits and thresholds.
@@ -51,6 +50,7 @@ class Charge:
     trusted_key: str
     own_key: str
     dial_code_key: str
+    resends_key: str
     quota_keys: list[str]
     askers: tuple[str, str]
     rules: str
@@ -101,6 +101,7 @@ class Quotas:
             trusted_key=trusted_address_key(mobile, address, keyed_hash),
             own_key=_key("number", f"{number}:{askers[0]}"),
             dial_code_key=_key("dial_code", keyed_hash.name("dial_code", code)),
+            resends_key=_key("resends", number),
             quota_keys=[_quota_key(name, names[name]) for name in (_IPV6_QUOTAS if site else _IPV4_QUOTAS)],
             askers=askers,
             rules=of_dial_code(self.ipv6_rules if site else self.ipv4_rules, code),
@@ -160,7 +161,7 @@ def _named_quota(settings: QuotaSettings, name: str) -> list[Any]:
         "global": settings.code_challenge_global,
     }
     pairs, thresholds = _pairs(limits[name]), _pairs(challenge[name])
-    lengths = [math.ceil(_STRANGERS_FACTOR * amount) for amount, _ in pairs]
+    lengths = [amount for amount, _ in pairs]
     lengths += [(_HARDEST[name] + 1) * amount for amount, _ in thresholds]
     kept = [max(lengths), _longest(pairs + thresholds)]
     return [name, pairs, kept, thresholds, _HARDEST[name], _STEPS.get(name, 0)]

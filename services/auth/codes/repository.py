@@ -120,7 +120,7 @@ class CodeRepository:
         keys = [
             self._cooldowns_key(mobile), self._code_key(mobile, purpose), charge.spend_key,
             charge.conversion_key, f"code:challenge:{solved.name if solved else None}", charge.trusted_key,
-            charge.own_key, charge.dial_code_key, *charge.quota_keys,
+            charge.own_key, charge.dial_code_key, charge.resends_key, *charge.quota_keys,
         ]  # fmt: skip
         proof = self._generator.proof(mobile, purpose, code)
         args: list[str | int | float] = [

@@ -64,8 +64,8 @@ end
 """
 
 # KEYS  1 cooldowns by asker, 2 code, 3 money spent, 4 conversion, 5 solved challenge, 6 trusted address,
-#       7 codes to the number for the address, 8 dial code, 9 codes to the number for all strangers,
-#       10… the other quotas
+#       7 codes to the number for the address, 8 dial code, 9 codes sent again to strangers,
+#       10 codes to the number for all strangers, 11… the other quotas
 # ARGV  1 request, 2 cooldown ms, 3 nonce, 4 proof, 5 ttl ms, 6 least ms that a resent code has left,
 #       7 tries of a code, 8 the asking address, 9 its network, 10 difficulty of the solved challenge or -1,
 #       11 ms that a challenge lives, 12 '1' if the code may be decided on afterwards,
@@ -75,9 +75,9 @@ end
 #         {'replayed', difficulty} if the solution was used before
 #
 # An address that the number's account trusts has only its own quota. While a code is valid, the address that
-# asked for it gets it again, whatever strangers do (up to half again of what all strangers get), and so do
-# the others of its network, together as often as one address. A withheld code is charged to nothing that is
-# paid for: SEND_WITHHELD does that, if it is sent.
+# asked for it gets it again, and so do the others of its network, together as often as one address: that has
+# a quota of its own, half of what all strangers get, beyond which they are strangers. A withheld code is
+# charged to nothing that is paid for: SEND_WITHHELD does that, if it is sent.
 ISSUE = (
     _QUOTAS
     + _SENDING
@@ -169,15 +169,21 @@ local function meet(key, length, name, thresholds, hardest, step)
   end
 end
 
+local again = false
+local function key_of(place) return place == 1 and again and KEYS[9] or KEYS[9 + place] end
+
 if not trusted then
-  local again = tonumber(code['asked:' .. address] or 0) > now
+  local asked = tonumber(code['asked:' .. address] or 0) > now
     or tonumber(code['asked:' .. network] or 0) > now and tonumber(code['asks:' .. network]) < rules.again
+  again = asked and not used_up(KEYS[9], redis.call('LLEN', KEYS[9]), rules.quotas[1][2], 0.5)
   for place, quota in ipairs(rules.quotas) do
-    local name, limits, _, thresholds, hardest, step = unpack(quota)
-    local key, reserved = KEYS[8 + place], place == 1 and again
-    local length = redis.call('LLEN', key)
-    if used_up(key, length, limits, reserved and 1.5) then return {'refused', name .. '_limit'} end
-    if not reserved then meet(key, length, name, thresholds, hardest, step) end
+    if place > 1 or not again then
+      local name, limits, _, thresholds, hardest, step = unpack(quota)
+      local key = KEYS[9 + place]
+      local length = redis.call('LLEN', key)
+      if used_up(key, length, limits) then return {'refused', name .. '_limit'} end
+      meet(key, length, name, thresholds, hardest, step)
+    end
   end
   local requested, verified = unpack(redis.call('HMGET', KEYS[4], 'requested', 'verified'))
   requested, verified = tonumber(requested or 0), tonumber(verified or 0)
@@ -204,7 +210,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 if withheld == '0' then charge_sending(KEYS[3], KEYS[4], KEYS[8], rules) end
 charge(KEYS[7], unpack(rules.own.kept))
 for place, quota in ipairs(rules.quotas) do
-  if not (trusted and place == 1) then charge(KEYS[8 + place], unpack(quota[3])) end
+  if not (trusted and place == 1) then charge(key_of(place), unpack(quota[3])) end
 end
 return issued(risk and '1' or '0', withheld)
 """

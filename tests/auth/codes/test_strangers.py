@@ -117,11 +117,20 @@ async def test_strangers_together_get_so_many_codes_however_much_they_solve(
     assert seen == {"code": 10, "TooManyCodes": 30}
 
 
+async def test_strangers_who_ask_again_use_up_nothing_of_those_who_have_not(
+    codes: CodeHarness, mobile: str
+) -> None:
+    strangers = [f"198.{n}.100.1" for n in range(3)]
+    seen = Counter([await ask(codes, mobile, address) for address in strangers * 3])
+    assert seen == {"code": 8, "ChallengeNeeded": 1}
+    assert await difficulty_for(codes, mobile, WORK) == 0
+
+
 async def test_a_network_that_asks_again_and_again_is_like_all_strangers(
     codes: CodeHarness, mobile: str
 ) -> None:
     seen = Counter([await ask(codes, mobile, f"198.51.100.{n}") for n in range(40)])
-    assert seen == {"code": 3, "ChallengeNeeded": 37}
+    assert seen == {"code": 5, "ChallengeNeeded": 35}
 
 
 async def difficulty_for(codes: CodeHarness, mobile: str, address: str) -> int | None:
