@@ -11,8 +11,9 @@ import pytest
 
 from deploy.local.servers import Servers
 from services.auth.keyed_hash import KeyedHash
+from shared.http import gateway_secret
 from tests.support.client import Api, Reply, eventually, new_mobile
-from tests.support.system import CODE_SECRET, Process, make_system
+from tests.support.system import CODE_SECRET, GATEWAY_SECRET, Process, make_system
 
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.1"
 
@@ -38,7 +39,11 @@ def lines(process: Process, event: str) -> list[dict[str, Any]]:
 
 
 async def guess(auth: Api, mobile: str, address: str, request_id: str) -> Reply:
-    headers = {"X-Forwarded-For": address, "X-Request-ID": request_id}
+    headers = {
+        gateway_secret.HEADER: GATEWAY_SECRET,
+        "X-Forwarded-For": address,
+        "X-Request-ID": request_id,
+    }
     return await auth.post("/login/", {"mobile": mobile, "password": "wrong horse"}, headers=headers)
 
 

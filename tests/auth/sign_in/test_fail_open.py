@@ -28,6 +28,10 @@ LIMITS = SignInLimits(Limit(10, HOUR), Limit(100, HOUR), Limit(300, HOUR))
 
 Throttled = Callable[[], SignInThrottle]
 
+# A connection attempt that is cancelled after the kernel has connected is left to the garbage collector by
+# asyncio.open_connection; these tests cancel many.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture
 async def proxy(servers: Servers) -> AsyncIterator[TcpProxy]:

@@ -48,7 +48,11 @@ def test_the_previous_version_reads_a_new_purpose_as_one_that_it_knows() -> None
 
 
 def test_a_purpose_of_the_next_version_stays_what_it_is_called_for_this_one() -> None:
-    document = json.loads(encode_send_code(CODE, SEALER)) | {"exact_purpose": "pay"}
+    names = {"purpose": "login", "exact_purpose": "pay"}
+    sealed = SEALER.seal(
+        json.dumps(CODE.model_dump(mode="json") | names).encode(), f"{SendCodeV2.TYPE} {CODE.message_id}"
+    )
+    document = json.loads(encode_send_code(CODE, SEALER)) | names | {"sealed": sealed}
     message = decode_send_code(SendCodeV2.TYPE, json.dumps(document).encode(), SEALER)
     assert message.purpose == "login"
 
