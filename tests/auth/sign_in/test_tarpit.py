@@ -32,7 +32,9 @@ class Pit:
         self._released.set()
 
     async def refuse(self, times: int, address: str = HOME) -> list["asyncio.Future[None]"]:
-        waiting = [asyncio.ensure_future(self.tarpit.wait(address)) for _ in range(times)]
+        waiting: list[asyncio.Future[None]] = [
+            asyncio.ensure_future(self.tarpit.wait(address)) for _ in range(times)
+        ]
         await asyncio.sleep(0)
         return waiting
 
