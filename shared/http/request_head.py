@@ -14,6 +14,7 @@ from shared.errors import (
     AppError,
     HeadersTooLarge,
     InvalidRequest,
+    PayloadTooLarge,
     UriTooLong,
 )
 from shared.i18n import Text
@@ -28,7 +29,8 @@ _HEAD = re.compile(
 )
 _FIELD = re.compile(r"([^:]+):([^\r]*)\r\n")  # of what `_HEAD` has accepted
 _HOST = re.compile(r"(?:[A-Za-z0-9._\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-_LENGTH = re.compile(r"[0-9]{1,18}")
+_LENGTH = re.compile(r"[0-9]+")
+_LENGTH_DIGITS = 18  # int() raises ValueError for thousands of them
 
 _MALFORMED = Text("The request is not valid HTTP/1.1", "请求不是有效的 HTTP/1.1")
 _BAD_HOST = Text("Exactly one valid Host header is required", "需要且仅需要一个有效的 Host 头")
@@ -63,9 +65,16 @@ def parse(data: bytes, max_size: int) -> tuple[str, HTTPHeaders]:
         raise InvalidRequest({NON_FIELD: [_BAD_HOST]})
     if "Transfer-Encoding" in headers:
         _check_encoding(start_line, headers)
-    elif "Content-Length" in headers and not _LENGTH.fullmatch(headers["Content-Length"]):
-        raise InvalidRequest({NON_FIELD: [_BAD_LENGTH]})
+    elif "Content-Length" in headers:
+        _check_length(headers["Content-Length"])
     return start_line, headers
+
+
+def _check_length(length: str) -> None:
+    if not _LENGTH.fullmatch(length):
+        raise InvalidRequest({NON_FIELD: [_BAD_LENGTH]})
+    if len(length) > _LENGTH_DIGITS:
+        raise PayloadTooLarge
 
 
 def malformed() -> InvalidRequest:

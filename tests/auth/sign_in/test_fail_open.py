@@ -64,16 +64,24 @@ def counted(registry: CollectorRegistry, name: str) -> float:
     return registry.get_sample_value(f"dialpass_sign_ins_{name}_total") or 0
 
 
-async def guess_while_the_loop_is_late(throttle: SignInThrottle, mobile: str) -> str:
-    # The command is sent; then something else occupies the event loop for longer than the time limit.
-    asyncio.get_running_loop().call_later(0.0005, time.sleep, 0.7)
+async def guess_while_the_loop_is_late(throttle: SignInThrottle, mobile: str, proxy: TcpProxy) -> str:
+    # The command is sent; then something else occupies the event loop for longer than the time limit,
+    # while the answer is waiting.
+    def be_late() -> None:
+        time.sleep(0.7)
+        proxy.release()
+
+    proxy.hold("down")
+    asyncio.get_running_loop().call_later(0.05, be_late)
     return await guess(throttle, mobile)
 
 
-async def test_a_late_event_loop_opens_nothing(throttle: SignInThrottle, registry: CollectorRegistry) -> None:
+async def test_a_late_event_loop_opens_nothing(
+    throttle: SignInThrottle, proxy: TcpProxy, registry: CollectorRegistry
+) -> None:
     await guess(throttle, new_mobile())  # connects
     mobile = new_mobile()
-    seen = Counter([await guess_while_the_loop_is_late(throttle, mobile) for _ in range(3)])
+    seen = Counter([await guess_while_the_loop_is_late(throttle, mobile, proxy) for _ in range(3)])
     assert seen["Unavailable"] >= 1
     assert counted(registry, "unthrottled") == 0
     assert counted(registry, "undecided") == seen["Unavailable"]
