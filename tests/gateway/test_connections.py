@@ -3,7 +3,6 @@
 import asyncio
 import resource
 import socket
-import tracemalloc
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 
@@ -11,6 +10,7 @@ import aiohttp
 import pytest
 
 from tests.support.gateway import Gateway, StubUpstream, running_gateway, wait_until
+from tests.support.memory import traced_memory
 from tests.support.raw_http import RawClient, assert_raw_problem, raw_client
 
 GET = b"GET /code/ HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -203,18 +203,18 @@ async def test_slow_readers_of_a_file_share_its_buffer(gateway: Gateway, option:
     first = slow_reader(gateway)
     first.sendall(request)
     await asyncio.sleep(0.3)
-    tracemalloc.start()
+    readers = [first]
     try:
-        readers = [slow_reader(gateway) for _ in range(30)]
-        for reader in readers:
-            reader.sendall(request * 5)
-        await asyncio.sleep(1)
-        held, _ = tracemalloc.get_traced_memory()
+        with traced_memory() as held:
+            for _ in range(30):
+                reader = slow_reader(gateway)
+                readers.append(reader)
+                reader.sendall(request * 5)
+            await asyncio.sleep(1)
+            assert held() < 4_000_000
     finally:
-        tracemalloc.stop()
-        for reader in [first, *readers]:
+        for reader in readers:
             reader.close()
-    assert held < 4_000_000
 
 
 async def test_pipelined_requests_of_a_slow_reader_wait_for_it(

@@ -1,7 +1,6 @@
 """What can be refused from a request's head is refused before its body is read."""
 
 import asyncio
-import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 
@@ -10,6 +9,7 @@ import pytest
 from deploy.local.ports import free_port
 from services.gateway.routes import parse_route_settings
 from tests.support.gateway import Gateway, StubUpstream, running_gateway, wait_until
+from tests.support.memory import traced_memory
 from tests.support.raw_http import RawClient, assert_raw_problem, raw_client
 
 MEGABYTE = 1024 * 1024
@@ -105,15 +105,11 @@ async def test_bodies_without_a_token_are_not_kept_in_memory(gateway: Gateway) -
                 client.send(part)
                 await client.writer.drain()
 
-    tracemalloc.start()
-    try:
-        async with AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(raw_client(gateway.port)) for _ in range(16)]
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(raw_client(gateway.port)) for _ in range(16)]
+        with traced_memory() as held:
             await asyncio.gather(*map(send_body, clients))
-            held, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert held < 16 * MEGABYTE
+            assert held() < 16 * MEGABYTE
 
 
 async def test_a_client_that_waits_for_100_gets_it_and_then_its_answer(

@@ -1,13 +1,14 @@
 """What an upstream sends beyond the response to a request never becomes a response to another one."""
 
 import asyncio
+from contextlib import suppress
 
 import aiohttp
 import pytest
 
 from services.gateway.routes import parse_route_settings
 from tests.support.client import Api
-from tests.support.gateway import OK, Gateway, StubUpstream, running_gateway
+from tests.support.gateway import OK, Gateway, StubUpstream, running_gateway, wait_until
 from tests.support.raw_http import raw_client
 
 EVIL = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{"evil": true}'
@@ -103,15 +104,21 @@ async def test_trailers_do_not_become_headers(client: Api, upstream: StubUpstrea
 async def test_a_response_before_the_whole_request_closes_the_connection(
     upstream: StubUpstream,
 ) -> None:
-    connections = 0
+    closed = 0
 
     async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
+        nonlocal closed
         await reader.readuntil(b"\r\n\r\n")
         writer.write(OK)
-        await reader.read(-1)
-        writer.close()
+        with suppress(ConnectionError):
+            while await reader.read(65536):
+                pass
+            writer.close()
+            await writer.wait_closed()
+        closed += 1
+
+    async def all_closed() -> bool:
+        return closed == 3
 
     server = await asyncio.start_server(answer_early, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -125,4 +132,4 @@ async def test_a_response_before_the_whole_request_closes_the_connection(
             client.send(b"POST /files/a HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n\r\n")
             client.send(b"x" * 16_000_000)
             assert (await client.response()).json() == {"ok": True}
-    assert connections == 3
+        await wait_until(all_closed)
