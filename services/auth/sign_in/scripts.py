@@ -37,7 +37,7 @@ local function add(place, events)
   local beyond = math.ceil(level - amount)
   local wait = beyond > 0 and math.min(longest_wait, first_wait * 2 ^ (beyond - 1)) or 0
   redis.call('HSET', KEYS[place], 'level', level, 'at', now, 'next', now + wait)
-  redis.call('PEXPIRE', KEYS[place], math.ceil(wait + window * (level + 1) / amount))
+  redis.call('PEXPIRE', KEYS[place], math.max(10000, math.ceil(wait + window * (level + 1) / amount)))
 end
 
 local function wait_of(place)
