@@ -23,7 +23,6 @@ _DOMAIN = b"dialpass/password/v1"
 # The longest work that is done for an unknown number: a hash of a higher cost, say an imported one, does
 # not make every sign-in take minutes.
 _MAX_COST = 16
-_PER_ACCOUNT, _PER_ADDRESS = 2, 4
 # A place is free again after a computation, which takes a fraction of a second.
 _BUSY_SECONDS = 1
 
@@ -45,7 +44,7 @@ class PasswordHasher:
         workers: number of threads, at most the number of cores.
         max_wait: seconds that a computation may wait; one that would wait longer is refused.
         metrics: counts computations and refusals.
-        places: limits what an account and an address may have in progress; 2 and 4 by default.
+        places: limits what an account and an address may have in progress, if anything does.
 
     The constructor computes one hash, which stands in for unknown users and measures the time of one.
     """
@@ -62,7 +61,7 @@ class PasswordHasher:
         self._rounds = rounds
         self._cost = rounds
         self._metrics = metrics
-        self._places = places or Places(_PER_ACCOUNT, _PER_ADDRESS)
+        self._places = places or Places()
         started = time.perf_counter()
         dummy = self._compute_hash(secrets.token_urlsafe())
         self._seconds = time.perf_counter() - started
