@@ -39,12 +39,15 @@ async def test_localhost_addresses_and_listed_names_are_answered(
     assert await status(session, "GET", f"{url}/_inbox", Host=host) == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/_inbox", "/healthz", "/nowhere", "/v2/user/get.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/_inbox", "/_account?account=first", "/healthz", "/nowhere", "/v2/user/get.json"]
+)
 @pytest.mark.parametrize(
     "host",
     [
         "attacker.example", "attacker.example:8899", "localhost.attacker.example", "notlocalhost",
         "127.0.0.1.nip.io", "127.0.0.1.attacker.example", "simulator.attacker.example", "127.1", "0x7f.1",
+        "attacker.example.", "attacker.example.:8899",
     ],
 )  # fmt: skip
 async def test_a_name_that_was_rebound_to_this_machine_is_refused(

@@ -202,19 +202,3 @@ async def test_the_page_loads_nothing_from_elsewhere(session: aiohttp.ClientSess
     assert response.content_type == "text/html"
     assert "http://" not in page
     assert "https://" not in page
-
-
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        ("localhost:8899", 200), ("127.0.0.1", 200), ("[::1]:8899", 200), ("simulator:8899", 200),
-        ("rebound.example.com", 421), ("rebound.example.com:8899", 421), ("127.0.0.1.example.com", 421),
-        ("rebound.example.com.", 421),
-    ],
-)  # fmt: skip
-async def test_the_inbox_is_not_shown_under_a_name_of_the_internet(
-    session: aiohttp.ClientSession, url: str, host: str, status: int
-) -> None:
-    for path in ("/_inbox", "/", "/_account?account=first"):
-        async with session.get(url + path, headers={"Host": host}) as response:
-            assert response.status == status
