@@ -74,6 +74,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
         client_addresses=ClientAddresses(settings.trusted_proxies),
         pseudonyms=ClientPseudonyms(settings.client_secret),
         access_log=access_log,
+        max_body=settings.max_body_bytes,
         http_metrics=http_metrics,
         upstream_metrics=upstream_metrics,
         tracer=tracing.open_tracer(settings, "gateway", stack),

@@ -29,6 +29,7 @@ class GatewayContext:
         client_addresses: finds the client's address.
         pseudonyms: what stands for that address in log lines.
         access_log: writes a line per request.
+        max_body: limit in bytes of the body of a request that has no route.
         http_metrics: counts requests.
         upstream_metrics: counts failures of upstreams.
         tracer: records a span per request.
@@ -44,6 +45,7 @@ class GatewayContext:
     client_addresses: ClientAddresses
     pseudonyms: ClientPseudonyms
     access_log: AccessLog
+    max_body: int
     http_metrics: HttpMetrics
     upstream_metrics: UpstreamMetrics
     tracer: Tracer

@@ -100,7 +100,7 @@ class ProxyRequest(HTTPMessageDelegate):
         self._cors = self._context.cors.headers(headers.get("Origin"))
         self._route, self._target = self._context.routes.match(self._target)
         self._client = self._context.client_addresses.of(self._connection, headers)
-        self._max_body = (self._route or self._context.routes).max_body
+        self._max_body = self._route.max_body if self._route else self._context.max_body
         try:
             return self._check_head(self._route)
         except AppError as error:

@@ -91,9 +91,6 @@ class RouteTable:
 
     A service may take a path for another one that differs, for instance, in upper and lower case. So the
     routes that such a path matches count, too: a request has to satisfy the strictest of their rules.
-
-    Attributes:
-        max_body: the largest limit of a request's body in bytes.
     """
 
     def __init__(self, routes: Sequence[Route]) -> None:
