@@ -39,6 +39,7 @@ from services.auth.sessions.repository import SessionRepository
 from services.auth.sessions.revocations import Revocations
 from services.auth.sessions.service import SessionService
 from services.auth.settings import AuthSettings
+from services.auth.sign_in.attempts import PasswordAttempts
 from services.auth.sign_in.service import SignInService
 from services.auth.sign_in.throttle import SignInLimits, SignInThrottle
 from services.auth.tokens.issuer import AccessTokenIssuer
@@ -144,6 +145,7 @@ def build_services(
     uow = UnitOfWork(database, outbox, AuditRepository(database, keyed_hash), now)
     administration = AccountAdministration(uow, users, sessions)
     throttle = SignInThrottle(connections.redis, keyed_hash, _sign_in_limits(settings), metrics, hasher)
+    attempts = PasswordAttempts(uow, throttle)
     tokens = AccessTokenIssuer(
         connections.keys, issuer=settings.token_issuer, audience=settings.token_audience
     )
@@ -154,16 +156,16 @@ def build_services(
         RefreshLimiter(settings.refresh_limit, metrics), metrics,
     )  # fmt: skip
     password_service = PasswordService(
-        uow, users, sessions, session_service, code_service, hasher, throttle, notices, metrics
+        uow, users, sessions, session_service, code_service, hasher, attempts, notices, metrics
     )
     account_service = AccountService(
         uow, users, administration, session_service, code_service, hasher, notices, metrics
     )
     sign_in_service = SignInService(
-        uow, users, account_service, password_service, session_service, code_service, hasher, throttle,
+        uow, users, account_service, password_service, session_service, code_service, hasher, attempts,
         metrics, code_creates_accounts=settings.login_code_creates_accounts,
     )  # fmt: skip
-    reauthentication = ReauthenticationService(uow, session_service, code_service, hasher, throttle, metrics)
+    reauthentication = ReauthenticationService(uow, session_service, code_service, hasher, attempts, metrics)
     return Services(
         code_service, account_service, password_service, sign_in_service, reauthentication, session_service,
         Revocations(database), tokens, ChangeLimiter(connections.redis, _change_limits(settings), metrics),

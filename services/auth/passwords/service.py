@@ -14,7 +14,7 @@ from services.auth.notices.service import NoticeService
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.sessions.repository import SessionRepository
 from services.auth.sessions.service import SessionService
-from services.auth.sign_in.throttle import SignInThrottle
+from services.auth.sign_in.attempts import PasswordAttempts
 from services.auth.unit_of_work import UnitOfWork
 from shared.contracts.events import EndReason, PasswordChanged
 from shared.errors import Unavailable
@@ -37,7 +37,7 @@ class PasswordService:
         session_service: SessionService,
         codes: CodeService,
         hasher: PasswordHasher,
-        throttle: SignInThrottle,
+        attempts: PasswordAttempts,
         notices: NoticeService,
         metrics: AuthMetrics,
     ) -> None:
@@ -47,7 +47,7 @@ class PasswordService:
         self._session_service = session_service
         self._codes = codes
         self._hasher = hasher
-        self._throttle = throttle
+        self._attempts = attempts
         self._notices = notices
         self._metrics = metrics
 
@@ -61,29 +61,14 @@ class PasswordService:
             Unauthorized: the session has ended, or the account was deleted or disabled meanwhile.
             Unavailable: a dependency is down, or too many checks are queued; nothing was changed.
         """
-
-        async def change(password_hash: str) -> None:
-            user = await self._session_service.lock_user(caller)
-            # The check took a while: a reset that came in between is not undone.
-            if user.password_hash != caller.user.password_hash:
-                raise WrongPassword
-            await self._save(
-                user, password_hash, client, "change", keep=caller.session_id, reason="password_changed"
-            )
-
-        mobile = caller.user.mobile
+        mobile, known = caller.user.mobile, caller.user.password_hash
         with count_outcome(self._metrics.account_changes, "password_change"):
             _refuse_personal(password, caller.user)
-            # The failure is charged before it is audited, also if that takes too long.
-            async with (
-                self._throttle.slowed_refusals(client.ip),
-                self._uow.audit_failures("change_password", mobile, client),
-                self._throttle.attempt(mobile, client.ip),
-            ):
-                if not await self._hasher.verify(old_password, caller.user.password_hash):
+            async with self._attempts.attempt("change_password", mobile, client):
+                if not await self._hasher.verify(old_password, known):
                     raise WrongPassword
                 password_hash = await self._hasher.hash(password)
-                await self._uow.run(lambda: change(password_hash))
+                await self._uow.run(lambda: self._change(caller, known, password_hash, client))
 
     async def set_first(self, caller: Caller, password: str, client: Client) -> None:
         """Set the password of the caller's account, which has none, and end the caller's other sessions.
@@ -95,20 +80,11 @@ class PasswordService:
             Unauthorized: the session has ended, or the account was deleted or disabled meanwhile.
             Unavailable: a dependency is down, or too many checks are queued; nothing was changed.
         """
-
-        async def change(password_hash: str) -> None:
-            user = await self._session_service.lock_user(caller)
-            if user.password_hash is not None:
-                raise WrongPassword
-            await self._save(
-                user, password_hash, client, "change", keep=caller.session_id, reason="password_changed"
-            )
-
         with count_outcome(self._metrics.account_changes, "password_change"):
             await self._session_service.require_recent_proof(caller)
             _refuse_personal(password, caller.user)
             password_hash = await self._hasher.hash(password)
-            await self._uow.run(lambda: change(password_hash))
+            await self._uow.run(lambda: self._change(caller, None, password_hash, client))
 
     async def reset(self, mobile: str, code: str, password: str, client: Client) -> None:
         """Set the password of the account whose number's code is right, and end all its sessions.
@@ -155,6 +131,16 @@ class PasswordService:
                 await self._users.replace_password_hash(user.id, user.password_hash, renewed)
         except (Unavailable, TimeoutError) as error:
             log.warning("hash_not_renewed", error=type(error).__name__)
+
+    async def _change(self, caller: Caller, known: str | None, password_hash: str, client: Client) -> None:
+        """Replace the hash `known` of the caller's password, or None, in the current transaction."""
+        user = await self._session_service.lock_user(caller)
+        # Hashing took a while: a password that was set in between is not replaced.
+        if user.password_hash != known:
+            raise WrongPassword
+        await self._save(
+            user, password_hash, client, "change", keep=caller.session_id, reason="password_changed"
+        )
 
     async def _save(
         self,

@@ -5,7 +5,7 @@ from services.auth.errors import InvalidCode, WrongPassword
 from services.auth.models import Caller, Client, SignedIn
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.sessions.service import SessionService
-from services.auth.sign_in.throttle import SignInThrottle
+from services.auth.sign_in.attempts import PasswordAttempts
 from services.auth.unit_of_work import UnitOfWork
 from shared.contracts.messages import Purpose
 from shared.observability.metrics import AuthMetrics
@@ -23,14 +23,14 @@ class ReauthenticationService:
         sessions: SessionService,
         codes: CodeService,
         hasher: PasswordHasher,
-        throttle: SignInThrottle,
+        attempts: PasswordAttempts,
         metrics: AuthMetrics,
     ) -> None:
         self._uow = uow
         self._sessions = sessions
         self._codes = codes
         self._hasher = hasher
-        self._throttle = throttle
+        self._attempts = attempts
         self._metrics = metrics
 
     async def with_password(self, caller: Caller, password: str, client: Client) -> SignedIn:
@@ -52,10 +52,7 @@ class ReauthenticationService:
 
         mobile, known = caller.user.mobile, caller.user.password_hash
         with count_outcome(self._metrics.reauthentications):
-            async with (
-                self._throttle.attempt(mobile, client.ip),
-                self._uow.audit_failures(_PURPOSE, mobile, client),
-            ):
+            async with self._attempts.attempt(_PURPOSE, mobile, client):
                 if not await self._hasher.verify(password, known):
                     raise WrongPassword("password")
                 return await self._uow.run(prove)

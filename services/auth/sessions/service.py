@@ -182,9 +182,7 @@ class SessionService:
         async def end() -> None:
             now, user = self._uow.now(), caller.user
             await self._users.lock(user.id)
-            ended = await self._sessions.end_all(
-                user.id, keep=caller.session_id, reason="ended_by_user", now=now
-            )
+            ended = await self.end_all_but(caller, "ended_by_user", now)
             details = {"sessions": ended, "kept": caller.session_id, "reason": "ended_by_user"}
             await self._uow.record(AuditEntry("session.ended", now, client, user.id, user.mobile, details))
 

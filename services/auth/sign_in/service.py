@@ -10,7 +10,7 @@ from services.auth.models import Client, NewUser, SignedIn, User
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.passwords.service import PasswordService
 from services.auth.sessions.service import SessionService
-from services.auth.sign_in.throttle import SignInThrottle
+from services.auth.sign_in.attempts import PasswordAttempts
 from services.auth.unit_of_work import UnitOfWork
 from shared.errors import Unavailable
 from shared.observability.metrics import AuthMetrics
@@ -35,7 +35,7 @@ class SignInService:
         sessions: SessionService,
         codes: CodeService,
         hasher: PasswordHasher,
-        throttle: SignInThrottle,
+        attempts: PasswordAttempts,
         metrics: AuthMetrics,
         *,
         code_creates_accounts: bool,
@@ -47,7 +47,7 @@ class SignInService:
         self._sessions = sessions
         self._codes = codes
         self._hasher = hasher
-        self._throttle = throttle
+        self._attempts = attempts
         self._metrics = metrics
         self._code_creates_accounts = code_creates_accounts
 
@@ -64,12 +64,7 @@ class SignInService:
             Unavailable: a dependency is down, or too many checks are queued.
         """
         with count_outcome(self._metrics.sign_ins):
-            # The failure is charged before it is audited, also if that takes too long.
-            async with (
-                self._throttle.slowed_refusals(client.ip),
-                self._uow.audit_failures("login", mobile, client),
-                self._throttle.attempt(mobile, client.ip),
-            ):
+            async with self._attempts.attempt("login", mobile, client):
                 for _ in range(_MAX_CHECKS):
                     checked = await self._check(mobile, password)
                     if signed_in := await self._open(checked, client):

@@ -210,14 +210,22 @@ async def test_a_victim_is_checked_next_during_an_attack(
     assert order.index(victim.password_hash) <= (1 if trusted else 9)
 
 
-async def test_a_failure_that_cannot_be_audited_is_charged(make_auth: MakeAuth) -> None:
+@pytest.mark.parametrize("act", ["sign in", "change", "reauthenticate"])
+async def test_a_failure_that_cannot_be_audited_is_charged(make_auth: MakeAuth, act: str) -> None:
     auth = make_auth(settings={"sign_in_limit_account": "1/hour"})
+    services, wrong = auth.services, "wrong horse"
+    caller = Caller(await auth.add_user(), "0" * 32)
+    acts: dict[str, Callable[[], Awaitable[object]]] = {
+        "sign in": lambda: auth.sign_in(wrong),
+        "change": lambda: services.passwords.change(caller, wrong, NEW_PASSWORD, client(HOME)),
+        "reauthenticate": lambda: services.reauthentication.with_password(caller, wrong, client(HOME)),
+    }
     auth.database.before = failing("INSERT INTO `audit", Unavailable())
     for _ in range(2):
         with pytest.raises(Unavailable):
-            await auth.sign_in("wrong horse")
+            await acts[act]()
     with pytest.raises(TooManyAttempts):
-        await auth.sign_in("wrong horse")
+        await acts[act]()
 
 
 @pytest.mark.parametrize("act", ["change", "reset", "register"])
