@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.networks import parse_networks
 from shared.security.development_secrets import is_published
 from shared.security.tls import TlsFiles, UnusableFile, client_context
 from shared.server_urls import (
@@ -106,6 +107,11 @@ def _check_addresses(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _check_networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    parse_networks(value)
+    return value
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 BaseUrl = Annotated[str, AfterValidator(_without_slash)]
@@ -136,6 +142,11 @@ def split_commas(value: object) -> object:
 
 Addresses = Annotated[
     tuple[str, ...], NoDecode, BeforeValidator(split_commas), AfterValidator(_check_addresses)
+]
+
+
+Networks = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(split_commas), AfterValidator(_check_networks)
 ]
 
 

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from services.auth.limits import Limit
 from services.auth.models import Caller
-from services.auth.networks import network_of
 from shared.errors import TooManyRequests
+from shared.networks import network_of
 from shared.observability.metrics import AuthMetrics
 from shared.redis.client import REDIS_FAILURES
 from shared.redis.scripts import RedisScripts

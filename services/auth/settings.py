@@ -1,6 +1,5 @@
 """The auth service's settings."""
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +13,7 @@ from shared.settings import (
     CommaSeparated,
     GatewaySecretSettings,
     MysqlUrl,
+    Networks,
     Port,
     RedisSettings,
     SealingSettings,
@@ -82,7 +82,7 @@ class AuthSettings(
     """The settings of `serve`."""
 
     auth_port: Port = Field(8001, description="a TCP port, 1 to 65535")
-    trusted_gateways: CommaSeparated = Field(
+    trusted_gateways: Networks = Field(
         (),
         description="addresses or networks, separated by commas, whose word about a request's client is taken"
         " without GATEWAY_SECRET; this machine's own where neither is set",
@@ -156,14 +156,7 @@ class AuthSettings(
         365, description="days that entries of the audit trail are kept, 1 to 3650"
     )
 
-    @field_validator("trusted_gateways")
-    @classmethod
-    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for network in value:
-            ipaddress.ip_network(network, strict=False)
-        return value
-
-    @field_validator("sms_regions", "trusted_gateways", mode="before")
+    @field_validator("sms_regions", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return split_commas(value)

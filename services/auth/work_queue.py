@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from services.auth.networks import host_of
+from shared.networks import host_of
 
 # The threads run at a lower priority than the event loop, so that they do not slow down other requests.
 _THREAD_NICENESS = 10

@@ -27,9 +27,10 @@ from services.gateway.upstream.client import UpstreamClient
 from services.gateway.upstream.pool import MAX_CONNECTIONS, ConnectionPool
 from shared.health import Health
 from shared.http import ops
-from shared.http.limits import ConnectionLimits, parse_networks, within_descriptors
+from shared.http.limits import ConnectionLimits, within_descriptors
 from shared.http.server import DrainableServer
 from shared.lifecycle import Service
+from shared.networks import parse_networks
 from shared.observability import tracing
 from shared.observability.access_log import AccessLog
 from shared.observability.metrics import (

@@ -9,12 +9,13 @@ from functools import lru_cache
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders
 
+from shared.networks import network_of, parse_networks
+
 _MAX_CACHED = 4096
 # More proxies than anybody has in a row; what a client puts in front of them is not looked at.
 _MAX_HOPS = 16
 # In characters, of an IPv6 address with a zone (RFC 4007 §11), of which there may be any number.
 _MAX_ADDRESS_LENGTH = 64
-_IPV6_PREFIX = 64  # a single host may own it
 _PSEUDONYM_BYTES = 4
 
 
@@ -26,7 +27,7 @@ class ClientAddresses:
     """
 
     def __init__(self, trusted: Iterable[str]) -> None:
-        self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
+        self._trusted = parse_networks(trusted)
         self._cache: dict[str, bool] = {}
 
     def of(self, connection: HTTP1Connection, headers: HTTPHeaders) -> str:
@@ -97,27 +98,7 @@ class ClientPseudonyms:
         """Return `network.address`, each 8 hex digits; an empty string for no address."""
         if not address:
             return ""
-        network = _network(address, ipv4_prefix=24)
-        return f"{self._hash('network', network)}.{self._hash('address', address)}"
+        return f"{self._hash('network', network_of(address))}.{self._hash('address', address)}"
 
     def _hash(self, kind: str, value: str) -> str:
         return hmac.digest(self._secret, f"{kind} {value}".encode(), "sha256")[:_PSEUDONYM_BYTES].hex()
-
-
-@lru_cache(_MAX_CACHED)
-def network_of_client(address: str) -> str:
-    """Return what limits count as one client: an IPv4 address, or the /64 of an IPv6 one."""
-    return _network(address, ipv4_prefix=32)
-
-
-def _network(address: str, ipv4_prefix: int) -> str:
-    """Return the network of an address, which for IPv6 is the /64; other text is returned unchanged."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is None:
-            return str(ipaddress.ip_network((int(parsed), _IPV6_PREFIX), strict=False))
-        parsed = parsed.ipv4_mapped
-    return str(ipaddress.ip_network((int(parsed), ipv4_prefix), strict=False))

@@ -1,14 +1,10 @@
 """Limits for the connections of clients, and the limit of the process's descriptors."""
 
-import ipaddress
 import resource
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-# One subscriber has at least such a network, so addresses in it are one client.
-_IPV6_PREFIX = 64
+from shared.networks import IpNetwork, host_of, parse_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +63,10 @@ class AddressCounter:
         """Return what is counted: the address or its network; empty for what is not capped."""
         if self.limits.max_per_address is None:
             return ""
-        parsed = ipaddress.ip_address(address)
-        if parsed.version == 6 and parsed.ipv4_mapped is not None:  # noqa: PLR2004 - IPv6
-            parsed = parsed.ipv4_mapped
-        if any(parsed in network for network in self.limits.uncapped):
+        parsed = parse_address(address)
+        if parsed is not None and any(parsed in network for network in self.limits.uncapped):
             return ""
-        if parsed.version == 6:  # noqa: PLR2004
-            return str(ipaddress.ip_network((int(parsed), _IPV6_PREFIX), strict=False))
-        return str(parsed)
-
-
-def parse_networks(networks: Iterable[str]) -> tuple[IpNetwork, ...]:
-    """Return addresses and networks as networks."""
-    return tuple(ipaddress.ip_network(network, strict=False) for network in networks)
+        return host_of(address)
 
 
 def raise_descriptor_limit() -> None:

@@ -18,13 +18,11 @@ from tornado.httputil import (
 from tornado.netutil import bind_sockets
 
 from shared.errors import RequestTimeout
-from shared.http.client_stream import END_OF_HEAD, FAST_END_OF_HEAD, ClientStream
+from shared.http.client_stream import ClientStream
 from shared.http.limits import ConnectionLimits
 from shared.http.listener import Listener
 from shared.http.request_connection import ClientConnection, encode_refusal
 from shared.observability.metrics import ConnectionMetrics
-
-__all__ = ["END_OF_HEAD", "FAST_END_OF_HEAD", "CannotListen", "DrainableServer"]
 
 _BACKLOG = 1024
 _SWEEP_INTERVAL = 1.0

@@ -1,9 +1,8 @@
-"""Limits as text, and the networks of addresses."""
+"""Limits as text."""
 
 import pytest
 
 from services.auth.limits import Limit, by_dial_code, of_dial_code, parse_limits
-from services.auth.networks import canonical, network_of, site_of
 
 HOUR, DAY = 3_600_000, 86_400_000
 
@@ -36,31 +35,3 @@ def test_what_no_dial_code_names_is_that_of_all_others() -> None:
 def test_a_list_without_the_others_or_with_a_name_for_a_dial_code_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         by_dial_code(int)(text)
-
-
-@pytest.mark.parametrize(
-    ("address", "spelling", "network"),
-    [
-        ("192.0.2.77", "192.0.2.77", "192.0.2.0/24"),
-        ("2001:DB8:1:2:3::4", "2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
-        ("::ffff:192.0.2.77", "192.0.2.77", "192.0.2.0/24"),
-        ("", "", ""),
-        ("a socket", "a socket", "a socket"),
-    ],
-)
-def test_an_address_has_one_spelling_and_a_network(address: str, spelling: str, network: str) -> None:
-    assert (canonical(address), network_of(address)) == (spelling, network)
-
-
-@pytest.mark.parametrize(
-    ("address", "site"),
-    [
-        ("2001:DB8:1:2:3::4", "2001:db8:1::/48"),
-        ("2001:db8:1:ffff::", "2001:db8:1::/48"),
-        ("::ffff:192.0.2.77", None),
-        ("192.0.2.77", None),
-        ("a socket", None),
-    ],
-)
-def test_an_address_of_ipv6_belongs_to_a_site(address: str, site: str | None) -> None:
-    assert site_of(address) == site

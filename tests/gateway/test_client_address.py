@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.gateway.client_address import ClientAddresses, ClientPseudonyms, network_of_client
+from services.gateway.client_address import ClientAddresses, ClientPseudonyms
 
 PROXY = "10.0.0.1"
 
@@ -57,16 +57,3 @@ def test_another_secret_gives_other_pseudonyms() -> None:
 @pytest.mark.parametrize("address", ["", "not an address", "0.0.0.0"])
 def test_what_is_no_address_has_a_pseudonym_of_the_same_form(address: str) -> None:
     assert len(ClientPseudonyms(SECRET).of(address)) == (17 if address else 0)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("203.0.113.9", "203.0.113.10", False),
-        ("2001:db8::1", "2001:db8::2:3", True),
-        ("2001:db8::1", "2001:db8:0:1::1", False),
-        ("::ffff:203.0.113.9", "203.0.113.9", True),
-    ],
-)
-def test_a_client_is_an_ipv4_address_or_an_ipv6_network(one: str, other: str, *, same: bool) -> None:
-    assert (network_of_client(one) == network_of_client(other)) is same

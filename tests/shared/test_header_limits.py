@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from services.auth.http.body import check_content_type
 from services.auth.sessions.refresh_tokens import parse_refresh_token
 from services.gateway.client_address import ClientAddresses
 from services.gateway.cors import CorsPolicy
 from shared.errors import Unauthorized
 from shared.http import request_ids
+from shared.http.content_type import check_content_type
 from shared.i18n import negotiate
 from shared.phone import InvalidMobile, parse_mobile
 from shared.security.access_tokens import TokenVerifier, bearer_token

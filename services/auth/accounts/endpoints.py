@@ -20,6 +20,16 @@ _DELETION_NOTE = (
 )
 
 
+def _deletion(note: str = "") -> Operation:
+    return Operation(
+        _TAG,
+        request=DeletionRequest,
+        problems=(errors.InvalidCode, errors.TooManyAttempts, errors.ReauthenticationRequired),
+        signed_in=True,
+        note=note + _DELETION_NOTE,
+    )
+
+
 class RegisterHandler(JsonHandler[AccountService]):
     """`POST /register/`."""
 
@@ -53,13 +63,7 @@ class MeHandler(JsonHandler[AccountService]):
         changes = self.body(ProfileRequest).changes
         return ProfileResponse.model_validate(await self.service.change_profile(caller, changes, self.client))
 
-    @Operation(
-        _TAG,
-        request=DeletionRequest,
-        problems=(errors.InvalidCode, errors.TooManyAttempts, errors.ReauthenticationRequired),
-        signed_in=True,
-        note=_DELETION_NOTE,
-    )
+    @_deletion()
     async def handle_delete(self) -> None:
         """Delete the account."""
         caller = await self.caller()
@@ -69,13 +73,7 @@ class MeHandler(JsonHandler[AccountService]):
 class DeletionHandler(JsonHandler[AccountService]):
     """`POST /me/delete/`."""
 
-    @Operation(
-        _TAG,
-        request=DeletionRequest,
-        problems=(errors.InvalidCode, errors.TooManyAttempts, errors.ReauthenticationRequired),
-        signed_in=True,
-        note="As `DELETE /me/`, for clients behind something that drops the body of that. " + _DELETION_NOTE,
-    )
+    @_deletion("As `DELETE /me/`, for clients behind something that drops the body of that. ")
     async def handle_post(self) -> None:
         """Delete the account."""
         caller = await self.caller()

@@ -10,7 +10,8 @@ from typing import Any, Self
 from services.auth.keyed_hash import KeyedHash
 from services.auth.limit_settings import QuotaSettings
 from services.auth.limits import Limit, of_dial_code
-from services.auth.networks import account_address, canonical, network_of, site_of, trusted_address_key
+from services.auth.networks import account_address, trusted_address_key
+from shared.networks import canonical, network_of, site_of
 from shared.phone import dial_code
 
 _SUBSCRIBER_DIGITS = 4

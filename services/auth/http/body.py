@@ -9,10 +9,7 @@ from pydantic_core import ErrorDetails
 
 from services.auth import i18n
 from shared.errors import NON_FIELD, InvalidRequest
-from shared.http.content_type import check_content_type
 from shared.i18n import Text
-
-__all__ = ["check_content_type", "parse"]
 
 _LONGEST_NAME = 64
 # Of the names that are reported as duplicates. Otherwise an answer could be a multiple of its request.

@@ -1,10 +1,10 @@
 """Whose word is taken about the client of a request: the gateway's, and nobody else's."""
 
 import hmac
-import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 
 from shared.http import gateway_secret
+from shared.networks import IpAddress, parse_address, parse_networks
 
 # The longest spelling of an IPv6 address.
 _MAX_ADDRESS_LENGTH = 45
@@ -30,7 +30,7 @@ class GatewayTrust:
     ) -> None:
         self._secrets = [secret.encode() for secret in secrets]
         trusted = networks or (() if secrets else _LOOPBACK)
-        self._networks = [ipaddress.ip_network(network, strict=False) for network in trusted]
+        self._networks = parse_networks(trusted)
         self._on_refusal = on_refusal
         self._peers: dict[str, bool] = {}
 
@@ -50,7 +50,7 @@ class GatewayTrust:
             return False
         trusted = self._peers.get(peer)
         if trusted is None:
-            address = parse_address(peer)
+            address = _parse(peer)
             trusted = address is not None and any(address in network for network in self._networks)
             if len(self._peers) < _MAX_CACHED:
                 self._peers[peer] = trusted
@@ -59,20 +59,9 @@ class GatewayTrust:
 
 def client_address(forwarded: str | None, peer: str) -> str:
     """Return the address that the gateway forwards, or the peer's if that is none."""
-    if forwarded is None or parse_address(forwarded) is None:
-        return peer
-    return forwarded
+    return peer if forwarded is None or _parse(forwarded) is None else forwarded
 
 
-def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return an IP address, or None if the text is none; an IPv4 address mapped into IPv6 becomes IPv4.
-
-    A zone of IPv6 is refused, because it can be any text.
-    """
-    if len(text) > _MAX_ADDRESS_LENGTH or "%" in text:
-        return None
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
+def _parse(text: str) -> IpAddress | None:
+    """Return an IP address, or None if the text is none or has a zone, which can be any text."""
+    return None if len(text) > _MAX_ADDRESS_LENGTH or "%" in text else parse_address(text)

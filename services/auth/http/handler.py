@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
@@ -11,11 +12,10 @@ import structlog
 from pydantic import BaseModel
 from tornado.web import HTTPError
 
-from services.auth.http.body import check_content_type, parse
+from services.auth.http.body import parse
 from services.auth.http.fields import ValidationContext
 from services.auth.http.gateway_trust import GatewayTrust, client_address
 from services.auth.models import Caller, Client
-from services.auth.networks import canonical
 from shared.errors import (
     AppError,
     InvalidRequest,
@@ -25,8 +25,10 @@ from shared.errors import (
     UnsupportedMediaType,
 )
 from shared.http import request_ids
+from shared.http.content_type import check_content_type
 from shared.http.in_flight import InFlight
 from shared.http.problem_handler import ProblemHandler
+from shared.networks import canonical
 from shared.observability.access_log import AccessLog
 from shared.observability.metrics import HttpMetrics, known_method
 from shared.observability.tracing import OFF, Span, SpanKind, Tracer
@@ -147,7 +149,7 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         self._span = self._context.tracer.start_span(SpanKind.SERVER, "request", carrier)
         self._span.attach()
 
-    @property
+    @cached_property
     def client(self) -> Client:
         """The client of the request; the gateway puts its address into X-Forwarded-For.
 

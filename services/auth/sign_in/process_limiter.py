@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from services.auth.limits import Limit
-from services.auth.networks import canonical, host_of, network_of
+from shared.networks import canonical, host_of, network_of
 
 # Where strangers and owners cannot be told apart, a lower limit would lock out owners.
 _LEAST = 10

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from services.auth.networks import host_of
+from shared.networks import host_of
 
 # A person, or a program that heeds Retry-After, stays below this.
 _FREE_PER_SECOND = 5

@@ -14,19 +14,13 @@ from redis.asyncio import Redis
 from services.auth.errors import TooManyAttempts
 from services.auth.keyed_hash import KeyedHash
 from services.auth.limits import Limit
-from services.auth.networks import (
-    TRUSTED_MS,
-    account_address,
-    canonical,
-    neighbourhood_of,
-    network_of,
-    trusted_address_key,
-)
+from services.auth.networks import TRUSTED_MS, account_address, trusted_address_key
 from services.auth.passwords.hasher import PasswordHasher
 from services.auth.sign_in.process_limiter import ProcessLimiter
 from services.auth.sign_in.scripts import BEGIN, SETTLE
 from services.auth.sign_in.tarpit import Tarpit
 from shared.errors import InvalidRequest, Unavailable
+from shared.networks import canonical, neighbourhood_of, network_of
 from shared.observability.metrics import AuthMetrics
 from shared.redis.client import REDIS_FAILURES
 from shared.redis.outage import RedisOutage

@@ -5,9 +5,9 @@ import math
 from dataclasses import dataclass
 
 from services.gateway.auth.token_cache import token_hash
-from services.gateway.client_address import network_of_client
 from services.gateway.upstream.client import UpstreamClient
 from shared.errors import AppError, TooManyRequests, Unauthorized, Unavailable
+from shared.networks import host_of
 from shared.security.access_tokens import AccessToken
 
 _PATH = "/internal/tokens/"
@@ -88,7 +88,7 @@ class RemoteVerifier:
 
     def _admit(self, client: str) -> "_Address":
         """Return the entry of a client's address, unless it has to wait."""
-        address = self._address(network_of_client(client))
+        address = self._address(host_of(client))
         now = self._now()
         wait = address.wait(now, self._limits)
         if wait > 0:

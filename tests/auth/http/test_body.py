@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from services.auth import i18n
 from services.auth.accounts.schemas import RegisterRequest
 from services.auth.codes.schemas import CodeRequest
-from services.auth.http.body import check_content_type, parse
+from services.auth.http.body import parse
 from services.auth.http.fields import ValidationContext
 from services.auth.sign_in.schemas import LoginRequest
 from shared.errors import NON_FIELD, InvalidRequest, UnsupportedMediaType
+from shared.http.content_type import check_content_type
 from shared.i18n import Text
 
 RULES = ValidationContext({"CN"}, frozenset({"password1234"}))

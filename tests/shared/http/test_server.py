@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from tornado.http1connection import HTTP1Connection
 from tornado.web import Application, RequestHandler
 
-from shared.http.limits import AddressCounter, ConnectionLimits, parse_networks
-from shared.http.server import END_OF_HEAD, FAST_END_OF_HEAD, DrainableServer
+from shared.http.client_stream import END_OF_HEAD, FAST_END_OF_HEAD
+from shared.http.limits import AddressCounter, ConnectionLimits
+from shared.http.server import DrainableServer
+from shared.networks import parse_networks
 from tests.support.raw_http import raw_client
 
 
