@@ -14,6 +14,7 @@ from shared.redis import client as redis_client
 from tests.support.client import Api, Phone
 from tests.support.isolation import isolated_urls
 from tests.support.provider import Simulator, running_simulator
+from tests.support.proxies import TcpProxy
 from tests.support.system import DEVELOPMENT, System, make_system, run
 
 os.environ.update(DEVELOPMENT)
@@ -95,3 +96,10 @@ async def simulator(session: aiohttp.ClientSession) -> AsyncIterator[Simulator]:
     """A simulator for one test."""
     async with running_simulator(session) as simulator:
         yield simulator
+
+
+@pytest.fixture
+async def redis_proxy(servers: Servers) -> AsyncIterator[TcpProxy]:
+    """A way to Redis on which connections can be cut or held."""
+    async with TcpProxy(servers.redis.url) as proxy:
+        yield proxy

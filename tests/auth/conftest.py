@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from services.auth.accounts.repository import UserRepository
 from services.auth.db.database import Database
-from services.auth.models import NewUser
+from services.auth.models import NewUser, SignedIn
 from services.auth.outbox.repository import OutboxRepository
 from services.auth.sessions.repository import SessionRepository
 from shared.observability.metrics import AuthMetrics
@@ -59,6 +59,13 @@ def make_auth(hooked_database: HookedDatabase, redis: Redis, tmp_path: Path) -> 
 def auth(make_auth: MakeAuth) -> AuthHarness:
     """The services with generous limits."""
     return make_auth()
+
+
+@pytest.fixture
+async def signed_in(auth: AuthHarness) -> SignedIn:
+    """A session of the harness's own account."""
+    await auth.add_user()
+    return await auth.sign_in()
 
 
 @pytest.fixture

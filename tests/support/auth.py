@@ -136,6 +136,10 @@ class AuthHarness:
     async def sign_in(self, password: str = PASSWORD, mobile: str | None = None) -> SignedIn:
         return await self.services.sign_in.with_password(mobile or self.mobile, password, CLIENT)
 
+    async def refresh(self, token: str) -> SignedIn:
+        """Exchange a refresh token."""
+        return await self.services.sessions.refresh(token, CLIENT)
+
     async def caller(self) -> Caller:
         """Sign in and return the caller."""
         signed_in = await self.sign_in()

@@ -3,7 +3,7 @@
 import base64
 import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass
 
 from altcha import Challenge, Payload, solve_challenge
@@ -15,7 +15,7 @@ from services.auth.codes.publisher import SendCodePublisher
 from services.auth.codes.quotas import Quotas
 from services.auth.codes.repository import CodeRepository
 from services.auth.codes.service import CodeService
-from services.auth.errors import SmsUnavailable
+from services.auth.errors import ChallengeNeeded, SmsUnavailable, TooManyCodes
 from services.auth.keyed_hash import KeyedHash
 from services.auth.limit_settings import QuotaSettings
 from shared.clock import Clock, now
@@ -143,3 +143,12 @@ def solve(challenge: object) -> str:
     solution = solve_challenge(parsed)
     assert solution is not None
     return base64.b64encode(json.dumps(Payload(parsed, solution).to_dict()).encode()).decode()
+
+
+async def outcome(attempt: Awaitable[object]) -> str:
+    """Return `code`, or the name of the error by which a request for a code was refused."""
+    try:
+        await attempt
+    except (TooManyCodes, ChallengeNeeded) as error:
+        return type(error).__name__
+    return "code"

@@ -27,12 +27,6 @@ Act = Callable[[AuthHarness, Caller], Awaitable[object]]
 
 
 @pytest.fixture
-async def signed_in(auth: AuthHarness) -> SignedIn:
-    await auth.add_user()
-    return await auth.sign_in()
-
-
-@pytest.fixture
 def caller(signed_in: SignedIn) -> Caller:
     return Caller(signed_in.user, signed_in.session_id)
 

@@ -3,19 +3,18 @@
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Awaitable
 
 import pytest
 from redis.asyncio import Redis
 
 from services.auth.codes.challenges import Solved
-from services.auth.errors import ChallengeNeeded, ChallengeRequired, SmsUnavailable, TooManyCodes
+from services.auth.errors import ChallengeNeeded, ChallengeRequired, SmsUnavailable
 from services.auth.models import Client
 from shared.contracts.messages import Purpose
 from shared.observability.metrics import AuthMetrics
 from tests.auth.conftest import MakeAuth
 from tests.support.client import new_mobile
-from tests.support.codes import UNLIMITED, CodeHarness, issue, make_codes, solve
+from tests.support.codes import UNLIMITED, CodeHarness, issue, make_codes, outcome, solve
 from tests.support.database import HookedDatabase
 
 HOME = "192.0.2.1"
@@ -23,14 +22,6 @@ HARDEST = 99
 # Ten codes, of which strangers get five.
 SPEND = {"code_limit_spend": "1", "code_price": "*=0.1", "code_reserve": "0.5"}
 DIAL_CODE = {"code_limit_dial_code": "*=10/day", "code_reserve": "0.5"}
-
-
-async def outcome(attempt: Awaitable[object]) -> str:
-    try:
-        await attempt
-    except (TooManyCodes, ChallengeNeeded) as error:
-        return type(error).__name__
-    return "code"
 
 
 async def ask_solved(codes: CodeHarness, mobile: str, address: str, difficulty: int = HARDEST) -> str:
@@ -277,7 +268,7 @@ async def test_without_a_database_a_withheld_code_is_lost_counted_and_answered_a
     await auth.services.codes.close()
     assert auth.publisher.messages == []
     assert (await auth.services.codes.status(answer.message_id)).state == "queued"
-    for outcome, count in {"withheld": 1, "unsent": 1}.items():
-        labels = {"purpose": "login", "outcome": outcome}
+    for label, count in {"withheld": 1, "unsent": 1}.items():
+        labels = {"purpose": "login", "outcome": label}
         assert auth.registry.get_sample_value("dialpass_codes_total", labels) == count
     await nowhere.close()

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 from redis.asyncio import Redis
 
-from services.auth.errors import ChallengeNeeded, TooManyCodes
+from services.auth.errors import TooManyCodes
 from shared.observability.metrics import AuthMetrics
 from tests.support.client import new_mobile
-from tests.support.codes import CodeHarness, issue, make_codes
+from tests.support.codes import CodeHarness, issue, make_codes, outcome
 
 MakeCodes = Callable[..., CodeHarness]
 NEVER = "0"
@@ -37,14 +37,6 @@ def make(redis: Redis, auth_metrics: AuthMetrics) -> MakeCodes:
 
 def name_a_challenge() -> str:
     return secrets.token_hex(32)
-
-
-async def outcome(attempt: Awaitable[str]) -> str:
-    try:
-        await attempt
-    except (TooManyCodes, ChallengeNeeded) as error:
-        return type(error).__name__
-    return "code"
 
 
 async def outcomes(*attempts: Awaitable[str]) -> Counter[str]:

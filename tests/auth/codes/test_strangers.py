@@ -2,17 +2,16 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Awaitable
 
 import pytest
 from redis.asyncio import Redis
 
 from services.auth.codes.generator import CodeGenerator, new_nonce
-from services.auth.errors import ChallengeNeeded, InvalidCode, TooManyCodes
+from services.auth.errors import ChallengeNeeded, InvalidCode
 from services.auth.keyed_hash import KeyedHash
 from shared.observability.metrics import AuthMetrics
 from tests.support.client import new_mobile
-from tests.support.codes import CodeHarness, issue, make_codes
+from tests.support.codes import CodeHarness, issue, make_codes, outcome
 
 HOME, NEIGHBOUR, WORK = "192.0.2.1", "192.0.2.2", "203.0.113.7"
 WRONG = "not a code"
@@ -36,14 +35,6 @@ def codes(redis: Redis, auth_metrics: AuthMetrics) -> CodeHarness:
 @pytest.fixture
 def mobile() -> str:
     return new_mobile()
-
-
-async def outcome(attempt: Awaitable[str]) -> str:
-    try:
-        await attempt
-    except (TooManyCodes, ChallengeNeeded) as error:
-        return type(error).__name__
-    return "code"
 
 
 async def ask(codes: CodeHarness, mobile: str, address: str, difficulty: int | None = None) -> str:

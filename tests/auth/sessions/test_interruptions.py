@@ -67,40 +67,30 @@ def interruption(auth: AuthHarness) -> Interruption:
     return Interruption(auth)
 
 
-@pytest.fixture
-async def signed_in(auth: AuthHarness) -> SignedIn:
-    await auth.add_user()
-    return await auth.sign_in()
-
-
-async def refresh(auth: AuthHarness, token: str) -> SignedIn:
-    return await auth.services.sessions.refresh(token, CLIENT)
-
-
 async def test_signing_in(auth: AuthHarness, interruption: Interruption, signed_in: SignedIn) -> None:
     assert await interruption.interrupted(auth.sign_in, signed_in.user.id) >= 4
 
 
 async def test_refreshing(auth: AuthHarness, interruption: Interruption, signed_in: SignedIn) -> None:
     token = signed_in.refresh_token
-    assert await interruption.interrupted(lambda: refresh(auth, token), signed_in.user.id) >= 3
-    repeated = await refresh(auth, token)
-    assert (await refresh(auth, repeated.refresh_token)).session_id == signed_in.session_id
+    assert await interruption.interrupted(lambda: auth.refresh(token), signed_in.user.id) >= 3
+    repeated = await auth.refresh(token)
+    assert (await auth.refresh(repeated.refresh_token)).session_id == signed_in.session_id
 
 
 async def test_reusing_an_old_token(
     auth: AuthHarness, interruption: Interruption, signed_in: SignedIn
 ) -> None:
-    current = await refresh(auth, signed_in.refresh_token)
+    current = await auth.refresh(signed_in.refresh_token)
     auth.wait(minutes=1)
 
     async def reuse() -> None:
         with pytest.raises(SessionEnded):
-            await refresh(auth, signed_in.refresh_token)
+            await auth.refresh(signed_in.refresh_token)
 
     assert await interruption.interrupted(reuse, signed_in.user.id) >= 7
     with pytest.raises(SessionEnded):
-        await refresh(auth, current.refresh_token)
+        await auth.refresh(current.refresh_token)
 
 
 async def test_ending_a_session(auth: AuthHarness, interruption: Interruption, signed_in: SignedIn) -> None:

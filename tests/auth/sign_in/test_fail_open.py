@@ -10,7 +10,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from deploy.local.servers import Servers
 from services.auth.errors import TooManyAttempts, WrongCredentials
 from services.auth.keyed_hash import KeyedHash
 from services.auth.limits import Limit
@@ -34,14 +33,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 @pytest.fixture
-async def proxy(servers: Servers) -> AsyncIterator[TcpProxy]:
-    async with TcpProxy(servers.redis.url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def through(proxy: TcpProxy) -> AsyncIterator[Redis]:
-    client = redis_client.connect(proxy.url_through)
+async def through(redis_proxy: TcpProxy) -> AsyncIterator[Redis]:
+    client = redis_client.connect(redis_proxy.url_through)
     yield client
     await client.aclose()
 
@@ -64,37 +57,37 @@ def counted(registry: CollectorRegistry, name: str) -> float:
     return registry.get_sample_value(f"dialpass_sign_ins_{name}_total") or 0
 
 
-async def guess_while_the_loop_is_late(throttle: SignInThrottle, mobile: str, proxy: TcpProxy) -> str:
+async def guess_while_the_loop_is_late(throttle: SignInThrottle, mobile: str, redis_proxy: TcpProxy) -> str:
     # The command is sent; then something else occupies the event loop for longer than the time limit,
     # while the answer is waiting.
     def be_late() -> None:
         time.sleep(0.7)
-        proxy.release()
+        redis_proxy.release()
 
-    proxy.hold("down")
+    redis_proxy.hold("down")
     asyncio.get_running_loop().call_later(0.05, be_late)
     return await guess(throttle, mobile)
 
 
 async def test_a_late_event_loop_opens_nothing(
-    throttle: SignInThrottle, proxy: TcpProxy, registry: CollectorRegistry
+    throttle: SignInThrottle, redis_proxy: TcpProxy, registry: CollectorRegistry
 ) -> None:
     await guess(throttle, new_mobile())  # connects
     mobile = new_mobile()
-    seen = Counter([await guess_while_the_loop_is_late(throttle, mobile, proxy) for _ in range(3)])
+    seen = Counter([await guess_while_the_loop_is_late(throttle, mobile, redis_proxy) for _ in range(3)])
     assert seen["Unavailable"] >= 1
     assert counted(registry, "unthrottled") == 0
     assert counted(registry, "undecided") == seen["Unavailable"]
 
 
 async def test_late_answers_open_nothing_and_charge_nothing(
-    throttle: SignInThrottle, proxy: TcpProxy, registry: CollectorRegistry
+    throttle: SignInThrottle, redis_proxy: TcpProxy, registry: CollectorRegistry
 ) -> None:
     mobile = new_mobile()
     assert await guess(throttle, mobile) == "WrongCredentials"
     for _ in range(12):
-        proxy.hold("down")
-        asyncio.get_running_loop().call_later(0.6, proxy.release)
+        redis_proxy.hold("down")
+        asyncio.get_running_loop().call_later(0.6, redis_proxy.release)
         assert await guess(throttle, mobile) == "Unavailable"
     assert counted(registry, "unthrottled") == 0
     assert await guess(throttle, mobile) == "WrongCredentials"  # the second of ten
@@ -120,7 +113,7 @@ async def test_a_rush_of_guesses_gets_no_more_than_the_free_ones(
 
 
 async def test_a_failure_at_a_trusted_address_is_charged_although_its_charge_came_too_late(
-    throttle: SignInThrottle, proxy: TcpProxy
+    throttle: SignInThrottle, redis_proxy: TcpProxy
 ) -> None:
     mobile = new_mobile()
     async with throttle.attempt(mobile, HOME):
@@ -128,8 +121,8 @@ async def test_a_failure_at_a_trusted_address_is_charged_although_its_charge_cam
 
     async def guess_late() -> None:
         async with throttle.attempt(mobile, HOME):
-            proxy.hold("up")
-            asyncio.get_running_loop().call_later(0.55, proxy.release)
+            redis_proxy.hold("up")
+            asyncio.get_running_loop().call_later(0.55, redis_proxy.release)
             raise WrongCredentials
 
     for _ in range(11):
@@ -141,12 +134,12 @@ async def test_a_failure_at_a_trusted_address_is_charged_although_its_charge_cam
 
 @pytest.mark.parametrize("broken", ["refused", "silent"])
 async def test_without_redis_each_process_limits_guesses_by_itself(
-    throttle: SignInThrottle, proxy: TcpProxy, registry: CollectorRegistry, broken: str
+    throttle: SignInThrottle, redis_proxy: TcpProxy, registry: CollectorRegistry, broken: str
 ) -> None:
     if broken == "refused":
-        proxy.refuse()
+        redis_proxy.refuse()
     else:
-        proxy.hold("down")
+        redis_proxy.hold("down")
     mobile = new_mobile()
     seen = Counter(await asyncio.gather(*(guess(throttle, mobile) for _ in range(30))))
     assert seen == {"WrongCredentials": 10, "TooManyAttempts": 20}
@@ -167,13 +160,13 @@ async def test_where_redis_takes_no_writes_sign_ins_go_on(
 
 @pytest.fixture(params=["refused", "late", "no writes"])
 async def broken_redis(
-    request: pytest.FixtureRequest, proxy: TcpProxy, redis: Redis
+    request: pytest.FixtureRequest, redis_proxy: TcpProxy, redis: Redis
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     async def breaks() -> None:
         if request.param == "refused":
-            proxy.refuse()
+            redis_proxy.refuse()
         elif request.param == "late":
-            proxy.hold("down")
+            redis_proxy.hold("down")
         else:
             await redis.config_set("min-replicas-to-write", 1)
 

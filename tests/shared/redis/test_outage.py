@@ -35,14 +35,8 @@ async def explained(redis: Redis, call: Callable[[], Awaitable[object]] | None =
 
 
 @pytest.fixture
-async def proxy(servers: Servers) -> AsyncIterator[TcpProxy]:
-    async with TcpProxy(servers.redis.url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def through(proxy: TcpProxy) -> AsyncIterator[Redis]:
-    client = redis_client.connect(proxy.url_through)
+async def through(redis_proxy: TcpProxy) -> AsyncIterator[Redis]:
+    client = redis_client.connect(redis_proxy.url_through)
     await client.ping()
     yield client
     await client.aclose()
@@ -53,27 +47,27 @@ async def test_a_refused_connection_is_an_outage() -> None:
     assert await explained(redis)
 
 
-async def test_a_broken_connection_is_an_outage(proxy: TcpProxy, through: Redis) -> None:
-    proxy.refuse()
+async def test_a_broken_connection_is_an_outage(redis_proxy: TcpProxy, through: Redis) -> None:
+    redis_proxy.refuse()
     assert await explained(through)
 
 
 async def test_silence_is_an_outage_if_a_new_connection_gets_no_answer_either(
-    proxy: TcpProxy, through: Redis
+    redis_proxy: TcpProxy, through: Redis
 ) -> None:
-    proxy.hold("down")
+    redis_proxy.hold("down")
     assert await explained(through)
 
 
-async def test_an_answer_that_comes_too_late_is_no_outage(proxy: TcpProxy, through: Redis) -> None:
-    proxy.hold("down")
+async def test_an_answer_that_comes_too_late_is_no_outage(redis_proxy: TcpProxy, through: Redis) -> None:
+    redis_proxy.hold("down")
     error = await error_of(through.ping)
-    proxy.release()
+    redis_proxy.release()
     assert not await RedisOutage(through).explains(error)
 
 
-async def test_silence_is_no_outage_while_this_process_is_late(proxy: TcpProxy, through: Redis) -> None:
-    proxy.hold("down")
+async def test_silence_is_no_outage_while_this_process_is_late(redis_proxy: TcpProxy, through: Redis) -> None:
+    redis_proxy.hold("down")
     error = await error_of(through.ping)
     asyncio.get_running_loop().call_later(0.1, time.sleep, 0.2)
     assert not await RedisOutage(through).explains(error)

@@ -64,6 +64,16 @@ def make_poller(redis: Redis, registry: CollectorRegistry, *sources: Source) -> 
     return ReportPoller(sources, redis, service, 0.05, metrics)
 
 
+class Pulls:
+    """A source without reports, whose pulls are counted."""
+
+    count = 0
+
+    async def pull(self, _limit: int) -> object:
+        self.count += 1
+        return []
+
+
 async def state(repository: MessageRepository, message_id: str) -> str:
     return (await repository.fields(message_id))["state"]
 
@@ -154,23 +164,18 @@ async def test_a_page_is_held_until_redis_is_available(
 async def test_nothing_is_pulled_without_redis(
     redis: Redis, registry: CollectorRegistry, servers: Servers
 ) -> None:
-    pulls = 0
-
-    async def pull(_limit: int) -> object:
-        nonlocal pulls
-        pulls += 1
-        return []
+    pulls = Pulls()
 
     servers.redis.pause()
     try:
-        poller = make_poller(redis, registry, Source("main", pull))
+        poller = make_poller(redis, registry, Source("main", pulls.pull))
         poller.start()
         failed = partial(registry.get_sample_value, "dialpass_sms_report_pulls_total", {"outcome": "failed"})
         await eventually(lambda: bool(failed()))
-        assert pulls == 0
+        assert pulls.count == 0
     finally:
         servers.redis.resume()
-    await eventually(lambda: pulls > 0)
+    await eventually(lambda: pulls.count > 0)
     await poller.close()
 
 
@@ -197,37 +202,27 @@ async def test_a_failed_pull_is_counted_and_retried(
 
 
 async def test_the_lock_outlives_its_holder_by_half_a_minute(redis: Redis) -> None:
-    pulls = 0
+    pulls = Pulls()
 
-    async def pull(_limit: int) -> object:
-        nonlocal pulls
-        pulls += 1
-        return []
-
-    poller = make_poller(redis, CollectorRegistry(), Source("main", pull))
+    poller = make_poller(redis, CollectorRegistry(), Source("main", pulls.pull))
     poller.start()
-    await eventually(lambda: pulls > 0)
+    await eventually(lambda: pulls.count > 0)
     assert await redis.pttl(LOCK_KEY) > 25_000
     await poller.close()
     assert not await redis.exists(LOCK_KEY)
 
 
 async def test_a_lock_that_another_worker_holds_is_neither_used_nor_released(redis: Redis) -> None:
-    pulls = 0
+    pulls = Pulls()
 
-    async def pull(_limit: int) -> object:
-        nonlocal pulls
-        pulls += 1
-        return []
-
-    poller = make_poller(redis, CollectorRegistry(), Source("main", pull))
+    poller = make_poller(redis, CollectorRegistry(), Source("main", pulls.pull))
     poller.start()
-    await eventually(lambda: pulls > 0)
+    await eventually(lambda: pulls.count > 0)
     await redis.set(LOCK_KEY, "another", px=30_000)  # it expired, and another worker took it
     await asyncio.sleep(0.2)
-    before = pulls
+    before = pulls.count
     await asyncio.sleep(0.5)
-    assert pulls == before
+    assert pulls.count == before
     await poller.close()
     assert await redis.get(LOCK_KEY) == b"another"
 
@@ -235,14 +230,9 @@ async def test_a_lock_that_another_worker_holds_is_neither_used_nor_released(red
 async def test_an_acquisition_whose_answer_was_lost_is_not_waited_out(
     redis: Redis, registry: CollectorRegistry, servers: Servers
 ) -> None:
-    pulls = 0
+    pulls = Pulls()
 
-    async def pull(_limit: int) -> object:
-        nonlocal pulls
-        pulls += 1
-        return []
-
-    poller = make_poller(redis, registry, Source("main", pull))
+    poller = make_poller(redis, registry, Source("main", pulls.pull))
     servers.redis.pause()  # once resumed, it executes the acquisition, whose caller has timed out
     try:
         poller.start()
@@ -250,5 +240,5 @@ async def test_an_acquisition_whose_answer_was_lost_is_not_waited_out(
         await eventually(lambda: bool(failed()))
     finally:
         servers.redis.resume()
-    await eventually(lambda: pulls > 0)
+    await eventually(lambda: pulls.count > 0)
     await poller.close()
