@@ -1,7 +1,7 @@
 """Publishing send-code messages to the SMS worker: confirmed, mandatory, persistent."""
 
 import asyncio
-from typing import cast
+from typing import cast, get_args
 
 import structlog
 from aio_pika import DeliveryMode
@@ -14,7 +14,7 @@ from services.auth.errors import SmsUnavailable
 from shared.amqp.connection import AMQP_FAILURES, AmqpLink
 from shared.amqp.topology import SEND_CODE_QUEUE, SMS_EXCHANGE, declare_sms_topology
 from shared.contracts.messages import Purpose, SendCode, SendNotice, encode_send_code, wire_type
-from shared.observability.metrics import AuthMetrics
+from shared.observability.metrics import AuthMetrics, expose
 from shared.observability.tracing import OFF, SpanKind, Tracer
 from shared.security.sealing import Sealer
 
@@ -32,6 +32,7 @@ class SendCodePublisher:
         self._sealer = sealer
         self.link = AmqpLink(urls, self._set_up, "dialpass-auth")
         self._metrics = metrics
+        expose(metrics.codes, get_args(Purpose), ("unsent",))
         self._tracer = tracer
         # Referenced, because the garbage collector closes channels without a reference.
         self._channel: AbstractChannel | None = None

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from services.gateway.upstream.connection import UpstreamConnection
 from services.gateway.upstream.request import UpstreamRequest
-from shared.errors import BadGateway, Unavailable
-from shared.observability.metrics import UpstreamMetrics
+from shared.errors import BadGateway, GatewayTimeout, Unavailable
+from shared.observability.metrics import UpstreamMetrics, expose
 from shared.observability.rate_limited_log import RateLimitedLog
 
 _CONNECT_TIMEOUT = 2.0
@@ -49,6 +49,7 @@ class ConnectionPool:
         self._port = parts.port or (443 if secure else 80)
         self._ssl = ssl.create_default_context() if secure else None
         self._connections_opened = metrics.connections.labels(name)
+        expose(metrics.failures, (name,), (error.slug for error in (BadGateway, GatewayTimeout, Unavailable)))
         self._connections: set[UpstreamConnection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         # With the time since which each is idle.

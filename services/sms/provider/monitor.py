@@ -79,7 +79,7 @@ class ProviderMonitor:
         while not self._stopping.is_set():
             count += 1
             await self._update()
-            if count % _BALANCE_EVERY == 0:
+            if count % _BALANCE_EVERY == 1:  # also at the start
                 for account in self._accounts.values():
                     self._spawn(self._read_balance(account))
             with suppress(TimeoutError):

@@ -6,7 +6,7 @@ Label values are from closed sets only (route templates, not paths; outcomes, no
 from shared.observability.metrics.auth import AuthMetrics
 from shared.observability.metrics.gateway import TokenMetrics, UpstreamMetrics
 from shared.observability.metrics.http import METHODS, ConnectionMetrics, HttpMetrics, known_method
-from shared.observability.metrics.registry import new_registry
+from shared.observability.metrics.registry import expose, new_registry
 from shared.observability.metrics.sms import BacklogMetrics, ProviderMetrics, ReportMetrics, SmsMetrics
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "SmsMetrics",
     "TokenMetrics",
     "UpstreamMetrics",
+    "expose",
     "known_method",
     "new_registry",
 ]

@@ -2,6 +2,20 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from shared.observability.metrics.registry import expose
+
+_REFUSING = ("cooldown", "number", "dial_code", "spend", "reserve")
+_CHALLENGING = ("strangers", "address", "network", "site", "prefix", "global", "conversion")
+# Of these, a second limit refuses.
+_LIMITED = (
+    "strangers_limit",
+    "address_limit",
+    "network_limit",
+    "site_limit",
+    "prefix_limit",
+    "conversion_limit",
+)
+
 
 class _CodeMetrics:
     """Codes and what guards them."""
@@ -22,12 +36,14 @@ class _CodeMetrics:
             ("budget",),
             registry=registry,
         )
+        expose(self.code_refusals, (*_REFUSING, *_CHALLENGING, *_LIMITED))
         self.challenges = Counter(
             "dialpass_challenges_total",
             "Proof-of-work challenges: asked, solved (and needed), replayed, wrong.",
             ("outcome",),
             registry=registry,
         )
+        expose(self.challenges, ("asked", "solved", "replayed", "wrong"))
         self.conversion = Counter(
             "dialpass_code_conversion_total",
             "Codes requested and verified, by dial code and the first three digits of mainland numbers.",
@@ -85,6 +101,7 @@ class _HashMetrics:
             ("outcome",),
             registry=registry,
         )
+        expose(self.hashes, ("done", "refused"))
         self.hash_queue = Gauge(
             "dialpass_password_hash_queue",
             "bcrypt computations waiting or running.",
@@ -154,6 +171,7 @@ class AuthMetrics(_CodeMetrics, _SignInMetrics, _HashMetrics, _AccountMetrics):
             ("dependency",),
             registry=registry,
         )
+        expose(self.dependency_failures, ("mysql", "redis", "rabbitmq"))
         self.forwarded_refused = Counter(
             "dialpass_forwarded_refused_total",
             "Requests that named a client's address, but were not the gateway's: its secret or network is"

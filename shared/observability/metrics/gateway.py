@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from shared.observability.metrics.registry import expose
+
 
 class UpstreamMetrics:
     """Forwarded requests and the connections to the services behind the gateway."""
@@ -50,3 +52,4 @@ class TokenMetrics:
             ("outcome",),
             registry=registry,
         )
+        expose(self.jwks_fetches, ("done", "failed"))

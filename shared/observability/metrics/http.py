@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from shared.observability.metrics.registry import expose
+
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -75,6 +77,7 @@ class ConnectionMetrics:
             ("reason",),
             registry=registry,
         )
+        expose(self.pauses, ("limit", "descriptors", "error"))
         self.malformed = Counter(
             "dialpass_http_malformed_requests_total",
             "Requests that could not be read, by their problem.",
@@ -88,6 +91,7 @@ class ConnectionMetrics:
             ("reason",),
             registry=registry,
         )
+        expose(self.timeouts, ("head", "idle", "write"))
 
     def watch(self, count: Callable[[], int], limit: int) -> None:
         """Export the number of open connections, which `count` returns, and their limit."""

@@ -2,7 +2,13 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from shared.observability.metrics.registry import expose
+
 _PROVIDER_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16)
+_MESSAGE_OUTCOMES = (
+    "accepted", "limited", "failed", "expired", "unreadable", "duplicate", "waiting", "halted", "in_doubt",
+    "superseded",
+)  # fmt: skip
 _DELIVERY_SECONDS = (1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -18,12 +24,14 @@ class SmsMetrics:
             ("outcome",),
             registry=registry,
         )
+        expose(self.messages, _MESSAGE_OUTCOMES)
         self.resolutions = Counter(
             "dialpass_sms_doubts_total",
             "Attempts of unknown outcome, by how they were resolved: filtered, found, resent, unresolved.",
             ("resolution",),
             registry=registry,
         )
+        expose(self.resolutions, ("filtered", "found", "resent", "unresolved"))
         self.sent_twice = Counter(
             "dialpass_sms_second_texts_total",
             "Messages that a provider has accepted twice.",
@@ -136,12 +144,14 @@ class ReportMetrics:
             ("effect",),
             registry=registry,
         )
+        expose(self.reports, ("applied", "duplicate", "unknown", "unreadable"))
         self.pulls = Counter(
             "dialpass_sms_report_pulls_total",
             "Pulls of status reports: reports, empty, failed.",
             ("outcome",),
             registry=registry,
         )
+        expose(self.pulls, ("reports", "empty", "failed"))
 
 
 class BacklogMetrics:
