@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from shared.observability.metrics import HealthMetrics
 from shared.security.tls import explain
 
 Check = Callable[[], Awaitable[None]]
@@ -32,6 +33,7 @@ class Health:
             work does not need them.
         alive: whether the process itself works; liveness never depends on dependencies, because a
             restart would not repair them.
+        metrics: shows the result of each check.
     """
 
     def __init__(
@@ -39,11 +41,14 @@ class Health:
         required: Mapping[str, Check],
         observed: Mapping[str, Check] | None = None,
         alive: Callable[[], bool] = lambda: True,
+        metrics: HealthMetrics | None = None,
     ) -> None:
         self._required = required
         self._checks = {**required, **(observed or {})}
         self._cached: tuple[float, dict[str, str]] = (float("-inf"), {})
         self._lock = asyncio.Lock()
+        self._metrics = metrics
+        self._refreshing: asyncio.Task[Readiness] | None = None
         self.draining = False
         self.alive = alive
 
@@ -59,9 +64,18 @@ class Health:
         ready = not self.draining and all(states[name] == OK for name in self._required)
         return Readiness(ready, {"draining": OK, **states} if self.draining else states)
 
+    def refresh(self) -> None:
+        """Run the checks in the background: the metrics show a recent result although nobody asks."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self.readiness())
+
     async def _run_all(self) -> dict[str, str]:
         results = await asyncio.gather(*(_run(check) for check in self._checks.values()))
-        return dict(zip(self._checks, results, strict=True))
+        states = dict(zip(self._checks, results, strict=True))
+        if self._metrics is not None:
+            for name, state in states.items():
+                self._metrics.up.labels(name).set(state == OK)
+        return states
 
 
 async def _run(check: Check) -> str:

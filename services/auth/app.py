@@ -1,6 +1,7 @@
 """The auth service, put together: settings, connections, repositories, services, endpoints."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,14 +51,14 @@ from services.auth.work_queue import Places
 from shared import clock
 from shared.clock import Clock
 from shared.contracts.messages import NoticeKind
-from shared.health import Health
+from shared.health import Check, Health
 from shared.http import ops
 from shared.http.limits import ConnectionLimits
 from shared.http.server import DrainableServer
 from shared.lifecycle import Service
 from shared.observability import tracing
 from shared.observability.access_log import AccessLog
-from shared.observability.metrics import AuthMetrics, HttpMetrics, new_registry
+from shared.observability.metrics import AuthMetrics, HealthMetrics, HttpMetrics, new_registry
 from shared.observability.tracing import Tracer
 from shared.redis import client as redis_client
 from shared.security.sealing import Sealer
@@ -117,7 +118,8 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     health = Health(
         required={"mysql": connections.database.check, "redis": redis_client.check(connections.redis)},
         # Sign-ins work without the broker; an unready process would end that.
-        observed={"rabbitmq": connections.publisher.link.check},
+        observed=_observed(connections),
+        metrics=HealthMetrics(registry),
     )
     application = make_application(services, context, ops.routes(health, registry))
     limits = ConnectionLimits(idle_seconds=_IDLE_SECONDS)
@@ -127,6 +129,17 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     )  # fmt: skip
     stack.push_async_callback(server.close)
     return Service(health, server.begin_drain, server.stop_listening, context.in_flight)
+
+
+def _observed(connections: Connections) -> Mapping[str, Check]:
+    link = connections.publisher.link
+    return {
+        "rabbitmq": link.check,
+        # Sign-ins are throttled by each process alone where Redis takes no writes, and need no new row.
+        "mysql_writes": connections.database.check_writes,
+        "redis_writes": redis_client.check_writes(connections.redis),
+        "rabbitmq_writes": link.check_writes,
+    }
 
 
 def build_services(

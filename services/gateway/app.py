@@ -35,6 +35,7 @@ from shared.observability import tracing
 from shared.observability.access_log import AccessLog
 from shared.observability.metrics import (
     ConnectionMetrics,
+    HealthMetrics,
     HttpMetrics,
     TokenMetrics,
     UpstreamMetrics,
@@ -88,6 +89,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack) -> Service:
         required={"token_checks": authenticator.check, "connections": public.check},
         # Only reported: a gateway out of service could not answer with a problem document.
         observed={"ended_sessions": revocations.check, **{name: pool.check for name, pool in pools.items()}},
+        metrics=HealthMetrics(registry),
     )
     _open_operators_port(settings, health, registry, stack)
     in_flight = partial(_in_flight, context, public)

@@ -28,7 +28,13 @@ from shared.http.server import DrainableServer
 from shared.lifecycle import Service
 from shared.observability import tracing
 from shared.observability.line_log import LineLog
-from shared.observability.metrics import BacklogMetrics, ProviderMetrics, SmsMetrics, new_registry
+from shared.observability.metrics import (
+    BacklogMetrics,
+    HealthMetrics,
+    ProviderMetrics,
+    SmsMetrics,
+    new_registry,
+)
 from shared.observability.tracing import Tracer
 from shared.redis import client as redis_client
 from shared.security.sealing import Sealer
@@ -59,6 +65,12 @@ async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
     consumer = _consumer(settings, delivery, provider, SmsMetrics(registry), tracer, lines)
     health = Health(
         required={"rabbitmq": consumer.link.check, "redis": redis_client.check(redis)},
+        # Status reports are taken, and what was accepted is finished.
+        observed={
+            "redis_writes": redis_client.check_writes(redis),
+            "rabbitmq_writes": consumer.link.check_writes,
+        },
+        metrics=HealthMetrics(registry),
         alive=lambda: consumer.alive() and provider.monitor.alive(),
     )
     server = _server(settings, reports.webhook, ops.routes(health, registry))

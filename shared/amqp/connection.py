@@ -31,6 +31,10 @@ _MIN_SECONDS_BETWEEN_RESETS = 0.2
 log = structlog.get_logger()
 
 
+class ConnectionBlocked(ConnectionError):
+    """The broker takes no messages from publishers: its alarm for memory or disk is on."""
+
+
 class AmqpLink:
     """Keeps one connection to the broker open and runs a set-up function on each new one.
 
@@ -55,6 +59,7 @@ class AmqpLink:
         self._lost = asyncio.Event()
         self._set_up_at = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._connection: AbstractConnection | None = None
         self._setup_failing_since: float | None = None
 
     def start(self) -> None:
@@ -83,6 +88,29 @@ class AmqpLink:
         """Health check: raise `ConnectionError` while the link is down."""
         if not self.up:
             raise ConnectionError("not connected to the broker")
+
+    async def check_writes(self) -> None:
+        """Health check: raise `ConnectionError` while the link is down or its connection blocked."""
+        await self.check()
+        await self.refuse_if_blocked()
+
+    async def refuse_if_blocked(self) -> None:
+        """Check that the broker has not blocked the connection; this does not wait.
+
+        The broker tells so once a connection publishes (https://www.rabbitmq.com/docs/connection-blocked).
+        What was written to a blocked connection is stored when the alarm is over, so that nothing may be.
+
+        Raises:
+            ConnectionBlocked: it has, because of its memory or disk alarm.
+        """
+        transport = self._connection.transport if self._connection else None
+        if transport is None:
+            return
+        try:
+            async with asyncio.timeout(0):
+                await transport.connection.ready()
+        except TimeoutError:
+            raise ConnectionBlocked from None
 
     def reset(self, *_: object) -> None:
         """Reconnect, because a channel or consumer of the link was closed."""
@@ -132,6 +160,7 @@ class AmqpLink:
             self._setup_failing_since = self._setup_failing_since or _now()
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._set_up(connection)
+            self._connection = connection
             self._set_up_at = _now()
             self._setup_failing_since = None
             self._up.set()
@@ -140,6 +169,7 @@ class AmqpLink:
             log.warning("broker_connection_lost")
         finally:
             self._up.clear()
+            self._connection = None
             await _close(connection)
 
     async def _connect(self) -> AbstractConnection:

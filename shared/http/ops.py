@@ -18,7 +18,7 @@ def routes(health: Health, registry: CollectorRegistry) -> list[Route]:
     return [
         (r"/healthz", _Healthz, {"health": health}),
         (r"/readyz", _Readyz, {"health": health}),
-        (r"/metrics", _Metrics, {"registry": registry}),
+        (r"/metrics", _Metrics, {"health": health, "registry": registry}),
     ]
 
 
@@ -53,9 +53,12 @@ class _Readyz(_HealthHandler):
 
 
 class _Metrics(_OpsHandler):
-    def initialize(self, registry: CollectorRegistry) -> None:
+    def initialize(self, health: Health, registry: CollectorRegistry) -> None:
+        self._health = health
         self._registry = registry
 
     def get(self) -> None:
+        # The scrape does not wait: it shows this result, or the next one.
+        self._health.refresh()
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
         self.finish(generate_latest(self._registry))

@@ -19,6 +19,8 @@ REDIS_FAILURES = (RedisError, OSError, TimeoutError)
 _MAX_CONNECTIONS = 64
 _POOL_WAIT_SECONDS = 1.0
 _SOCKET_SECONDS = 0.5
+_PROBE_KEY = "readiness"
+_PROBE_LIFE_MS = 10_000
 
 
 class _Sentinels(Sentinel):
@@ -98,6 +100,15 @@ def check(redis: Redis) -> Callable[[], Awaitable[None]]:
         await redis.ping()
 
     return ping
+
+
+def check_writes(redis: Redis) -> Callable[[], Awaitable[None]]:
+    """Return the health check that Redis takes writes: one that is full or a replica still answers PING."""
+
+    async def write() -> None:
+        await redis.set(_PROBE_KEY, b"", px=_PROBE_LIFE_MS)
+
+    return write
 
 
 def _time_limits() -> dict[str, float]:

@@ -11,7 +11,7 @@ import pymysql
 from deploy.local.mariadb import DATABASE, USER
 from deploy.local.ports import LOOPBACK
 from deploy.local.programs import rabbitmq_script
-from deploy.local.rabbitmq import NODE
+from deploy.local.rabbitmq import NODE, RabbitMq
 from deploy.local.rabbitmq import USER as BROKER_USER
 from deploy.local.servers import Servers
 from shared.server_urls import parse_mysql_url
@@ -40,16 +40,21 @@ def _create_database(servers: Servers, name: str) -> str:
 
 
 def _create_virtual_host(servers: Servers, name: str) -> str:
-    script = rabbitmq_script()
-    assert script is not None
-    environment = dict(servers.rabbitmq.environment())
-    environment.pop("detached")  # only for the server's own start
     program = (
         f'rabbit_vhost:add(<<"{name}">>, <<"tests">>), '
         f'rabbit_auth_backend_internal:set_permissions(<<"{BROKER_USER}">>, <<"{name}">>, '
         '<<".*">>, <<".*">>, <<".*">>, <<"tests">>).'
     )
-    command = [str(script.with_name("rabbitmqctl")), "--quiet", "--node", NODE, "eval", program]
+    rabbitmqctl(servers.rabbitmq, "eval", program)
+    return name
+
+
+def rabbitmqctl(broker: RabbitMq, *arguments: str) -> None:
+    """Run a command of the broker's own tool."""
+    script = rabbitmq_script()
+    assert script is not None
+    environment = dict(broker.environment())
+    environment.pop("detached")  # only for the server's own start
+    command = [str(script.with_name("rabbitmqctl")), "--quiet", "--node", NODE, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return name

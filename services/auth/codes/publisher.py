@@ -70,6 +70,7 @@ class SendCodePublisher:
         await self.link.wait_up()
         if self._channel is None or self._channel.is_closed:
             raise ConnectionError("the link is up without a channel")
+        await self.link.refuse_if_blocked()
         channel = cast("Channel", await self._channel.get_underlay_channel())
         attributes = {
             "messaging.system": "rabbitmq",

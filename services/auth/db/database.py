@@ -14,7 +14,7 @@ from peewee_async.transactions import Transaction
 from peewee_async.utils import CursorProtocol
 
 from services.auth.db.errors import DRIVER_ERRORS, ConnectionLost, ReadOnly, translate_errors
-from services.auth.db.pool import FailoverPool
+from services.auth.db.pool import FailoverPool, is_read_only
 from services.auth.errors import TransactionConflict
 from shared.errors import Unavailable
 from shared.server_urls import parse_mysql_url
@@ -216,6 +216,16 @@ class Database:
     async def check(self) -> None:
         """Health check."""
         await self.fetch_one("SELECT 1", ())
+
+    async def check_writes(self) -> None:
+        """Health check: that the server takes writes; a full disk is not seen.
+
+        Raises:
+            ReadOnly: it does not.
+        """
+        row = await self.fetch_one("SELECT @@GLOBAL.read_only", ())
+        if row is None or is_read_only(row[0]):
+            raise ReadOnly
 
     async def close(self) -> None:
         """Close the pool; connections in use are cut."""

@@ -110,4 +110,9 @@ async def _takes_writes(pool: Any) -> bool:  # noqa: ANN401 - aiomysql is untype
     async with pool.acquire() as connection, connection.cursor() as cursor:
         await cursor.execute("SELECT @@GLOBAL.read_only")
         row = await cursor.fetchone()
-    return not row[0]
+    return not is_read_only(row[0])
+
+
+def is_read_only(value: object) -> bool:
+    """Return whether a value of the variable `read_only` means that: a number, or since MariaDB 12 a word."""
+    return value not in {0, "0", "OFF"}

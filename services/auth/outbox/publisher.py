@@ -7,7 +7,7 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 
 from services.auth.outbox.repository import StoredEvent
-from shared.amqp.connection import AMQP_FAILURES, AmqpLink
+from shared.amqp.connection import AMQP_FAILURES, AmqpLink, ConnectionBlocked
 from shared.contracts.events import EVENTS_EXCHANGE, routing_key
 from shared.errors import Unavailable
 from shared.observability.metrics import AuthMetrics
@@ -41,7 +41,7 @@ class EventPublisher:
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 await self._publish(event)
         except AMQP_FAILURES as error:
-            if isinstance(error, TimeoutError) and self.link.up:
+            if isinstance(error, TimeoutError) and self.link.up and not await self._is_blocked():
                 # A channel that was opened while a quorum queue elected its leader may never answer.
                 self.link.reset()
             self._metrics.dependency_failures.labels("rabbitmq").inc()
@@ -52,6 +52,7 @@ class EventPublisher:
         await self.link.wait_up()
         if self._exchange is None:  # the link runs the set-up before it is up
             raise ConnectionError("the link is up without an exchange")
+        await self.link.refuse_if_blocked()
         with self.link.publishing():
             await self._exchange.publish(
                 Message(
@@ -67,6 +68,13 @@ class EventPublisher:
                 routing_key=routing_key(event.type),
                 mandatory=False,
             )
+
+    async def _is_blocked(self) -> bool:
+        try:
+            await self.link.refuse_if_blocked()
+        except ConnectionBlocked:
+            return True
+        return False
 
     async def _set_up(self, connection: AbstractConnection) -> None:
         channel = await connection.channel(publisher_confirms=True)

@@ -63,6 +63,7 @@ class MessagePublisher:
             app_id="dialpass-sms",
             headers={**headers, **self._tracer.inject()},
         )
+        await self._link.refuse_if_blocked()
         with self._link.publishing():
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 await self._exchange.publish(copy, routing_key, mandatory=True)

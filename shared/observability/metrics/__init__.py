@@ -5,7 +5,13 @@ Label values are from closed sets only (route templates, not paths; outcomes, no
 
 from shared.observability.metrics.auth import AuthMetrics
 from shared.observability.metrics.gateway import TokenMetrics, UpstreamMetrics
-from shared.observability.metrics.http import METHODS, ConnectionMetrics, HttpMetrics, known_method
+from shared.observability.metrics.http import (
+    METHODS,
+    ConnectionMetrics,
+    HealthMetrics,
+    HttpMetrics,
+    known_method,
+)
 from shared.observability.metrics.registry import expose, new_registry
 from shared.observability.metrics.sms import BacklogMetrics, ProviderMetrics, ReportMetrics, SmsMetrics
 
@@ -14,6 +20,7 @@ __all__ = [
     "AuthMetrics",
     "BacklogMetrics",
     "ConnectionMetrics",
+    "HealthMetrics",
     "HttpMetrics",
     "ProviderMetrics",
     "ReportMetrics",

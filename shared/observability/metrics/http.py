@@ -56,6 +56,18 @@ class HttpMetrics:
         self._in_flight.set_function(count)
 
 
+class HealthMetrics:
+    """The checks of `/readyz`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.up = Gauge(
+            "dialpass_dependency_up",
+            "1 while a check of /readyz passes, by its name; *_writes: it is there and takes writes.",
+            ("dependency",),
+            registry=registry,
+        )
+
+
 class ConnectionMetrics:
     """The connections of clients, and what their limits did."""
 
