@@ -132,7 +132,7 @@ class ReportMetrics:
         self.reports = Counter(
             "dialpass_sms_reports_total",
             "Status reports by effect: applied; duplicate; unknown: kept for a message that may be recorded"
-            " later; unreadable.",
+            " later; unreadable; undecided: nothing is known yet; reply: from a phone, dropped.",
             ("effect",),
             registry=registry,
         )

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from services.sms.provider.base import NOT_FOUND, UNAVAILABLE, SearchResult, SearchStatus
+from services.sms.provider.yunpian.values import read_items, read_sid
 
 # Their clock may be behind ours. Less than the time between two messages to a number, because a second
 # one has the same text.
@@ -46,12 +47,13 @@ def query(mobile: str, since: datetime, until: datetime) -> dict[str, str]:
 
 def find(records: object, text: str, since: datetime) -> SearchResult:
     """Find the record of a text that was sent at `since` or later."""
-    if not isinstance(records, list):
+    items = read_items(records, "send_time")
+    if items is None:
         return UNAVAILABLE
     earliest = since - _CLOCK_SKEW
-    for record in records:
+    for record in items:
         if isinstance(record, dict) and _matches(record, text, earliest):
-            return SearchResult(SearchStatus.FOUND, str(record.get("sid", "")))
+            return SearchResult(SearchStatus.FOUND, read_sid(record))
     return NOT_FOUND
 
 
