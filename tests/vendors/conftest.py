@@ -23,8 +23,8 @@ RunSdk = Callable[..., Awaitable[Answers]]
 needs_node = pytest.mark.skipif(
     not (shutil.which("node") and shutil.which("npm")), reason="node and npm are not installed"
 )
-# Installing takes a while at the first run.
-pytestmark = pytest.mark.timeout(400)
+# The first run installs the clients.
+slow_at_first = pytest.mark.timeout(400)
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from services.sms.provider.yunpian.error_codes import RULES
 from shared.clock import now
 from tests.support.provider import CODE, FOREIGN_MOBILE, MOBILE, TEXT, Simulator
 from tests.support.simulated_account import FOREIGN_TEXT
-from tests.vendors.conftest import Call, RunSdk
+from tests.vendors.conftest import Call, RunSdk, slow_at_first
+
+pytestmark = slow_at_first
 
 REFUSED = {"data": None, "exception": None}
 
