@@ -142,7 +142,7 @@ async def test_the_account_is_read(yunpian: IndependentYunpian, client: YunpianC
 
     info = await client.info()
 
-    assert (info.balance, info.alarm_balance, info.ip_whitelist) == (Decimal("1010.5"), 10, "")
+    assert (info.balance, info.alarm_balance, info.ip_whitelist) == (Decimal("1010.5"), Decimal(10), "")
 
 
 async def test_an_account_that_is_no_object_is_a_failed_query(
