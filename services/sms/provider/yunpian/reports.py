@@ -83,7 +83,8 @@ def _report(item: object, now: datetime) -> StatusReport | None:
     if not sid or status is None:
         return None
     code = _code(item.get("error_msg")) if status == "failed" else ""
-    return StatusReport(sid, status, code, _time(item.get("user_receive_time"), now))
+    at = _time(item.get("user_receive_time"), now)
+    return StatusReport(sid, status, code, at, _sid(item.get("uid")))
 
 
 def _sid(value: object) -> str:

@@ -34,7 +34,7 @@ def form(message: Outgoing) -> dict[str, str]:
     """
     if len(message.code) not in _DIGITS:
         raise CodeNotSpeakable
-    return {"mobile": message.mobile, "code": message.code}
+    return {"mobile": message.mobile, "code": message.code, "uid": message.message_id}
 
 
 def normalise_answer(document: Any) -> Any:  # noqa: ANN401 - any JSON
