@@ -22,6 +22,7 @@ from shared.settings import (
     split_commas,
     split_secrets,
 )
+from shared.voice_settings import VoiceSettings
 
 Delays = Annotated[tuple[Annotated[float, Field(ge=0.1, le=600)], ...], Field(min_length=1, max_length=10)]
 Money = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=4)]
@@ -109,7 +110,7 @@ CallbackSecrets = Annotated[SecretStr, AfterValidator(_check_callback_secrets)]
 HttpUrlWithPassword = Annotated[SecretStr, AfterValidator(_check_http_url)]
 
 
-class ProviderSettings(ServiceSettings):
+class ProviderSettings(VoiceSettings):
     """Yunpian's accounts, and the limits of rate and money."""
 
     yunpian_base_url: BaseUrl = Field(

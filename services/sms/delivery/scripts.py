@@ -154,9 +154,12 @@ APPLY_REPORTS = (
     _APPLY
     + _INDEX
     + """
+local NO_SID = 'sms:sid:'
+
 -- A push does not name its account. Sids seem to be unique to Yunpian, not to the account; if two accounts
 -- share one, the message is ambiguous and the report is kept.
 local function find(sid)
+  if sid == NO_SID then return nil end
   if ARGV[1] ~= '' then return redis.call('HGET', sid, 'message:' .. ARGV[1]), ARGV[1] end
   local fields, found, account = redis.call('HGETALL', sid), nil, nil
   for i = 1, #fields, 2 do
@@ -177,10 +180,12 @@ local function recover(key, uid, account)
   local state, sid = known[1], known[2] or ''
   if not state then return nil end
   if account == '' then account = known[3] or '' end
-  redis.call('HSETNX', key, 'message:' .. account, uid)
-  redis.call('EXPIRE', key, ARGV[5])
+  if key ~= NO_SID then
+    redis.call('HSETNX', key, 'message:' .. account, uid)
+    redis.call('EXPIRE', key, ARGV[5])
+    if sid == '' then redis.call('HSET', record, 'sid', string.sub(key, #NO_SID + 1)) end
+  end
   if sid ~= '' then return uid, false end
-  redis.call('HSET', record, 'sid', string.sub(key, #'sms:sid:' + 1))
   if state == 'accepted' or state == 'delivered' then return uid, false end
   local since = known[4] or ''
   redis.call('HSET', record, 'state', 'accepted', 'account', account, 'detail', '', 'since', '',
@@ -208,13 +213,13 @@ for i, sid in ipairs(KEYS) do
     local record = ARGV[3] .. id
     local known = redis.call('HMGET', record, 'accepted_at', 'dial_code', 'prefix', 'sid')
     -- A text that was sent a second time: that it failed says nothing of the first one.
-    local second = known[4] and known[4] ~= '' and 'sms:sid:' .. known[4] ~= sid
+    local second = sid ~= NO_SID and known[4] and known[4] ~= '' and NO_SID .. known[4] ~= sid
     local applied = second and status == 'failed' and 0 or apply(record, status, code, at, ARGV[2])
     local others = account and redis.call('HGET', sid, 'others:' .. account) or ''
     for other in string.gmatch(others or '', '%S+') do apply(ARGV[3] .. other, status, code, at, ARGV[2]) end
     replies[i] = {1, applied, known[1] or '', known[2] or '', known[3] or '', recovered and 1 or 0}
   else
-    keep(sid, status, at, code)
+    if sid ~= NO_SID then keep(sid, status, at, code) end
     replies[i] = {0, 0, '', '', '', 0}
   end
 end

@@ -23,6 +23,7 @@ from services.sms.tracing import provider_trace_configs
 from shared.clock import now
 from shared.observability.metrics import ProviderMetrics
 from shared.observability.tracing import OFF, Tracer
+from shared.voice import VoiceHours
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def open_accounts(
         url = entry.base_url or settings.yunpian_base_url
         voice = settings.yunpian_voice_base_url or voice_url(url)
         transport = YunpianTransport(session, entry.api_key)
-        return YunpianClient(entry.name, transport, url, voice, settings.sms_price, metrics)
+        return YunpianClient(entry.name, transport, url, voice, settings.sms_price, hours, metrics)
 
+    hours = VoiceHours.parse(settings.voice_hours)
     first = AccountEntry(FIRST_ACCOUNT, settings.yunpian_api_key)
     return [open_account(entry) for entry in (first, *settings.yunpian_accounts)]

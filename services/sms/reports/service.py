@@ -49,6 +49,8 @@ class ReportService:
             for report, result in zip(batch.reports, results, strict=True):
                 self._count(report, result)
         self._metrics.reports.labels("unreadable").inc(batch.unreadable)
+        self._metrics.reports.labels("undecided").inc(batch.undecided)
+        self._metrics.reports.labels("reply").inc(batch.replies)
 
     def count_acceptance(self, acceptance: Acceptance, early_report: StatusReport | None) -> None:
         """Count a message that the provider has accepted, and the report that came before, if any."""

@@ -134,7 +134,8 @@ class ReportMetrics:
         self.reports = Counter(
             "dialpass_sms_reports_total",
             "Status reports by effect: applied; duplicate; recovered: of a message whose answer was lost;"
-            " unknown: kept for a message that may be recorded later; unreadable.",
+            " unknown: kept for a message that may be recorded later; unreadable; undecided: nothing is known"
+            " yet; reply: from a phone, dropped.",
             ("effect",),
             registry=registry,
         )

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from services.sms.provider.base import NOT_FOUND, UNAVAILABLE, UNCLEAR, Outgoing, SearchResult, SearchStatus
+from services.sms.provider.yunpian.values import read_items, read_sid, read_uid
 
 # Their clock may be behind ours. Less than the time between two messages to a number, because a second
 # one has the same text.
@@ -58,28 +59,24 @@ def find(records: object, message: Outgoing, since: datetime, until: datetime) -
     a `uid` the text decides: a record to the number with another one is unclear, since its digits may be
     masked.
     """
-    if not isinstance(records, list):
+    items = read_items(records, "send_time")
+    if items is None:
         return UNAVAILABLE
-    sent = [record for record in records if isinstance(record, dict) and record.get("send_status") != "FAIL"]
+    sent = [record for record in items if isinstance(record, dict) and record.get("send_status") != "FAIL"]
     for record in sent:
-        if str(record.get("uid") or "") == message.message_id:
+        if read_uid(record) == message.message_id:
             return _found(record)
     candidates = [record for record in sent if _may_be(record, message, since, until)]
     for record in candidates:
         if record.get("text") == message.text and _is_to(record, message.mobile):
             return _found(record)
     # A full page may have left the record out.
-    unclear = candidates or len(records) >= _PAGE_SIZE or len(sent) < _sendable(records)
-    return UNCLEAR if unclear else NOT_FOUND
+    complete = len(items) < _PAGE_SIZE and all(isinstance(record, dict) for record in items)
+    return NOT_FOUND if complete and not candidates else UNCLEAR
 
 
 def _found(record: Mapping[str, Any]) -> SearchResult:
-    return SearchResult(SearchStatus.FOUND, str(record.get("sid") or ""))
-
-
-def _sendable(records: list[Any]) -> int:
-    """Return how many items could have been read, had they been records."""
-    return sum(not isinstance(record, dict) or record.get("send_status") != "FAIL" for record in records)
+    return SearchResult(SearchStatus.FOUND, read_sid(record))
 
 
 def _may_be(record: Mapping[str, Any], message: Outgoing, since: datetime, until: datetime) -> bool:
