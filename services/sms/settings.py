@@ -102,7 +102,6 @@ def _check_region(value: str) -> str:
 
 
 Template = Annotated[str, AfterValidator(_check_template)]
-OptionalTemplate = Annotated[str, AfterValidator(lambda value: value and _check_template(value))]
 Region = Annotated[str, AfterValidator(_check_region)]
 RegionTemplates = Annotated[dict[Region, Template], NoDecode, BeforeValidator(_parse_json)]
 Templates = Annotated[dict[Purpose, Template], NoDecode, BeforeValidator(_parse_json)]
@@ -217,10 +216,9 @@ class TextSettings(ServiceSettings):
     sms_foreign_signature: Annotated[str, Field(max_length=20, pattern=r"^[^【】]*$")] = Field(
         "", description="the signature of texts to numbers outside mainland China; SMS_SIGNATURE where empty"
     )
-    sms_foreign_template: OptionalTemplate = Field(
+    sms_foreign_template: Template = Field(
         "Your verification code is {code}. If you did not ask for it, please ignore this message.",
-        description="the approved template for numbers outside mainland China, with {code} in it; the"
-        " templates of home where empty",
+        description="the approved template for numbers outside mainland China, with {code} in it",
     )
     sms_region_templates: RegionTemplates = Field(
         {},

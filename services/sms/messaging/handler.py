@@ -115,7 +115,8 @@ class MessageHandler:
             result.status,
             mobile=mask_mobile(message.mobile),
             attempts=result.attempts,
-            detail=result.detail,
+            # A sid as a number: as text it could look like the phone number that it is not.
+            detail=int(result.detail) if result.detail.isdecimal() else result.detail,
             provider_detail=result.answer.detail or None if result.answer else None,
             resolution=result.resolution,
             redelivered=bool(incoming.redelivered),
