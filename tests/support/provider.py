@@ -90,9 +90,16 @@ def provider_settings(url: str, **settings: Any) -> ProviderSettings:
 
 
 def outgoing(
-    mobile: str = MOBILE, channel: Channel = "sms", code: str = CODE, life: timedelta = timedelta(minutes=10)
+    mobile: str = MOBILE,
+    channel: Channel = "sms",
+    code: str = CODE,
+    life: timedelta = timedelta(minutes=10),
+    *,
+    message_id: str = "a-message",
+    text: str = TEXT,
+    halted: frozenset[str] = frozenset(),
 ) -> Outgoing:
-    return Outgoing("a-message", mobile, TEXT, code, channel, now() + life)
+    return Outgoing(message_id, mobile, text, code, channel, now() + life, halted)
 
 
 def keep(names: list[str]) -> Callable[[str], Awaitable[None]]:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Literal
 
 import aiohttp
 from redis.asyncio import Redis
 
 from services.sms.provider.admission import AdmissionControl
+from services.sms.provider.base import Destination
 from services.sms.provider.circuit_breaker import AccountChannel, AccountCircuits, CircuitBreaker
 from services.sms.provider.failover import FailoverProvider
 from services.sms.provider.monitor import ProviderMonitor
@@ -51,8 +53,7 @@ async def open_provider(
     """Construct the parts and start the monitor; the stack closes them."""
     session = await stack.enter_async_context(new_session(provider_trace_configs(tracer)))
     accounts = open_accounts(settings, session, metrics)
-    channels = [AccountChannel(account.name, channel) for account in accounts for channel in ("sms", "voice")]
-    circuits = AccountCircuits(redis, channels, metrics)
+    circuits = AccountCircuits(redis, _channels(accounts), metrics)
     spend_cap = SpendCap(redis, settings.sms_daily_spend_cap, settings.sms_price, metrics)
     breaker = CircuitBreaker(circuits, spend_cap, metrics)
     monitor = ProviderMonitor(accounts, circuits, spend_cap, breaker, settings.sms_price, metrics)
@@ -63,6 +64,16 @@ async def open_provider(
     admission = AdmissionControl(spend_cap, limiter, settings.sms_price, now)
     provider = FailoverProvider(accounts, circuits, admission, breaker)
     return ProviderParts(provider, breaker, monitor, accounts)
+
+
+def _channels(accounts: Sequence[YunpianClient]) -> list[AccountChannel]:
+    destinations: Sequence[Destination | Literal[""]] = ("", "home", "foreign")
+    return [
+        AccountChannel(account.name, channel, destination)
+        for account in accounts
+        for channel in ("sms", "voice")
+        for destination in destinations
+    ]
 
 
 def open_accounts(

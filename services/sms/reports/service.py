@@ -67,6 +67,8 @@ class ReportService:
 
     def _count(self, report: StatusReport, result: ReportResult) -> None:
         self._metrics.reports.labels(_effect(result)).inc()
+        if result.recovered:
+            self._metrics.accepted.labels(result.dial_code, result.prefix).inc()
         if not result.applied:
             return
         self._metrics.ended.labels(result.dial_code, result.prefix, report.status).inc()
@@ -94,4 +96,6 @@ def code_class(code: str) -> str:
 def _effect(result: ReportResult) -> str:
     if not result.known:
         return "unknown"
+    if result.recovered:
+        return "recovered"
     return "applied" if result.applied else "duplicate"

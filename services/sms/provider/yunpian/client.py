@@ -15,6 +15,7 @@ import structlog
 from services.sms.provider.base import UNAVAILABLE, Answer, Outgoing, SearchResult, SendStatus
 from services.sms.provider.yunpian import records as yunpian_records
 from services.sms.provider.yunpian import voice as yunpian_voice
+from services.sms.provider.yunpian.details import mask_detail
 from services.sms.provider.yunpian.error_codes import ErrorClass, Rule, find_rule
 from services.sms.provider.yunpian.transport import NotSent, OutcomeUnknown, TransportError, YunpianTransport
 from services.sms.provider.yunpian.values import RMB, read_code, read_decimal, read_sid, read_unit
@@ -97,15 +98,16 @@ class YunpianClient:
         self._metrics.answers.labels(self.name, message.channel, answer.code, error_class).inc()
         return answer
 
-    async def find(self, mobile: str, text: str, since: datetime) -> SearchResult:
-        """Search for a text that the account accepted for a number at `since` or later."""
+    async def find(self, message: Outgoing, since: datetime) -> SearchResult:
+        """Search for a text that the account accepted at `since` or later."""
+        until = now()
         try:
-            query = yunpian_records.query(mobile, since, now())
+            query = yunpian_records.query(message.mobile, since, until)
             records = await self._query("/v2/sms/get_record.json", **query)
         except QueryFailed as error:
             log.warning("records_not_read", account=self.name, why=error.reason)
             return UNAVAILABLE
-        return yunpian_records.find(records, text, since)
+        return yunpian_records.find(records, message, since, until)
 
     async def info(self) -> AccountInfo:
         """Return the state of the account.
@@ -156,7 +158,9 @@ class YunpianClient:
             url, form = self._voice_url + yunpian_voice.PATH, yunpian_voice.form(message)
             return yunpian_voice.normalise_answer(await self._transport.post(url, **form))
         url = self._base_url + "/v2/sms/single_send.json"
-        return await self._transport.post(url, mobile=message.mobile, text=message.text)
+        return await self._transport.post(
+            url, mobile=message.mobile, text=message.text, uid=message.message_id
+        )
 
     def _parse(self, document: Any, message: Outgoing) -> tuple[Answer, ErrorClass]:  # noqa: ANN401 - any JSON
         code = read_code(document)
@@ -167,14 +171,15 @@ class YunpianClient:
         rule = find_rule(code, f"{document.get('msg')} {document.get('detail')}")
         if message.is_notice:
             rule = rule.for_notice
-        self._log_refusal(code, rule)
         answer = Answer(
             rule.error_class.status,
             str(code),
             self.name,
             duplicate_hint=rule.duplicate_hint,
-            retry_once=rule.error_class is ErrorClass.UNKNOWN_CODE,
+            of_number=rule.error_class is ErrorClass.REJECTED,
+            detail=mask_detail(document.get("detail") or document.get("msg"), message),
         )
+        self._log_refusal(answer, rule)
         return answer, rule.error_class
 
     def _accepted(self, document: Mapping[str, Any], message: Outgoing) -> Answer:
@@ -187,13 +192,25 @@ class YunpianClient:
             self._unit = unit
         return Answer(SendStatus.ACCEPTED, "0", self.name, read_sid(document), parts, fee)
 
-    def _log_refusal(self, code: int, rule: Rule) -> None:
-        """Log refusals of single messages; the circuit breaker logs an account that refuses all, once."""
+    def _log_refusal(self, answer: Answer, rule: Rule) -> None:
+        """Log refusals of single messages; the circuit breaker logs an account that refuses all, once.
+
+        A refusal because of the number is in the line of its message.
+        """
+        code, meaning = int(answer.code), rule.meaning
         if rule.error_class in {ErrorClass.REQUEST_ERROR, ErrorClass.UNKNOWN_CODE}:
-            log.error("provider_refused", account=self.name, code=code, meaning=rule.meaning)
+            log.error(
+                "provider_refused",
+                account=self.name,
+                provider_code=code,
+                meaning=meaning,
+                detail=answer.detail,
+            )
         elif rule.error_class is ErrorClass.NUMBER_LIMIT:
             seconds = rule.limit_duration.total_seconds() or None
-            log.info("number_limited", account=self.name, code=code, meaning=rule.meaning, seconds=seconds)
+            log.info(
+                "number_limited", account=self.name, provider_code=code, meaning=meaning, seconds=seconds
+            )
 
     async def _query(self, path: str, host: str = "", **form: str) -> Any:  # noqa: ANN401 - any JSON
         try:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from services.sms.provider.yunpian.records import parse_time
-from services.sms.provider.yunpian.values import read_items, read_sid
+from services.sms.provider.yunpian.values import read_items, read_sid, read_uid
 from services.sms.reports.models import ReportBatch, ReportStatus, StatusReport
 
 # Ten times what is documented, and twice what was seen. It bounds the work of one push.
@@ -85,11 +85,12 @@ def _json(text: str) -> Any:  # noqa: ANN401 - any JSON
 def _report(item: object, now: datetime) -> StatusReport | None:
     if not isinstance(item, dict):
         return None
-    sid, status = read_sid(item), _STATUSES.get(_status(item))
-    if not sid or status is None:
+    sid, uid, status = read_sid(item), read_uid(item), _STATUSES.get(_status(item))
+    if not (sid or uid) or status is None:
         return None
     code = _code(item.get("error_msg")) if status == "failed" else ""
-    return StatusReport(sid, status, code, _time(item.get("user_receive_time"), now))
+    at = _time(item.get("user_receive_time"), now)
+    return StatusReport(sid, status, code, at, uid)
 
 
 def _is_undecided(item: object) -> bool:

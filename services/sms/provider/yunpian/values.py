@@ -12,7 +12,7 @@ from typing import Any
 RMB = "RMB"
 
 _CODE = re.compile(r"[+-]?[0-9]{1,9}(\.0+)?", re.ASCII)
-_SID = re.compile(r"[0-9A-Za-z_\-]{1,64}", re.ASCII)
+_ID = re.compile(r"[0-9A-Za-z_\-]{1,64}", re.ASCII)
 
 
 def read_code(document: object) -> int | None:
@@ -27,9 +27,12 @@ def read_sid(document: Mapping[str, Any]) -> str:
 
     It is a number in answers and pushes and a string in records; it may be null or missing.
     """
-    value = document.get("sid")
-    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    return text if _SID.fullmatch(text) else ""
+    return _read_id(document.get("sid"))
+
+
+def read_uid(document: Mapping[str, Any]) -> str:
+    """Return the id that was sent along with a message, empty where Yunpian does not give it back."""
+    return _read_id(document.get("uid"))
 
 
 def read_decimal(value: object, default: Decimal = Decimal(0)) -> Decimal:
@@ -57,3 +60,8 @@ def read_items(document: object, member: str) -> list[Any] | None:
     if isinstance(document, dict) and member in document:
         return [document]
     return document if isinstance(document, list) else None
+
+
+def _read_id(value: object) -> str:
+    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return text if _ID.fullmatch(text) else ""

@@ -51,7 +51,7 @@ def form(message: Outgoing) -> dict[str, str]:
     """
     if len(message.code) not in SPOKEN_DIGITS:
         raise CodeNotSpeakable
-    return {"mobile": message.mobile, "code": message.code}
+    return {"mobile": message.mobile, "code": message.code, "uid": message.message_id}
 
 
 def check_hours(message: Outgoing, hours: VoiceHours, at: datetime) -> None:
