@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.sms.provider.base import SendStatus
+from services.sms.provider.base import SearchStatus, SendStatus
 from services.sms.provider.setup import open_accounts
 from services.sms.provider.yunpian.client import QueryFailed, YunpianClient
 from services.sms.provider.yunpian.reports import parse_items, parse_push
@@ -176,6 +176,32 @@ async def test_nothing_to_pull_is_an_empty_page(yunpian: IndependentYunpian, cli
     yunpian.answer("/v2/sms/pull_status.json", [])
 
     assert parse_items(await client.pull_reports("sms", 20), now()).size == 0
+
+
+async def test_a_message_is_found_by_its_uid_even_where_digits_are_masked(
+    yunpian: IndependentYunpian, client: YunpianClient
+) -> None:
+    yunpian.answer(SEND, ACCEPTED)
+    await client.send(outgoing())
+    record = {
+        "sid": "3310228982", "mobile": "138****0000", "send_time": "2026-01-02 11:04:05",
+        "text": "【Dialpass】您的验证码是******", "send_status": "SUCCESS", "report_status": "UNKNOWN",
+        "fee": 1, "user_receive_time": None, "error_msg": None, "uid": yunpian.received[0].form["uid"],
+    }  # fmt: skip
+    yunpian.answer("/v2/sms/get_record.json", [record])
+    yunpian.answer("/v2/sms/get_record.json", [record | {"uid": None, "send_time": "yesterday"}])
+    yunpian.answer("/v2/sms/get_record.json", [])
+
+    since = now()
+    results = [await client.find(outgoing(), since) for _ in range(3)]
+
+    assert [result.status for result in results] == [
+        SearchStatus.FOUND,
+        SearchStatus.UNCLEAR,
+        SearchStatus.NOT_FOUND,
+    ]
+    assert results[0].sid == "3310228982"
+    assert {"mobile", "start_time", "end_time"} <= set(yunpian.received[1].form)
 
 
 def test_a_push_is_read_as_documented() -> None:
