@@ -60,6 +60,8 @@ REFUSALS = [
     ("", SendStatus.UNKNOWN),
     ("[]", SendStatus.UNKNOWN),
     ("null", SendStatus.UNKNOWN),
+    ("[" * 100_000, SendStatus.UNKNOWN),
+    ('{"code":null,"msg":"发送成功"}', SendStatus.UNKNOWN),
 ]
 
 
