@@ -1,4 +1,4 @@
-"""A text that went out before, by an earlier attempt or another message with the same code: its state counts."""
+"""A text that went out before, by an earlier attempt or another message with the same code: its state."""
 
 from dataclasses import replace
 from datetime import timedelta
