@@ -39,7 +39,7 @@ class MessageConsumer:
     """Consumes messages, and stops while the circuit breaker is open.
 
     Some more messages are fetched than are handled at once. They are given back in their order when
-    consumption pauses or ends, or when slots are slow to become free. If the broker cancels the consumer, or
+    consumption pauses or ends. If the broker cancels the consumer, or
     the channel or the connection is closed, everything is set up anew; a consumer that vanishes without a
     notice is found by asking the broker.
 
@@ -70,13 +70,12 @@ class MessageConsumer:
         watchdog: WatchdogSettings = WatchdogSettings(),
     ) -> None:
         self.link = AmqpLink(urls, self._set_up, "dialpass-sms")
-        self._slots = Slots(handle, concurrency, metrics, on_slow=self._notice_change)
+        self._slots = Slots(handle, concurrency, metrics)
         self.in_flight = self._slots.in_flight
         self.queue: AbstractQueue | None = None
         self.consumer_tag: str | None = None
         self._publisher = publisher
         self._breaker = breaker
-        self._concurrency = concurrency
         self._watchdog = watchdog
         # Referenced, because an unreferenced channel is closed by the garbage collector.
         self._channel: AbstractChannel | None = None
@@ -84,13 +83,13 @@ class MessageConsumer:
         self._prefetch = 0
         self._stopping = False
         self._adjusting = asyncio.Lock()
-        self._changed = asyncio.Event()
+        self._breaker_changed = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._seen_at = time.monotonic()
 
     def start(self) -> None:
         """Connect and consume, in the background."""
-        self._breaker.on_change(self._notice_change)
+        self._breaker.on_change(self._breaker_changed.set)
         self._watching = asyncio.create_task(self._watch())
         self.link.start()
 
@@ -130,7 +129,7 @@ class MessageConsumer:
         if self._stopping:
             return 0
         if self._breaker.closed:
-            return self._concurrency + self._slots.ahead
+            return self._slots.capacity
         return 1 if self._breaker.half_open else 0
 
     async def _adjust(self) -> None:
@@ -160,15 +159,12 @@ class MessageConsumer:
         log.info("consuming", prefetch=prefetch, reason=self._breaker.reason)
         self._prefetch = prefetch
 
-    def _notice_change(self) -> None:
-        self._changed.set()
-
     async def _watch(self) -> None:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._watchdog.interval):
-                    await self._changed.wait()
-            self._changed.clear()
+                    await self._breaker_changed.wait()
+            self._breaker_changed.clear()
             await self._adjust()
             await self._check()
 

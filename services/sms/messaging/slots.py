@@ -16,9 +16,10 @@ from shared.observability.metrics import SmsMetrics
 _CRASH_PAUSE_SECONDS = 1.0
 # A slot would be idle from an acknowledgement until the next delivery: one in four has a message ready.
 _SLOTS_PER_PARKED = 4
-# A message that waits longer for a slot had better go to another worker.
-_MAX_PARKED_SECONDS = 1.0
-_SLOW_SECONDS = 60.0
+# A message that waits longer for a slot had better go to another worker. If all are slow, it comes back: the
+# wait doubles, and the number of deliveries stays well below the queue's limit, 20.
+_PATIENCE_SECONDS, _MAX_PATIENCE_SECONDS = 1.0, 60.0
+_MAX_RETURNS = 5
 
 log = structlog.get_logger()
 
@@ -29,18 +30,17 @@ class Slots:
     Each message is handled in its own task instead of the library's callback: a lost channel cancels
     callbacks, and a call of the provider must not be cancelled.
 
-    While slots become free quickly, a parked message waits for a fraction of a call. Where one has waited for
-    over a second, as during a provider's outage, `ahead` is 0 for a minute, and `on_slow` is called, so that
-    the parked messages are given back and other workers can have them.
+    While slots become free quickly, a parked message waits for a fraction of a call. One that has waited for
+    over a second, since calls hang, is given back: another worker that has a free slot gets it next.
 
     Args:
         handle: handles one message.
         number: messages in work at once.
         metrics: shows how many are in work.
-        on_slow: called when nothing may be fetched ahead any more.
 
     Attributes:
         in_flight: the number of messages in work.
+        capacity: how many messages should be fetched at most.
     """
 
     def __init__(
@@ -48,23 +48,17 @@ class Slots:
         handle: Callable[[AbstractIncomingMessage], Awaitable[None]],
         number: int,
         metrics: SmsMetrics,
-        on_slow: Callable[[], None],
     ) -> None:
         self.in_flight = InFlight()
         self._handle = handle
+        self.capacity = number + -(-number // _SLOTS_PER_PARKED)
         self._number = number
         self._metrics = metrics
-        self._on_slow = on_slow
         self._tasks: set[asyncio.Task[None]] = set()
         self._parked: deque[tuple[float, AbstractIncomingMessage]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._slow_until = 0.0
-
-    @property
-    def ahead(self) -> int:
-        """How many messages may be fetched ahead."""
-        slow = time.monotonic() < self._slow_until
-        return 0 if slow else -(-self._number // _SLOTS_PER_PARKED)
+        self._patience = _PATIENCE_SECONDS
+        self._giving_back: asyncio.Task[None] | None = None
 
     def add(self, message: AbstractIncomingMessage) -> None:
         """Handle a message now, or when a slot is free."""
@@ -73,7 +67,7 @@ class Slots:
             return
         self._parked.append((time.monotonic(), message))
         if self._timer is None:
-            self._watch(_MAX_PARKED_SECONDS)
+            self._check_in(self._patience)
 
     async def give_back(self) -> None:
         """Return the parked messages to the queue, in their order.
@@ -125,20 +119,35 @@ class Slots:
                 return
         self._metrics.in_flight.set(self.in_flight())
 
-    def _watch(self, seconds: float) -> None:
+    def _check_in(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._check)
 
     def _check(self) -> None:
-        """Notice that the first parked message has waited for too long."""
+        """Give back what has waited for too long, if it has not been given back too often."""
         self._timer = None
         if not self._parked:
+            self._patience = _PATIENCE_SECONDS
             return
         waited = time.monotonic() - self._parked[0][0]
-        if waited < _MAX_PARKED_SECONDS:
-            self._watch(_MAX_PARKED_SECONDS - waited)
+        if waited < self._patience:
+            self._check_in(self._patience - waited)
             return
-        self._slow_until = time.monotonic() + _SLOW_SECONDS
-        self._on_slow()
+        self._patience = min(2 * self._patience, _MAX_PATIENCE_SECONDS)
+        self._giving_back = asyncio.create_task(self._give_back_late())
+        self._check_in(self._patience)
+
+    async def _give_back_late(self) -> None:
+        late = [message for _, message in self._parked if _returns(message) < _MAX_RETURNS]
+        self._parked = deque(parked for parked in self._parked if parked[1] not in late)
+        with suppress(*AMQP_FAILURES):
+            for message in late:
+                await message.nack(requeue=True)
+
+
+def _returns(message: AbstractIncomingMessage) -> int:
+    """Return how often a message has been given back to its queue."""
+    count = message.headers.get("x-delivery-count", 0)
+    return count if isinstance(count, int) else 0
 
 
 def _is_open(message: AbstractIncomingMessage) -> bool:

@@ -118,7 +118,8 @@ class AccountCircuits:
         self._redis = redis
         self._metrics = metrics
         self._codes: dict[AccountChannel, str] = {}
-        self._half_open_since: dict[AccountChannel, float] = {}
+        # Since when, and until when.
+        self._half_open: dict[AccountChannel, tuple[float, float]] = {}
         self._open = redis.register_script(_OPEN)
         self._take_probe = redis.register_script(_TAKE_PROBE)
         self._close = redis.register_script(_CLOSE)
@@ -138,7 +139,9 @@ class AccountCircuits:
 
     def half_open(self, channel: AccountChannel) -> None:
         """Let this worker try one message on an open circuit, if one comes soon."""
-        self._half_open_since[channel] = time.monotonic()
+        now = time.monotonic()
+        since = now if (known := self._half_open_for(channel)) is None else now - known
+        self._half_open[channel] = since, now + _HALF_OPEN_SECONDS
 
     def try_half_open(self, channels: Sequence[AccountChannel], *, yielding: bool = False) -> bool:
         """Use up the one message of half-open circuits; return False if one of them is not half-open.
@@ -151,7 +154,7 @@ class AccountCircuits:
         if any(known is None or (yielding and known < _YIELD_SECONDS) for known in seconds):
             return False
         for channel in channels:
-            del self._half_open_since[channel]
+            del self._half_open[channel]
         return True
 
     async def open(self, channel: AccountChannel, code: str, detail: str = "") -> None:
@@ -203,13 +206,13 @@ class AccountCircuits:
             self._codes[channel] = code
             self._metrics.circuit_open.labels(*channel.labels, code).set(1)
         else:
-            self._half_open_since.pop(channel, None)
+            self._half_open.pop(channel, None)
 
     def _half_open_for(self, channel: AccountChannel) -> float | None:
         """Return for how many seconds a circuit has been half-open, or None."""
-        since = self._half_open_since.get(channel)
-        seconds = None if since is None else time.monotonic() - since
-        return seconds if seconds is not None and seconds < _HALF_OPEN_SECONDS else None
+        now = time.monotonic()
+        since, until = self._half_open.get(channel, (now, now))
+        return now - since if now < until else None
 
 
 class CircuitBreaker:

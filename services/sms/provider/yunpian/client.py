@@ -178,7 +178,7 @@ class YunpianClient:
             self.name,
             duplicate_hint=rule.duplicate_hint,
             of_number=rule.error_class is ErrorClass.REJECTED,
-            detail=mask_detail(document.get("detail") or document.get("msg"), message),
+            detail=mask_detail(document.get("detail") or document.get("msg")),
         )
         self._log_refusal(answer, rule)
         return answer, rule.error_class

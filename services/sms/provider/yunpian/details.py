@@ -7,8 +7,6 @@ the signature (15), the parameter (2). They may also name the number, or quote t
 import re
 import unicodedata
 
-from services.sms.provider.base import Outgoing
-
 _MAX_LENGTH = 200
 # Three digits and less are counts, or parts of an IPv4 address; more may be a number or a code, also where
 # they are grouped.
@@ -16,12 +14,10 @@ _DIGITS = re.compile(r"\+?\d(?:[ \-]?\d){3,}", re.ASCII)
 _MASK = "****"
 
 
-def mask_detail(detail: object, message: Outgoing) -> str:
+def mask_detail(detail: object) -> str:
     """Return a refusal's explanation without numbers and codes, in one line; empty where there is none."""
     if not isinstance(detail, str):
         return ""
     # Full-width digits become ASCII, so that the pattern finds them, too.
     text = " ".join(unicodedata.normalize("NFKC", detail).split())
-    for secret in (message.mobile, message.code):
-        text = text.replace(secret, _MASK) if secret else text
     return _DIGITS.sub(_MASK, text)[:_MAX_LENGTH]

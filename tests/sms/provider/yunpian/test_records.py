@@ -1,4 +1,4 @@
-"""Records that mask, lack or shift what a message is recognised by: never "not sent" where it may have been."""
+"""Records that mask, lack or shift what a message is recognised by: never "not sent" where it may be."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
