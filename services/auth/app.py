@@ -19,6 +19,7 @@ from services.auth.codes.publisher import SendCodePublisher
 from services.auth.codes.quotas import Quotas
 from services.auth.codes.repository import CodeRepository
 from services.auth.codes.service import CodeService
+from services.auth.codes.voice import VoicePolicy
 from services.auth.db.cleanup import Cleanup
 from services.auth.db.database import Database
 from services.auth.http.fields import ValidationContext, load_common_passwords
@@ -259,6 +260,7 @@ def _code_service(
         connections.publisher,
         has_account=has_account,
         cooldown=settings.code_cooldown,
+        voice=VoicePolicy.parse(settings.voice_hours, settings.code_length),
         clock=now,
     )
 

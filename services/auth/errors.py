@@ -4,6 +4,7 @@ InvalidRequest
 ├── InvalidCode          wrong, expired, used, dead, or of another number or purpose
 ├── AlreadyRegistered    the number has an account
 ├── WrongPassword        the password of a signed-in user is not the account's
+├── VoiceUnavailable     no call can read the code out, now or at all
 ├── PersonalPassword     the new password is the account's number or nickname
 └── WrongCredentials     unknown number, wrong password or disabled account, indistinguishable
 Unauthorized
@@ -19,11 +20,15 @@ TooManyCodes             429, inside the cooldown or over a quota
 ChallengeRequired        403, with a proof-of-work challenge to solve first
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Self
 
 from services.auth import i18n
 from shared.errors import NON_FIELD, AppError, InvalidRequest, Unauthorized, Unavailable
 from shared.i18n import Text
+from shared.voice import VoiceHours
 
 
 class InvalidCode(InvalidRequest):
@@ -54,6 +59,26 @@ class WrongCredentials(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__({NON_FIELD: [i18n.WRONG_CREDENTIALS]})
+
+
+class VoiceUnavailable(InvalidRequest):
+    """No call can read the code out; `retry_after` says when one can, where only the hour is wrong."""
+
+    slug = "voice-unavailable"
+    title = Text(
+        "No phone call is possible, please ask for a text message", "暂时无法语音拨打，请改用短信验证码"
+    )
+
+    @classmethod
+    def until(cls, hours: VoiceHours, at: datetime, opening: datetime) -> Self:
+        """Return the error outside the hours."""
+        seconds = math.ceil((opening - at).total_seconds())
+        return cls({"channel": [i18n.VOICE_HOURS.fill(hours=hours)]}, retry_after=seconds)
+
+    @classmethod
+    def code_too_long(cls) -> Self:
+        """Return the error where calls cannot read codes of the length that is set."""
+        return cls({"channel": [i18n.VOICE_CODE_TOO_LONG]})
 
 
 class WrongPassword(InvalidRequest):

@@ -17,6 +17,14 @@ TOO_DEEP = Text("The body is nested too deeply", "请求体嵌套过深")
 NOT_AN_OBJECT = Text("The body must be a JSON object", "请求体必须是 JSON 对象")
 
 INVALID_MOBILE = Text("Invalid mobile format", "手机号格式不正确")
+VOICE_HOURS = Text(
+    "This number is only called at {hours} China time; a text message is possible now",
+    "语音验证码仅在北京时间 {hours} 拨打，现在可使用短信验证码",
+)
+VOICE_CODE_TOO_LONG = Text(
+    "Codes of this length cannot be read out by a call; please ask for a text message",
+    "此长度的验证码不支持语音播报，请使用短信验证码",
+)
 INVALID_CODE = Text("Invalid or expired code", "验证码错误或已过期")
 ALREADY_REGISTERED = Text("Already registered", "该手机号已注册")
 WRONG_PASSWORD = Text("Wrong password", "密码错误")

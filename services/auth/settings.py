@@ -21,6 +21,7 @@ from shared.settings import (
     ServiceSettings,
     split_commas,
 )
+from shared.voice_settings import VoiceSettings
 
 Notice = Annotated[str, Field(max_length=500, pattern=r"^[^【】]*$")]
 
@@ -78,6 +79,7 @@ class AuthSettings(
     GatewaySecretSettings,
     QuotaSettings,
     ChangeSettings,
+    VoiceSettings,
 ):
     """The settings of `serve`."""
 

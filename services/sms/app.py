@@ -10,7 +10,7 @@ from services.sms.delivery.reconciliation import Reconciler, ReconciliationPolic
 from services.sms.delivery.repository import MessageRepository
 from services.sms.delivery.retries import RetrySchedule
 from services.sms.delivery.service import DeliveryService
-from services.sms.delivery.texts import text_composer
+from services.sms.delivery.texts import text_composer, text_keys
 from services.sms.messaging.consumer import MessageConsumer
 from services.sms.messaging.handler import MessageHandler
 from services.sms.messaging.publisher import MessagePublisher
@@ -94,7 +94,14 @@ async def build(settings: SmsSettings, stack: AsyncExitStack) -> Service:
 def _delivery_service(
     settings: SmsSettings, repository: MessageRepository, reports: ReportService, provider: ProviderParts
 ) -> DeliveryService:
-    compose = text_composer(settings.sms_signature, settings.sms_template, settings.sms_templates)
+    compose = text_composer(
+        settings.sms_signature,
+        settings.sms_template,
+        settings.sms_templates,
+        foreign_signature=settings.sms_foreign_signature,
+        foreign_template=settings.sms_foreign_template,
+        by_region=settings.sms_region_templates,
+    )
     policy = ReconciliationPolicy(settings.sms_filter_window, settings.sms_record_lag)
     return DeliveryService(
         provider=provider.provider,
@@ -104,6 +111,7 @@ def _delivery_service(
         compose=compose,
         schedule=RetrySchedule(settings.sms_retry_delays),
         clock=now,
+        text_key=text_keys(settings.message_secrets[0]),
     )
 
 

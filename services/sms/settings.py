@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal
 
+import phonenumbers
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter, field_validator
 from pydantic_settings import NoDecode
 
@@ -21,6 +22,7 @@ from shared.settings import (
     split_commas,
     split_secrets,
 )
+from shared.voice_settings import VoiceSettings
 
 Delays = Annotated[tuple[Annotated[float, Field(ge=0.1, le=600)], ...], Field(min_length=1, max_length=10)]
 Money = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=4)]
@@ -93,13 +95,21 @@ def _parse_json(value: object) -> object:
     return json.loads(value) if isinstance(value, str) else value
 
 
+def _check_region(value: str) -> str:
+    if value not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError
+    return value
+
+
 Template = Annotated[str, AfterValidator(_check_template)]
+Region = Annotated[str, AfterValidator(_check_region)]
+RegionTemplates = Annotated[dict[Region, Template], NoDecode, BeforeValidator(_parse_json)]
 Templates = Annotated[dict[Purpose, Template], NoDecode, BeforeValidator(_parse_json)]
 CallbackSecrets = Annotated[SecretStr, AfterValidator(_check_callback_secrets)]
 HttpUrlWithPassword = Annotated[SecretStr, AfterValidator(_check_http_url)]
 
 
-class ProviderSettings(ServiceSettings):
+class ProviderSettings(VoiceSettings):
     """Yunpian's accounts, and the limits of rate and money."""
 
     yunpian_base_url: BaseUrl = Field(
@@ -188,7 +198,37 @@ class UnsealedSettings(ServiceSettings):
     )
 
 
+class TextSettings(ServiceSettings):
+    """The texts of messages, as they are approved by Yunpian."""
+
+    sms_signature: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[^【】]+$")] = Field(
+        description="the signature registered with Yunpian, without its brackets"
+    )
+    sms_template: Template = Field(
+        "您的验证码是{code}。如非本人操作，请忽略本短信",
+        description="the template approved by Yunpian, without the signature, with {code} in it",
+    )
+    sms_templates: Templates = Field(
+        {},
+        description='approved templates that say what a code is for, by its purpose, as JSON: {"login": '
+        '"…{code}…"}; SMS_TEMPLATE for the other purposes',
+    )
+    sms_foreign_signature: Annotated[str, Field(max_length=20, pattern=r"^[^【】]*$")] = Field(
+        "", description="the signature of texts to numbers outside mainland China; SMS_SIGNATURE where empty"
+    )
+    sms_foreign_template: Template = Field(
+        "Your verification code is {code}. If you did not ask for it, please ignore this message.",
+        description="the approved template for numbers outside mainland China, with {code} in it",
+    )
+    sms_region_templates: RegionTemplates = Field(
+        {},
+        description='approved templates for the numbers of single regions, as JSON: {"GB": "…{code}…"};'
+        " SMS_FOREIGN_TEMPLATE for the other regions",
+    )
+
+
 class SmsSettings(
+    TextSettings,
     ProviderSettings,
     ReportSettings,
     RetrySettings,
@@ -203,19 +243,8 @@ class SmsSettings(
         8002, description="the TCP port of status reports, /healthz, /readyz and /metrics, 1 to 65535"
     )
     sms_concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(
-        32, description="messages in work at once and fetched ahead, 1 to 1000"
-    )
-    sms_signature: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[^【】]+$")] = Field(
-        description="the signature registered with Yunpian, without its brackets"
-    )
-    sms_template: Template = Field(
-        "您的验证码是{code}。如非本人操作，请忽略本短信",
-        description="the template approved by Yunpian, without the signature, with {code} in it",
-    )
-    sms_templates: Templates = Field(
-        {},
-        description='approved templates that say what a code is for, by its purpose, as JSON: {"login": '
-        '"…{code}…"}; SMS_TEMPLATE for the other purposes',
+        32,
+        description="messages in work at once, 1 to 1000; some more are fetched ahead while calls are quick",
     )
     sms_filter_window: Seconds = Field(
         20.0,

@@ -10,8 +10,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shared.phone import mask_mobile
 
-# Members that hold secrets in any event; their values are never written.
-_SECRET_MEMBERS = frozenset(
+# Members that hold secrets in any event; their values are never written. What is to be read has another name:
+# the codes of databases and providers are `error_code` and `provider_code`.
+SECRET_MEMBERS = frozenset(
     {
         "password",
         "old_password",
@@ -75,7 +76,7 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     Callers mask what they log; this is a safety net.
     """
     for member, value in event.items():
-        if member in _SECRET_MEMBERS:
+        if member in SECRET_MEMBERS:
             event[member] = "[redacted]"
         elif isinstance(value, str) and len(value) >= _SHORTEST_SENSITIVE:
             event[member] = redact_text(value)

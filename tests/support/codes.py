@@ -15,6 +15,7 @@ from services.auth.codes.publisher import SendCodePublisher
 from services.auth.codes.quotas import Quotas
 from services.auth.codes.repository import CodeRepository
 from services.auth.codes.service import CodeService
+from services.auth.codes.voice import VoicePolicy
 from services.auth.errors import ChallengeNeeded, SmsUnavailable, TooManyCodes
 from services.auth.keyed_hash import KeyedHash
 from services.auth.limit_settings import QuotaSettings
@@ -24,6 +25,7 @@ from shared.observability.metrics import AuthMetrics
 from shared.security.sealing import Sealer
 
 ADDRESS = "192.0.2.1"
+CALLED_AT_ANY_TIME = VoicePolicy.parse("00:00-24:00", code_length=6)
 # Quotas and limits that no test reaches, by the names of their variables in lower case.
 UNLIMITED = {
     "code_limit_number": "1000000/hour",
@@ -116,7 +118,13 @@ def make_codes(
     challenges = AltchaChallenges(keyed_hash, cost=1, metrics=metrics)
     publisher = RecordingPublisher(metrics)
     service = CodeService(
-        repository, challenges, publisher, has_account=has_account, cooldown=cooldown, clock=clock
+        repository,
+        challenges,
+        publisher,
+        has_account=has_account,
+        cooldown=cooldown,
+        voice=CALLED_AT_ANY_TIME,
+        clock=clock,
     )
     return CodeHarness(repository, service, publisher, challenges)
 

@@ -32,6 +32,6 @@ class FakeProvider:
         self.only_accounts.append(only_account)
         return self.answers.pop(0)
 
-    async def find(self, account: str, mobile: str, text: str, since: datetime) -> SearchResult:
-        self.searches.append((account, mobile, text, since))
+    async def find(self, account: str, message: Outgoing, since: datetime) -> SearchResult:
+        self.searches.append((account, message.mobile, message.text, since))
         return self.found

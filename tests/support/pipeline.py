@@ -71,6 +71,7 @@ class Pipeline:
             "YUNPIAN_BASE_URL": self.provider.url,
             "YUNPIAN_API_KEY": KEY,
             "SMS_SIGNATURE": "Dialpass",
+            "VOICE_HOURS": "00:00-24:00",
             **settings,
         }
         log = self.folder / f"worker-{len(self.workers)}.log"

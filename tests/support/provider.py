@@ -26,6 +26,8 @@ OpenWorker = Callable[..., Awaitable[ProviderParts]]
 KEY = "0123456789abcdef0123456789abcdef"
 SECOND_KEY = "fedcba9876543210fedcba9876543210"
 MOBILE = "13800000000"
+FOREIGN_MOBILE = "+447400123456"
+ALWAYS = "00:00-24:00"
 CODE = "123456"
 TEXT = f"【Dialpass】您的验证码是{CODE}。如非本人操作，请忽略本短信"
 
@@ -67,7 +69,7 @@ class Simulator:
 
 @asynccontextmanager
 async def running_simulator(session: aiohttp.ClientSession) -> AsyncIterator[Simulator]:
-    server = HTTPServer(make_app(SimulatorSettings(yunpian_api_key=KEY)))
+    server = HTTPServer(make_app(SimulatorSettings(yunpian_api_key=KEY, voice_hours=ALWAYS)))
     sock, port = bind_unused_port()
     server.add_socket(sock)
     yield Simulator(f"http://127.0.0.1:{port}", session)
@@ -82,14 +84,22 @@ def provider_settings(url: str, **settings: Any) -> ProviderSettings:
         "yunpian_api_key": KEY,
         "yunpian_accounts": f"backup={SECOND_KEY}",
         "sms_rate_limit": "none",
+        "voice_hours": ALWAYS,  # tests run at any time of day
     }
     return ProviderSettings(**(given | settings))
 
 
 def outgoing(
-    mobile: str = MOBILE, channel: Channel = "sms", code: str = CODE, life: timedelta = timedelta(minutes=10)
+    mobile: str = MOBILE,
+    channel: Channel = "sms",
+    code: str = CODE,
+    life: timedelta = timedelta(minutes=10),
+    *,
+    message_id: str = "a-message",
+    text: str = TEXT,
+    halted: frozenset[str] = frozenset(),
 ) -> Outgoing:
-    return Outgoing("a-message", mobile, TEXT, code, channel, now() + life)
+    return Outgoing(message_id, mobile, text, code, channel, now() + life, halted)
 
 
 def keep(names: list[str]) -> Callable[[str], Awaitable[None]]:

@@ -9,6 +9,10 @@ from deploy.local.simulator.simulator import Simulator
 MOBILE = "13800000000"
 TEXT = "【Dialpass】您的验证码是123456。如非本人操作，请忽略本短信"
 
+FOREIGN_TEXT = (
+    "【Dialpass】Your verification code is 123456. If you did not ask for it, please ignore this message."
+)
+
 
 @dataclass
 class Clock:

@@ -23,7 +23,7 @@ from services.sms.delivery.reconciliation import Reconciler, ReconciliationPolic
 from services.sms.delivery.repository import MessageRepository
 from services.sms.delivery.retries import RetrySchedule
 from services.sms.delivery.service import DeliveryService
-from services.sms.delivery.texts import text_composer
+from services.sms.delivery.texts import text_composer, text_keys
 from services.sms.provider.base import (
     UNAVAILABLE,
     Answer,
@@ -55,9 +55,9 @@ ACCEPTED = Answer(SendStatus.ACCEPTED, "0", "main", "7", 1)
 SAME_TEXT = Answer(SendStatus.LIMITED, "8", "main", duplicate_hint=DuplicateHint.CERTAIN)
 TOO_OFTEN = Answer(SendStatus.LIMITED, "33", "main", duplicate_hint=DuplicateHint.LIKELY)
 TIMEOUT = Answer(SendStatus.UNKNOWN, "timeout", "main")
-BUSY = Answer(SendStatus.RETRY, "-51", "main")
-UNKNOWN_CODE = Answer(SendStatus.RETRY, "4711", "main", retry_once=True)
-REJECTED = Answer(SendStatus.REJECTED, "10", "main")
+BUSY = Answer(SendStatus.RETRY, "connect", "main")
+UNKNOWN_CODE = Answer(SendStatus.UNKNOWN, "4711", "main")
+REJECTED = Answer(SendStatus.REJECTED, "10", "main", of_number=True)
 DEFERRED = Answer(SendStatus.DEFERRED, "3", "main")
 FOUND = SearchResult(SearchStatus.FOUND, "7")
 
@@ -123,6 +123,7 @@ class DeliveryHarness:
             compose=compose,
             schedule=RetrySchedule((5.0, 15.0, 60.0), max),
             clock=lambda: self.now,
+            text_key=text_keys("a secret"),
         )
         return await service.deliver(self.message, history or AttemptHistory(0, NOW))
 

@@ -9,12 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.local.simulator import validation
 from deploy.local.simulator.error_codes import YunpianError
-from deploy.local.simulator.messages import Channel, Message
+from deploy.local.simulator.messages import Channel, Message, SidStyle, Unit
+from deploy.local.simulator.rules import Endpoint, includes
 from deploy.local.simulator.settings import SimulatorSettings
 from deploy.local.simulator.validation import CallRateLimit, NumberLimits
 
 _PRICE = 0.05
 _MAX_RECORDS = 10_000
+_NIGHT = 13  # no document names the code of a call at night
 _REPORT_RETENTION = timedelta(hours=72)
 
 
@@ -30,7 +32,16 @@ class AccountConfig(BaseModel):
         calls_per_second: sending calls; the next one is rejected with -5.
         calls_per_day: sending calls; the next one is rejected with -4.
         record_lag: seconds until `get_record` shows a message.
+        record_mask: whether `get_record` hides the digits of texts and numbers.
+        record_shift: hours by which the times of `get_record` differ from China's.
         callback_url: where status reports are pushed to, unless a request has its own URL.
+        denied: endpoints that the account may not use (-2), of which `user/get` says nothing.
+        uid: whether `uid` is switched on: echoed in reports and records.
+        unit: what balance and fees are in: RMB, or pieces.
+        codes_as_text: whether codes are strings.
+        answer_sids: the form of the sid in responses to messages.
+        report_sids: the form of the sid in status reports.
+        single_report_as_object: whether a report that is alone comes without the array around it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -43,7 +54,16 @@ class AccountConfig(BaseModel):
     calls_per_second: int | None = Field(None, ge=0)
     calls_per_day: int | None = Field(None, ge=0)
     record_lag: float = Field(0.0, ge=0)
+    record_mask: bool = False
+    record_shift: float = Field(0.0, ge=-24, le=24)
     callback_url: str = ""
+    denied: list[Endpoint] = Field(default_factory=list)
+    uid: bool = True
+    unit: Unit = "RMB"
+    codes_as_text: bool = False
+    answer_sids: SidStyle = "native"
+    report_sids: SidStyle = "native"
+    single_report_as_object: bool = False
 
 
 @dataclass(slots=True)
@@ -65,9 +85,7 @@ class Account:
     answers: Counter[str] = field(default_factory=Counter)
     records: deque[Message] = field(default_factory=lambda: deque(maxlen=_MAX_RECORDS))
     unread: dict[Channel, list[Message]] = field(default_factory=lambda: {"sms": [], "voice": []})
-    _number_limits: dict[Channel, NumberLimits] = field(
-        default_factory=lambda: {"sms": NumberLimits(), "voice": NumberLimits()}
-    )
+    _number_limits: NumberLimits = field(default_factory=NumberLimits)
     _call_rate: CallRateLimit = field(default_factory=CallRateLimit)
 
     def __post_init__(self) -> None:
@@ -88,7 +106,7 @@ class Account:
         self._count_call()
         validation.require(mobile=mobile, text=text)
         mobile = validation.normalise_mobile(mobile)
-        validation.check_text(text, self.settings)
+        validation.check_text(text, self.settings, mobile)
         for word in self.config.keywords:
             if word in text:
                 raise YunpianError(4, word)
@@ -104,6 +122,10 @@ class Account:
         validation.require(mobile=mobile, code=code)
         mobile = validation.normalise_mobile(mobile)
         validation.check_voice_code(code)
+        if not validation.is_foreign(mobile) and not validation.is_voice_time(
+            self.clock(), self.settings.voice_hours
+        ):
+            raise YunpianError(_NIGHT)
         return self._accept("voice", mobile, f"语音验证码：{code}", uid)
 
     def pull_reports(self, channel: Channel, limit: int) -> list[Message]:
@@ -122,23 +144,28 @@ class Account:
         if self.config.ip_whitelist and ip not in self.config.ip_whitelist:
             raise YunpianError(-3, ip)
 
+    def check_permission(self, endpoint: Endpoint) -> None:
+        """Raise `YunpianError` if the account may not use the endpoint."""
+        if any(includes(denied, endpoint) for denied in self.config.denied):
+            raise YunpianError(-2)
+
     def _count_call(self) -> None:
         self._call_rate.hit(self.clock(), self.config.calls_per_second, self.config.calls_per_day)
 
     def _accept(self, channel: Channel, mobile: str, text: str, uid: str | None) -> Message:
         if mobile in self.config.blacklist:
             raise YunpianError(10)
-        limits = self._number_limits[channel]
         if self.config.limits:
-            limits.check(self.clock(), mobile, text)
-        parts = validation.count_parts(text)
-        fee = round(parts * _PRICE, 2)
+            self._number_limits.check(self.clock(), mobile, text, channel)
+        parts = 1 if channel == "voice" else validation.count_parts(text)
+        fee = round(parts * _PRICE, 2) if self.config.unit == "RMB" else float(parts)
         if self.config.balance < fee:
             raise YunpianError(3)
         self.config.balance = round(self.config.balance - fee, 2)
-        limits.add(self.clock(), mobile, text)
+        self._number_limits.add(self.clock(), mobile, text, channel)
         number = next(self.sids)
         sid = number if channel == "sms" else f"{number:032x}"
-        message = Message(self.name, channel, mobile, text, sid, self.now, parts, fee, uid)
+        uid = uid if self.config.uid else None
+        message = Message(self.name, channel, mobile, text, sid, self.now, parts, fee, uid, self.config.unit)
         self.records.append(message)
         return message

@@ -112,8 +112,18 @@ class RulesHandler(AdminHandler):
         self.set_status(204)
 
 
+class RepliesHandler(AdminHandler):
+    """`/_replies`: texts from phones."""
+
+    def post(self) -> None:
+        """Push the reply `{"mobile", "text"}` to the first account's callback URL."""
+        reply = json.loads(self.request.body)
+        self.simulator.reply(str(reply["mobile"]), str(reply["text"]))
+        self.set_status(202)
+
+
 class PushesHandler(AdminHandler):
-    """`/_pushes`: the tries to push status reports."""
+    """`/_pushes`: the tries to push status reports and replies."""
 
     def get(self) -> None:
         """List the tries, newest last."""

@@ -27,6 +27,7 @@ def make_app(settings: SimulatorSettings, clock: Callable[[], float] = time.time
     outcomes = shared | {"model": Outcome, "rules": simulator.outcomes}
     handlers: list[Any] = [
         (r"/v2/sms/single_send\.json", endpoints.SingleSend, shared),
+        (r"/v2/sms/batch_send\.json", endpoints.BatchSend, shared),
         (r"/v2/voice/send\.json", endpoints.VoiceSend, shared),
         (r"/v2/sms/get_record\.json", endpoints.GetRecord, shared),
         (r"/v2/sms/pull_status\.json", endpoints.PullStatus, shared),
@@ -38,6 +39,7 @@ def make_app(settings: SimulatorSettings, clock: Callable[[], float] = time.time
         (r"/_account", admin.AccountHandler, shared),
         (r"/_faults", admin.RulesHandler, faults),
         (r"/_outcomes", admin.RulesHandler, outcomes),
+        (r"/_replies", admin.RepliesHandler, shared),
         (r"/_pushes", admin.PushesHandler, shared),
         (r".*", ErrorHandler, {"status_code": 404}),
     ]

@@ -1,6 +1,7 @@
 """Yunpian's HTTP endpoints, with scripted faults.
 
-As documented on yunpian.com: domestic_single_send, voicecode_list, domestic_sms_record, domestic_pull_status.
+As documented on yunpian.com: domestic_single_send, domestic_batch_send, voicecode_list, domestic_sms_record,
+domestic_pull_status.
 """
 
 import asyncio
@@ -8,34 +9,33 @@ import json
 import socket
 import struct
 from abc import abstractmethod
-from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import ClassVar
 
 from tornado.iostream import IOStream
 from tornado.web import RequestHandler
 
+from deploy.local.simulator import quirks
 from deploy.local.simulator.account import Account
 from deploy.local.simulator.error_codes import YunpianError
-from deploy.local.simulator.messages import Channel, Json, Message, parse_china_time
+from deploy.local.simulator.messages import Channel, Json
+from deploy.local.simulator.records import Form, find_records, page_size
 from deploy.local.simulator.rules import Endpoint, Fault
 from deploy.local.simulator.simulator import Simulator
 from deploy.local.simulator.validation import require
-
-Form = Mapping[str, str]
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json;charset=utf-8"
 _BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 _HANG_SECONDS = 600.0
+_MAX_BATCH = 1000
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_DEFAULT_PAGE_SIZE, _MAX_PAGE_SIZE = 20, 100
 
 
 class YunpianEndpoint(RequestHandler):
     """Responds with 200 and the result of `perform`, or with 400 and its error, unless a fault applies."""
 
     name: ClassVar[Endpoint]
+    channel: ClassVar[Channel] = "sms"
 
     def initialize(self, simulator: Simulator) -> None:
         """Take the simulator."""
@@ -57,7 +57,8 @@ class YunpianEndpoint(RequestHandler):
         """Process a form."""
         form = self._form()
         account = self.simulator.find_account(form.get("apikey", ""))
-        request = (self.name, account.name if account else "", form.get("mobile", ""))
+        name, mobile = account.name if account else "", form.get("mobile", "")
+        request = (self.name, name, mobile, self.channel)
         faults = self.simulator.faults
         if latency := faults.take(lambda rule: rule.fault == "latency" and rule.matches_request(*request)):
             await asyncio.sleep(latency.seconds)
@@ -75,6 +76,7 @@ class YunpianEndpoint(RequestHandler):
     def _perform(self, form: Form) -> tuple[int, object]:
         try:
             account = self.simulator.authenticate(form.get("apikey", ""), self.request.remote_ip or "")
+            account.check_permission(self.name)
             return 200, self.perform(account, form)
         except YunpianError as error:
             return 400, error.body
@@ -108,14 +110,13 @@ class YunpianEndpoint(RequestHandler):
         stream.close()
 
     def _respond(self, status: int, body: object) -> None:
-        self._count(body)
+        body = self._styled(body)
         self.set_status(status)
         self.set_header("Content-Type", _JSON)
         self.finish(json.dumps(body, ensure_ascii=False))
 
     async def _respond_slowly(self, status: int, body: object, seconds: float) -> None:
-        self._count(body)
-        content = json.dumps(body, ensure_ascii=False).encode()
+        content = json.dumps(self._styled(body), ensure_ascii=False).encode()
         self.set_status(status)
         self.set_header("Content-Type", _JSON)
         self.set_header("Content-Length", str(len(content)))
@@ -124,12 +125,16 @@ class YunpianEndpoint(RequestHandler):
             await self.flush()
             await asyncio.sleep(seconds / len(content))
 
-    def _count(self, body: object) -> None:
-        """Count the code that a known account got; success without a code counts as 0."""
+    def _styled(self, body: object) -> object:
+        """Return the body in the account's style.
+
+        The code that a known account got is counted; success without a code counts as 0.
+        """
         account = self.simulator.find_account(self._form().get("apikey", ""))
         if account is not None:
             code = body.get("code", 0) if isinstance(body, dict) else 0
             account.answers[str(code)] += 1
+        return quirks.with_code_style(body, account)
 
 
 class SingleSend(YunpianEndpoint):
@@ -141,19 +146,50 @@ class SingleSend(YunpianEndpoint):
         """Send the text."""
         message = account.send_text(form.get("mobile", ""), form.get("text", ""), form.get("uid"))
         self.simulator.deliver(account, message, form.get("callback_url", ""))
-        return message.to_send_response()
+        return quirks.send_response(message, account)
+
+
+class BatchSend(YunpianEndpoint):
+    """`POST /v2/sms/batch_send.json`: one text to several numbers; each is accepted or not by itself."""
+
+    name = "batch_send"
+
+    def perform(self, account: Account, form: Form) -> Json:
+        """Send the text to each number."""
+        require(mobile=form.get("mobile", ""))
+        mobiles = form["mobile"].split(",")
+        if len(mobiles) > _MAX_BATCH:
+            raise YunpianError(2, "mobile", str(len(mobiles)))
+        items = [self._send(account, mobile, form) for mobile in mobiles]
+        accepted = [item for item in items if item["code"] == 0]
+        return {
+            "total_count": sum(int(str(item["count"])) for item in accepted),
+            "total_fee": f"{sum(float(str(item['fee'])) for item in accepted):.4f}",
+            "unit": account.config.unit,
+            "data": items,
+        }
+
+    def _send(self, account: Account, mobile: str, form: Form) -> Json:
+        try:
+            message = account.send_text(mobile, form.get("text", ""), form.get("uid"))
+        except YunpianError as error:
+            refused = {"count": 0, "fee": 0.0, "unit": account.config.unit, "mobile": mobile, "sid": None}
+            return {"code": error.code, "msg": error.body["msg"], **refused}
+        self.simulator.deliver(account, message, form.get("callback_url", ""))
+        return quirks.send_response(message, account)
 
 
 class VoiceSend(YunpianEndpoint):
     """`POST /v2/voice/send.json`: read out a code in a voice call."""
 
     name = "voice_send"
+    channel = "voice"
 
     def perform(self, account: Account, form: Form) -> Json:
         """Call the number."""
         message = account.send_voice(form.get("mobile", ""), form.get("code", ""), form.get("uid"))
         self.simulator.deliver(account, message, form.get("callback_url", ""))
-        return {"count": 1, "fee": 1, "sid": message.sid}
+        return quirks.voice_response(message, account)
 
 
 class GetRecord(YunpianEndpoint):
@@ -170,11 +206,10 @@ class PullStatus(YunpianEndpoint):
     """`POST /v2/sms/pull_status.json`: reports that were not pushed; returned reports are deleted."""
 
     name = "pull_status"
-    channel: ClassVar[Channel] = "sms"
 
-    def perform(self, account: Account, form: Form) -> list[Json]:
+    def perform(self, account: Account, form: Form) -> object:
         """Return the oldest reports."""
-        return [message.to_report() for message in account.pull_reports(self.channel, _page_size(form))]
+        return quirks.reports(account.pull_reports(self.channel, page_size(form)), account)
 
 
 class PullVoiceStatus(PullStatus):
@@ -202,51 +237,3 @@ class UserGet(YunpianEndpoint):
             "emergency_contact": "",
             "emergency_mobile": "",
         }
-
-
-def find_records(account: Account, form: Form) -> list[Json]:
-    """Return the requested page of an account's texts, newest first.
-
-    Raises:
-        YunpianError: a parameter is missing or malformed.
-    """
-    start, end = _time(form, "start_time"), _time(form, "end_time")
-    size = _page_size(form)
-    first = (_number(form, "page_num", 1, 1_000_000) - 1) * size
-    found = [
-        message
-        for message in reversed(account.records)
-        if _is_visible(message, account, start, end) and _is_requested(message, form)
-    ]
-    return [message.to_record(account.now) for message in found[first : first + size]]
-
-
-def _is_visible(message: Message, account: Account, start: datetime, end: datetime) -> bool:
-    visible = message.at + timedelta(seconds=account.config.record_lag) <= account.now
-    return message.channel == "sms" and visible and start <= message.at.replace(microsecond=0) <= end
-
-
-def _is_requested(message: Message, form: Form) -> bool:
-    mobiles = form.get("mobile", "")
-    foreign = {"all": {False, True}, "global": {True}}.get(form.get("type", ""), {False})
-    return (not mobiles or message.mobile in mobiles.split(",")) and message.mobile.startswith("+") in foreign
-
-
-def _page_size(form: Form) -> int:
-    return _number(form, "page_size", _DEFAULT_PAGE_SIZE, _MAX_PAGE_SIZE)
-
-
-def _time(form: Form, name: str) -> datetime:
-    value = form.get(name, "")
-    require(**{name: value})
-    try:
-        return parse_china_time(value)
-    except ValueError:
-        raise YunpianError(2, name, value) from None
-
-
-def _number(form: Form, name: str, default: int, maximum: int) -> int:
-    value = form.get(name) or str(default)
-    if not value.isdecimal() or not 1 <= int(value) <= maximum:
-        raise YunpianError(2, name, value)
-    return int(value)

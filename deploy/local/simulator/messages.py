@@ -5,17 +5,19 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Literal
 
 Channel = Literal["sms", "voice"]
-Status = Literal["SUCCESS", "FAIL"]
+Status = Literal["SUCCESS", "FAIL", "UNKNOWN"]
+Unit = Literal["RMB", "COUNT"]
+SidStyle = Literal["native", "text", "null", "missing"]
 Json = dict[str, object]
 
 # Yunpian writes local times without a zone.
-_CHINA = timezone(timedelta(hours=8))
+CHINA = timezone(timedelta(hours=8))
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
 def format_china_time(at: datetime) -> str:
     """Return a time as Yunpian writes it."""
-    return at.astimezone(_CHINA).strftime(_TIME_FORMAT)
+    return at.astimezone(CHINA).strftime(_TIME_FORMAT)
 
 
 def parse_china_time(text: str) -> datetime:
@@ -24,7 +26,7 @@ def parse_china_time(text: str) -> datetime:
     Raises:
         ValueError: it is malformed.
     """
-    return datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=_CHINA)
+    return datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=CHINA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Message:
     parts: int
     fee: float
     uid: str | None = None
+    unit: Unit = "RMB"
     report: Report | None = None
 
     def report_at(self, now: datetime) -> Report | None:
@@ -59,7 +62,8 @@ class Message:
     def to_inbox(self, now: datetime) -> Json:
         """Return the item of the inbox."""
         report = self.report_at(now)
-        states = {None: "accepted", "SUCCESS": "delivered", "FAIL": "failed"}
+        states = {"SUCCESS": "delivered", "FAIL": "failed"}
+        state = states.get(report.status, "accepted") if report else "accepted"
         return {
             "mobile": self.mobile,
             "text": self.text,
@@ -67,8 +71,8 @@ class Message:
             "at": self.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "channel": self.channel,
             "account": self.account,
-            "status": states[report.status if report else None],
-            "error": report.error_msg if report else None,
+            "status": state,
+            "error": report.error_msg if report and state == "failed" else None,
         }
 
     def to_send_response(self) -> Json:
@@ -78,24 +82,29 @@ class Message:
             "msg": "发送成功",
             "count": self.parts,
             "fee": self.fee,
-            "unit": "RMB",
+            "unit": self.unit,
             "mobile": self.mobile,
             "sid": self.sid,
         }
 
-    def to_record(self, now: datetime) -> Json:
-        """Return the item of `get_record`; there the sid is a string and the fee is the number of parts."""
+    def to_record(self, now: datetime, shift: timedelta = timedelta(0)) -> Json:
+        """Return the item of `get_record`; there the sid is a string and the fee is the number of parts.
+
+        Args:
+            now: decides whether there is a report yet.
+            shift: how far the account's times are from China's.
+        """
         report = self.report_at(now)
         delivered = report is not None and report.status == "SUCCESS"
         return {
             "sid": str(self.sid),
             "mobile": self.mobile,
-            "send_time": format_china_time(self.at),
+            "send_time": format_china_time(self.at + shift),
             "text": self.text,
             "send_status": "SUCCESS",
             "report_status": report.status if report else "UNKNOWN",
             "fee": self.parts,
-            "user_receive_time": format_china_time(report.at) if report and delivered else None,
+            "user_receive_time": format_china_time(report.at + shift) if report and delivered else None,
             "error_msg": report.error_msg if report else None,
             "uid": self.uid,
         }

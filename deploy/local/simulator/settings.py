@@ -1,5 +1,7 @@
 """The simulator's settings."""
 
+import re
+
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -26,6 +28,19 @@ class SimulatorSettings(BaseSettings):
     sms_template: str = Field(
         "您的验证码是{code}。如非本人操作，请忽略本短信", description="the approved template"
     )
+    sms_foreign_signature: str = Field(
+        "", description="the registered signature of foreign messages; SMS_SIGNATURE where empty"
+    )
+    sms_foreign_template: str = Field(
+        "Your verification code is {code}. If you did not ask for it, please ignore this message.",
+        description="the approved template for numbers outside mainland China, none where empty",
+    )
+    sms_region_templates: dict[str, str] = Field(
+        {}, description="approved templates for the numbers of one region each, by ISO 3166-1 code, as JSON"
+    )
+    voice_hours: str = Field(
+        "07:30-22:00", description="when mainland numbers are called, China time; 00:00-24:00 for always"
+    )
     notice_mobile_changed: str = Field("", description="an approved text, none where empty")
     notice_password_reset: str = Field("", description="an approved text, none where empty")
     notice_account_deleted: str = Field("", description="an approved text, none where empty")
@@ -46,6 +61,13 @@ class SimulatorSettings(BaseSettings):
     def _pairs(cls, value: str) -> str:
         if any(pair.count("=") != 1 for pair in value.split(",") if pair):
             raise ValueError("takes name=key pairs, separated by commas")
+        return value
+
+    @field_validator("voice_hours")
+    @classmethod
+    def _hours(cls, value: str) -> str:
+        if not re.fullmatch(r"\d\d:\d\d-\d\d:\d\d", value):
+            raise ValueError("takes two times such as 07:30-22:00")
         return value
 
     @property

@@ -1,5 +1,6 @@
 """The state of the simulator: accounts, inbox, scripted faults and outcomes."""
 
+import hashlib
 import itertools
 from collections import deque
 from collections.abc import Callable
@@ -7,14 +8,19 @@ from datetime import datetime, timedelta
 
 from deploy.local.simulator.account import Account
 from deploy.local.simulator.error_codes import YunpianError
-from deploy.local.simulator.messages import Message, Report, Status
+from deploy.local.simulator.messages import Message, Report, Status, format_china_time
 from deploy.local.simulator.pusher import ReportPusher
 from deploy.local.simulator.rules import Fault, Outcome, RuleList
 from deploy.local.simulator.settings import FIRST_ACCOUNT, SimulatorSettings
 from deploy.local.simulator.validation import require
 
 _INBOX_SIZE = 10_000
-_FAILED_MSG, _FAILED_DETAIL = "DB:0103", "号码状态异常"
+# The carrier's code and the vendor's words, as in real reports.
+_TEXTS: dict[Status, tuple[str | None, str | None]] = {
+    "SUCCESS": ("DELIVRD", "接收成功"),
+    "FAIL": ("DB:0103", "号码状态异常"),
+    "UNKNOWN": (None, None),
+}
 
 
 class Simulator:
@@ -37,6 +43,7 @@ class Simulator:
         sids = itertools.count(int(clock() * 1000))
         self.accounts = {name: Account(name, settings, clock, sids) for name in settings.keys}
         self._by_key = {key: self.accounts[name] for name, key in settings.keys.items()}
+        self._replies = itertools.count(1)
         self._report_delay = settings.simulator_report_delay
         self.inbox: deque[Message] = deque(maxlen=_INBOX_SIZE)
         self.faults: RuleList[Fault] = RuleList()
@@ -75,7 +82,10 @@ class Simulator:
         The report is pushed if the request or the account has a callback URL, else kept until it is pulled.
         """
         self.inbox.append(message)
-        outcome = self.outcomes.take(lambda rule: rule.matches(message.account, message.mobile)) or Outcome()
+        outcome = (
+            self.outcomes.take(lambda rule: rule.matches(message.account, message.mobile, message.channel))
+            or Outcome()
+        )
         if outcome.status == "NONE":
             return
         delay = self._report_delay if outcome.delay is None else outcome.delay
@@ -83,11 +93,33 @@ class Simulator:
         url = callback_url or account.config.callback_url
         for copy in range(outcome.copies):
             if url:
-                self.pusher.push(url, message, delay + copy * outcome.copies_after)
+                self.pusher.push(url, account, message, delay + copy * outcome.copies_after)
             else:
                 account.unread[message.channel].append(message)
 
+    def reply(self, mobile: str, text: str) -> None:
+        """Push what a phone has answered, where the first account has a callback URL."""
+        if url := self.first.config.callback_url:
+            now, number = self.first.now, next(self._replies)
+            self.pusher.push_reply(
+                url,
+                {
+                    "id": f"{number:032x}",
+                    "mobile": mobile,
+                    "reply_time": format_china_time(now),
+                    "text": text,
+                    "extend": "",
+                    "base_extend": "8888",
+                    "_sign": hashlib.sha256(text.encode()).hexdigest()[:32],
+                },
+            )
+
 
 def _report(status: Status, outcome: Outcome, at: datetime) -> Report:
-    message, detail = (_FAILED_MSG, _FAILED_DETAIL) if status == "FAIL" else (None, None)
-    return Report(status, outcome.error_msg or message, outcome.error_detail or detail, at)
+    message, detail = _TEXTS[status]
+    return Report(
+        status,
+        message if outcome.error_msg is None else outcome.error_msg,
+        detail if outcome.error_detail is None else outcome.error_detail,
+        at,
+    )

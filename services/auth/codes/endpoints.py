@@ -15,9 +15,16 @@ class CodeHandler(JsonHandler[CodeService]):
     @Operation(
         _TAG,
         request=CodeRequest,
-        problems=(errors.TooManyCodes, errors.ChallengeRequired, errors.SmsUnavailable),
+        problems=(
+            errors.VoiceUnavailable,
+            errors.TooManyCodes,
+            errors.ChallengeRequired,
+            errors.SmsUnavailable,
+        ),
         note="Answers alike whether or not the number has an account. After `challenge-required`, the same "
-        "request is made again with the solved challenge.",
+        "request is made again with the solved challenge. Calls read out codes of up to 6 digits, and "
+        "mainland numbers are only called in the daytime: else `channel: voice` is `voice-unavailable`, with "
+        "`retry_after` where it is the time of day, and nothing is counted.",
     )
     async def handle_post(self) -> CodeResponse:
         """Send a code."""

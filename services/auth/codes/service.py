@@ -10,6 +10,7 @@ import structlog
 from services.auth.codes.challenges import AltchaChallenges
 from services.auth.codes.publisher import SendCodePublisher
 from services.auth.codes.repository import CodeRepository, Issued
+from services.auth.codes.voice import VoicePolicy
 from services.auth.errors import (
     AlreadyRegistered,
     ChallengeNeeded,
@@ -40,6 +41,7 @@ class CodeService:
         publisher: hands messages to the SMS worker.
         has_account: tells whether a number has an account that may be used.
         cooldown: seconds between two codes to one number for one asker.
+        voice: whether a code can be read out by a call.
         clock: returns the current time.
     """
 
@@ -51,6 +53,7 @@ class CodeService:
         *,
         has_account: Callable[[str], Awaitable[bool]],
         cooldown: int,
+        voice: VoicePolicy,
         clock: Clock,
     ) -> None:
         self._codes = codes
@@ -58,6 +61,7 @@ class CodeService:
         self._publisher = publisher
         self._has_account = has_account
         self._cooldown = cooldown
+        self._voice = voice
         self._clock = clock
         self._undecided: set[asyncio.Task[None]] = set()
 
@@ -84,12 +88,15 @@ class CodeService:
             challenge: the solution of a challenge, as ALTCHA's widget returns it.
 
         Raises:
+            VoiceUnavailable: a call is asked for, and the code cannot be read out now.
             TooManyCodes: in the cooldown, or a quota is used up.
             ChallengeRequired: the risk rules ask for a challenge.
             SmsUnavailable: the broker did not store the message; the cooldown is released.
             Unavailable: Redis is down.
         """
         message_id, now = secrets.token_hex(16), self._clock()
+        if channel == "voice":
+            self._voice.check(mobile, now)
         issued = await self._issue(mobile, purpose, client, message_id, challenge)
         message = SendCode(
             message_id=message_id,

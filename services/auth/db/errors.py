@@ -75,7 +75,7 @@ def _failure(error: Exception) -> Unavailable:
     code = error.args[0] if error.args else None
     reason = explain(error)
     details = {"reason": reason} if reason else {}
-    log.warning("database_failed", error=type(error).__name__, code=code, **details)
+    log.warning("database_failed", error=type(error).__name__, error_code=code, **details)
     if code in _CONFLICT:
         return TransactionConflict()
     if code in _READ_ONLY:

@@ -12,8 +12,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-from services.sms.provider.base import Answer
+from services.sms.provider.base import Answer, Outgoing
 from services.sms.reports.models import StatusReport
+from shared.contracts.messages import SendCode
 
 State = Literal[
     "queued", "reserved", "attempting", "accepted", "delivered", "failed", "expired", "limited"
@@ -28,7 +29,7 @@ DeliveryStatus = Literal[
     "duplicate",  # the message was final before
     "waiting", "halted", "in_doubt", "superseded",  # the message is tried again
 ]  # fmt: skip
-Resolution = Literal["filtered", "found", "resent", "unresolved"]
+Resolution = Literal["filtered", "found", "resent", "unresolved", "same_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class AttemptHistory:
         account: the account of that attempt, empty where it is not known.
         resent: whether the message was sent again after the provider had no record of it.
         redelivered: whether a worker held the message before and did not acknowledge it.
+        halted: the accounts that were halted because they refused this very message.
     """
 
     attempts: int
@@ -48,6 +50,7 @@ class AttemptHistory:
     account: str = ""
     resent: bool = False
     redelivered: bool = False
+    halted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +101,15 @@ class Attempt:
         token: unique to the attempt; only its owner changes the record.
         started_at: when it began.
         account: the account to be called.
+        dial_code: the country code of the number, for a report that comes although the answer was lost.
+        prefix: the first three digits of a mainland number, for the same.
     """
 
     token: str
     started_at: datetime
     account: str
+    dial_code: str = ""
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,8 @@ class Acceptance:
         fee: RMB.
         dial_code: the country code of the number, such as `86`.
         prefix: the first three digits of a mainland number, else empty.
+        text_key: the key of the text to the number, by which another message with the same text finds this
+            one; empty if it is not to be found.
     """
 
     account: str
@@ -145,6 +154,20 @@ class Acceptance:
     fee: Decimal
     dial_code: str
     prefix: str
+    text_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SentText:
+    """A text that the provider has accepted, under another message's id.
+
+    Attributes:
+        account: the account that accepted it.
+        sid: the provider's id of it, empty where it is not known.
+    """
+
+    account: str
+    sid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +221,16 @@ class DeliveryResult:
     answer: Answer | None = None
     resolution: Resolution | None = None
     sent_twice: bool = False
+
+
+def to_outgoing(message: SendCode, text: str, halted: frozenset[str] = frozenset()) -> Outgoing:
+    """Return a message as it is passed to the provider."""
+    return Outgoing(
+        message_id=message.message_id,
+        mobile=message.mobile,
+        text=text,
+        code=message.code,
+        channel=message.channel,
+        expires_at=message.expires_at,
+        halted=halted,
+    )

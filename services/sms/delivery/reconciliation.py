@@ -4,8 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.sms.delivery.models import UnknownOutcome
-from services.sms.provider.base import UNAVAILABLE, Provider, SearchResult, SearchStatus
+from services.sms.delivery.models import UnknownOutcome, to_outgoing
+from services.sms.provider.base import (
+    UNAVAILABLE,
+    Answer,
+    DuplicateHint,
+    Provider,
+    SearchResult,
+    SearchStatus,
+    SendStatus,
+)
 from shared.clock import Clock
 from shared.contracts.messages import SendCode
 
@@ -42,6 +50,18 @@ class LookupResult:
     account: str = ""
     sid: str = ""
 
+    def confirms(self, hint: DuplicateHint) -> bool:
+        """Return whether a refusal as a duplicate means that the attempt was accepted.
+
+        A limit of the number may have been reached by other texts, so it only counts if the provider's
+        records could not be read.
+        """
+        return hint is DuplicateHint.CERTAIN or (hint is DuplicateHint.LIKELY and not self.available)
+
+    def as_answer(self) -> Answer:
+        """Return the answer that the attempt would have had, if it was accepted."""
+        return Answer(SendStatus.ACCEPTED, "0", self.account, self.sid)
+
 
 class Reconciler:
     """Finds out what became of attempts of unknown outcome.
@@ -76,15 +96,17 @@ class Reconciler:
     async def look_up(self, message: SendCode, unknown: UnknownOutcome) -> LookupResult:
         """Look a message up in the account of the attempt, or in all where the account is not known.
 
-        A message that is not found may still show up until the provider's records have caught up.
+        A message that is not found may still show up until the provider's records have caught up. While a
+        record may be the message's, nothing is certain: it is not sent again.
         """
-        available = True
+        available = clear = True
         for account in [unknown.account] if unknown.account else self._provider.accounts:
             search = await self._search(account, message, unknown)
             if search.status is SearchStatus.FOUND:
                 return LookupResult(found=True, available=True, certain=True, account=account, sid=search.sid)
-            available = available and search.status is SearchStatus.NOT_FOUND
-        certain = available and self._age(unknown) >= self._policy.record_lag
+            available = available and search.status is not SearchStatus.UNAVAILABLE
+            clear = clear and search.status is SearchStatus.NOT_FOUND
+        certain = clear and self._age(unknown) >= self._policy.record_lag
         return LookupResult(found=False, available=available, certain=certain, account=unknown.account)
 
     def may_wait(self, message: SendCode) -> bool:
@@ -94,7 +116,8 @@ class Reconciler:
     async def _search(self, account: str, message: SendCode, unknown: UnknownOutcome) -> SearchResult:
         if message.channel != "sms":  # the records hold no calls, and a text of the same words is another
             return UNAVAILABLE
-        return await self._provider.find(account, message.mobile, self._compose(message), unknown.since)
+        outgoing = to_outgoing(message, self._compose(message))
+        return await self._provider.find(account, outgoing, unknown.since)
 
     def _age(self, unknown: UnknownOutcome) -> float:
         return (self._clock() - unknown.since).total_seconds()

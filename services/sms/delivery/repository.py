@@ -16,6 +16,7 @@ from services.sms.delivery.models import (
     OpenMessages,
     Outcome,
     Record,
+    SentText,
     State,
     UnknownOutcome,
 )
@@ -27,6 +28,8 @@ from shared.redis.scripts import Argument, RedisScripts
 
 # How long a report of an unknown message is kept for it.
 _EARLY_REPORT_SECONDS = 3600
+# The longest window of the provider's filter of repeated texts.
+_SENT_TEXT_SECONDS = 300
 
 
 class MessageRepository:
@@ -58,7 +61,7 @@ class MessageRepository:
         args: list[Argument] = [
             claim.value, attempt.token, attempt.started_at.isoformat(), attempt.account,
             history.attempts, history.since.isoformat(), history.account, int(history.resent),
-            int(history.redelivered), RECORD_LIFETIME_SECONDS,
+            int(history.redelivered), RECORD_LIFETIME_SECONDS, attempt.dial_code, attempt.prefix,
         ]  # fmt: skip
         granted, state, attempts, since, account, resent = await self._claim([record_key(message_id)], args)
         return Record(
@@ -104,9 +107,10 @@ class MessageRepository:
         args: list[Argument] = [
             message_id, acceptance.account, acceptance.sid, acceptance.accepted_at.isoformat(),
             acceptance.attempts, acceptance.parts, str(acceptance.fee), acceptance.dial_code,
-            acceptance.prefix, RECORD_LIFETIME_SECONDS,
+            acceptance.prefix, RECORD_LIFETIME_SECONDS, _SENT_TEXT_SECONDS, record_key(""),
         ]  # fmt: skip
-        reply = await self._acceptance([record_key(message_id), sid_key(acceptance.sid)], args)
+        keys = [record_key(message_id), sid_key(acceptance.sid)]
+        reply = await self._acceptance([*keys, acceptance.text_key] if acceptance.text_key else keys, args)
         effect, *report = (part.decode() for part in reply)
         if not report:
             return AcceptanceResult(cast('Literal["accepted", "known", "twice"]', effect))
@@ -116,6 +120,17 @@ class MessageRepository:
             StatusReport(acceptance.sid, cast("ReportStatus", status), code, datetime.fromisoformat(at)),
         )
 
+    @retry_until_available
+    async def sent_text(self, text_key: str) -> SentText | None:
+        """Return the text that was accepted under a key of `Acceptance` a few minutes ago at most."""
+        if not text_key:
+            return None
+        found = await cast("Awaitable[bytes | None]", self._redis.get(text_key))
+        if found is None:
+            return None
+        account, _, sid = found.decode().partition(" ")
+        return SentText(account, sid)
+
     async def apply_reports(self, reports: Sequence[StatusReport], account: str) -> list[ReportResult]:
         """Apply status reports, all in one script; order and repetition do not matter.
 
@@ -123,9 +138,11 @@ class MessageRepository:
             reports: the reports of one push or pull.
             account: the account that they belong to, empty where it is not known.
         """
-        args: list[Argument] = [account, now().isoformat(), record_key(""), _EARLY_REPORT_SECONDS]
+        args: list[Argument] = [
+            account, now().isoformat(), record_key(""), _EARLY_REPORT_SECONDS, RECORD_LIFETIME_SECONDS,
+        ]  # fmt: skip
         for report in reports:
-            args += [report.status, report.at.isoformat(), report.code]
+            args += [report.status, report.at.isoformat(), report.code, report.uid]
         replies = await self._apply_reports([sid_key(report.sid) for report in reports], args)
         return [_report_result(*reply) for reply in replies]
 
@@ -159,7 +176,7 @@ def sid_key(sid: str) -> str:
 
 
 def _report_result(
-    known: int, applied: int, accepted_at: bytes, dial_code: bytes, prefix: bytes
+    known: int, applied: int, accepted_at: bytes, dial_code: bytes, prefix: bytes, recovered: int
 ) -> ReportResult:
     return ReportResult(
         known=bool(known),
@@ -167,4 +184,5 @@ def _report_result(
         accepted_at=datetime.fromisoformat(accepted_at.decode()) if accepted_at else None,
         dial_code=dial_code.decode(),
         prefix=prefix.decode(),
+        recovered=bool(recovered),
     )

@@ -30,7 +30,7 @@ end
 """
 
 # KEYS record; ARGV claim, token, now, account to call, the history's attempts, since, account, resent and
-# redelivered, lifetime in seconds.
+# redelivered, lifetime in seconds, dial code, prefix.
 # Returns {granted, state, attempts, since, account, resent}; since is empty unless an outcome is unknown.
 CLAIM = (
     _FINAL
@@ -53,7 +53,8 @@ if ARGV[1] ~= 'retry' then since, account = ARGV[3], ARGV[4] end
 if ARGV[1] == 'resend' then resent = '1' end
 attempts = attempts + 1
 redis.call('HSET', KEYS[1], 'state', 'attempting', 'attempts', attempts, 'token', ARGV[2],
-  'updated_at', ARGV[3], 'since', since, 'account', account, 'resent', resent)
+  'updated_at', ARGV[3], 'since', since, 'account', account, 'resent', resent,
+  'dial_code', ARGV[11], 'prefix', ARGV[12])
 redis.call('EXPIRE', KEYS[1], ARGV[10])
 index(KEYS[1], false)
 return {1, 'attempting', attempts, '', '', resent}
@@ -82,8 +83,8 @@ return ARGV[2]
 """
 )
 
-# KEYS record, sid; ARGV message id, account, sid, now, attempts, parts, fee, dial code, prefix,
-# lifetime in seconds.
+# KEYS record, sid, text or none; ARGV message id, account, sid, now, attempts, parts, fee, dial code, prefix,
+# lifetime in seconds, seconds to keep the text, prefix of a record's key.
 # Returns `accepted`, `known` where that was on record, or `twice` where the provider had accepted the
 # message before under another sid; then the status, code and time of a report that came before, if any.
 RECORD_ACCEPTANCE = (
@@ -92,7 +93,12 @@ RECORD_ACCEPTANCE = (
     + """
 local known = redis.call('HMGET', KEYS[1], 'state', 'sid')
 local state, sid = known[1], known[2]
-if sid and sid == ARGV[3] then return {'known'} end
+if sid and sid == ARGV[3] then
+  -- A report that came by the message's id has recorded the acceptance without its price.
+  redis.call('HSETNX', KEYS[1], 'parts', ARGV[6])
+  redis.call('HSETNX', KEYS[1], 'fee', ARGV[7])
+  return {'known'}
+end
 if sid and sid ~= '' then return {ARGV[3] == '' and 'known' or 'twice'} end
 if state == 'accepted' and ARGV[3] == '' then return {'known'} end
 redis.call('HSET', KEYS[1], 'state', 'accepted', 'account', ARGV[2], 'sid', ARGV[3], 'accepted_at', ARGV[4],
@@ -100,11 +106,19 @@ redis.call('HSET', KEYS[1], 'state', 'accepted', 'account', ARGV[2], 'sid', ARGV
   'prefix', ARGV[9], 'detail', '', 'since', '')
 redis.call('EXPIRE', KEYS[1], ARGV[10])
 index(KEYS[1], true)
+if KEYS[3] then redis.call('SET', KEYS[3], ARGV[2] .. ' ' .. ARGV[3], 'EX', ARGV[11]) end
 if ARGV[3] == '' then return {'accepted'} end
--- Looking up two messages with the same code can find the same text; its reports go to the first message.
-redis.call('HSETNX', KEYS[2], 'message:' .. ARGV[2], ARGV[1])
+local first = redis.call('HSETNX', KEYS[2], 'message:' .. ARGV[2], ARGV[1]) == 0
+  and redis.call('HGET', KEYS[2], 'message:' .. ARGV[2])
 redis.call('EXPIRE', KEYS[2], ARGV[10])
 local reply = {'accepted'}
+if first and first ~= ARGV[1] then
+  -- Two messages share a text, such as a code that was asked for again: its reports go to both.
+  local others = redis.call('HGET', KEYS[2], 'others:' .. ARGV[2])
+  redis.call('HSET', KEYS[2], 'others:' .. ARGV[2], (others and others .. ' ' or '') .. ARGV[1])
+  local known = redis.call('HMGET', ARGV[12] .. first, 'state', 'detail', 'reported_at')
+  if known[3] then apply(KEYS[1], known[1], known[2], known[3], ARGV[4]) end
+end
 for _, account in ipairs({ARGV[2], ''}) do
   local report = redis.call('HGET', KEYS[2], 'report:' .. account)
   if report then
@@ -134,23 +148,51 @@ return 'queued'
 )
 
 # KEYS the sid of each report; ARGV account or empty, now, prefix of a record's key, seconds to keep a report
-# of an unknown message, then status, time and code of each report.
-# Returns for each {known, applied, accepted at, dial code, prefix}.
+# of an unknown message, lifetime in seconds, then status, time, code and uid of each report.
+# Returns for each {known, applied, accepted at, dial code, prefix, recovered}.
 APPLY_REPORTS = (
     _APPLY
+    + _INDEX
     + """
+local NO_SID = 'sms:sid:'
+
 -- A push does not name its account. Sids seem to be unique to Yunpian, not to the account; if two accounts
 -- share one, the message is ambiguous and the report is kept.
 local function find(sid)
-  if ARGV[1] ~= '' then return redis.call('HGET', sid, 'message:' .. ARGV[1]) end
-  local fields, found = redis.call('HGETALL', sid), nil
+  if sid == NO_SID then return nil end
+  if ARGV[1] ~= '' then return redis.call('HGET', sid, 'message:' .. ARGV[1]), ARGV[1] end
+  local fields, found, account = redis.call('HGETALL', sid), nil, nil
   for i = 1, #fields, 2 do
     if string.find(fields[i], 'message:', 1, true) == 1 then
       if found then return nil end
-      found = fields[i + 1]
+      found, account = fields[i + 1], string.sub(fields[i], 9)
     end
   end
-  return found
+  return found, account
+end
+
+-- The uid is the id of our message, which was sent along. A report that has it proves that the message was
+-- accepted, although the answer, which tells the sid, was lost, or is still on its way. Returns the message,
+-- or nil, and whether the acceptance was not on record.
+local function recover(key, uid, account)
+  local record = ARGV[3] .. uid
+  local known = redis.call('HMGET', record, 'state', 'sid', 'account', 'since', 'updated_at')
+  local state, sid = known[1], known[2] or ''
+  if not state then return nil end
+  if account == '' then account = known[3] or '' end
+  if key ~= NO_SID then
+    redis.call('HSETNX', key, 'message:' .. account, uid)
+    redis.call('EXPIRE', key, ARGV[5])
+    if sid == '' then redis.call('HSET', record, 'sid', string.sub(key, #NO_SID + 1)) end
+  end
+  if sid ~= '' then return uid, false end
+  if state == 'accepted' or state == 'delivered' then return uid, false end
+  local since = known[4] or ''
+  redis.call('HSET', record, 'state', 'accepted', 'account', account, 'detail', '', 'since', '',
+    'accepted_at', since ~= '' and since or known[5] or ARGV[2], 'updated_at', ARGV[2])
+  redis.call('EXPIRE', record, ARGV[5])
+  index(record, true)
+  return uid, true
 end
 
 local function keep(sid, status, at, code)
@@ -163,16 +205,22 @@ end
 
 local replies = {}
 for i, sid in ipairs(KEYS) do
-  local status, at, code = ARGV[3 * i + 2], ARGV[3 * i + 3], ARGV[3 * i + 4]
-  local id = find(sid)
+  local status, at, code, uid = ARGV[4 * i + 2], ARGV[4 * i + 3], ARGV[4 * i + 4], ARGV[4 * i + 5]
+  local id, account = find(sid)
+  local recovered = false
+  if not id and uid ~= '' then id, recovered = recover(sid, uid, ARGV[1]) end
   if id then
     local record = ARGV[3] .. id
-    local applied = apply(record, status, code, at, ARGV[2])
-    local known = redis.call('HMGET', record, 'accepted_at', 'dial_code', 'prefix')
-    replies[i] = {1, applied, known[1] or '', known[2] or '', known[3] or ''}
+    local known = redis.call('HMGET', record, 'accepted_at', 'dial_code', 'prefix', 'sid')
+    -- A text that was sent a second time: that it failed says nothing of the first one.
+    local second = sid ~= NO_SID and known[4] and known[4] ~= '' and NO_SID .. known[4] ~= sid
+    local applied = second and status == 'failed' and 0 or apply(record, status, code, at, ARGV[2])
+    local others = account and redis.call('HGET', sid, 'others:' .. account) or ''
+    for other in string.gmatch(others or '', '%S+') do apply(ARGV[3] .. other, status, code, at, ARGV[2]) end
+    replies[i] = {1, applied, known[1] or '', known[2] or '', known[3] or '', recovered and 1 or 0}
   else
-    keep(sid, status, at, code)
-    replies[i] = {0, 0, '', '', ''}
+    if sid ~= NO_SID then keep(sid, status, at, code) end
+    replies[i] = {0, 0, '', '', '', 0}
   end
 end
 return replies

@@ -21,6 +21,7 @@ from services.sms.delivery.models import (
     State,
     UnknownOutcome,
     UnsentState,
+    to_outgoing,
 )
 from services.sms.delivery.reconciliation import LookupResult, Reconciler
 from services.sms.delivery.repository import MessageRepository
@@ -68,6 +69,9 @@ class DeliveryService:
     catches a second text, the same text goes to the same account. Later the message is looked up at the
     provider first, and resent at most once if the provider has no record of it.
 
+    A refusal because the number has had the same text tells that the user has it: the message gets the state
+    of that text, whether it went out by an earlier attempt or by another message with the same code.
+
     Args:
         provider: sends messages.
         repository: the messages' records.
@@ -76,6 +80,7 @@ class DeliveryService:
         compose: returns the text of a message, the same for each attempt.
         schedule: the delays between attempts.
         clock: the current time, UTC.
+        text_key: returns the key by which messages with the same text to a number find each other.
     """
 
     def __init__(
@@ -87,8 +92,10 @@ class DeliveryService:
         compose: Callable[[SendCode], str],
         schedule: RetrySchedule,
         clock: Clock,
+        text_key: Callable[[Outgoing], str] = lambda _: "",
     ) -> None:
         self._provider = provider
+        self._text_key = text_key
         self._repository = repository
         self._reports = reports
         self._reconciler = reconciler
@@ -117,7 +124,14 @@ class DeliveryService:
         """Return the message as a job, or None if its state is final."""
         account = unknown.account if unknown else ""
         token = f"{self._worker}.{next(self._numbers)}"
-        attempt = Attempt(token, self._clock(), account or self._provider.accounts[0])
+        mobile = message.mobile
+        attempt = Attempt(
+            token,
+            self._clock(),
+            account or self._provider.accounts[0],
+            dial_code(mobile),
+            network_prefix(mobile),
+        )
         record = await self._repository.claim(message.message_id, claim, attempt, history)
         if record.state in FINAL_STATES:
             return None
@@ -134,16 +148,14 @@ class DeliveryService:
     async def _send(self, job: _Job) -> DeliveryResult:
         """Make the attempt that was granted, and act on the answer."""
         answer = await self._provider.send(
-            self._outgoing(job.message),
+            self._outgoing(job),
             partial(self._repository.record_failover, job.message.message_id, job.attempt),
             only_account=job.attempt.account if job.unknown else None,
         )
         job = replace(job, answer=answer)
         if answer.status is SendStatus.ACCEPTED:
             return await self._accept(job, answer)
-        if answer.status in {SendStatus.LIMITED, SendStatus.REJECTED} or (
-            answer.retry_once and job.attempts > 1
-        ):
+        if answer.status in {SendStatus.LIMITED, SendStatus.REJECTED}:
             return await self._refuse(job, answer)
         if answer.status is SendStatus.DEFERRED:  # does not count as an attempt
             return await self._retry(replace(job, attempts=job.attempts - 1), "halted", answer.code)
@@ -152,26 +164,35 @@ class DeliveryService:
         unknown = job.unknown or UnknownOutcome(job.attempt.started_at, answer.account or job.attempt.account)
         return await self._retry(replace(job, unknown=unknown), "in_doubt", answer.code)
 
-    def _outgoing(self, message: SendCode) -> Outgoing:
-        return Outgoing(
-            message_id=message.message_id,
-            mobile=message.mobile,
-            text=self._compose(message),
-            code=message.code,
-            channel=message.channel,
-            expires_at=message.expires_at,
-        )
+    def _outgoing(self, job: _Job) -> Outgoing:
+        return to_outgoing(job.message, self._compose(job.message), job.history.halted)
 
     async def _refuse(self, job: _Job, answer: Answer) -> DeliveryResult:
-        """End a message that was refused, unless an earlier attempt of unknown outcome was accepted."""
-        if job.unknown is not None:
-            lookup = await self._reconciler.look_up(job.message, job.unknown)
-            if lookup.found or _was_accepted(answer.duplicate_hint, lookup):
-                return await self._accept(job, _accepted_answer(lookup), "filtered")
-            if not lookup.certain:
-                return await self._retry(job, "in_doubt", answer.code)
+        """End a message that was refused, unless its text has been accepted before."""
+        lookup = await self._look_up_earlier(job, answer)
+        if lookup is not None and lookup.found:
+            return await self._accept(job, lookup.as_answer(), "filtered")
+        if answer.duplicate_hint is not DuplicateHint.NONE:
+            sent = await self._repository.sent_text(self._text_key(self._outgoing(job)))
+            if sent is not None:
+                known = Answer(SendStatus.ACCEPTED, "0", sent.account, sent.sid)
+                return await self._accept(job, known, "same_text")
+        if lookup is not None and lookup.confirms(answer.duplicate_hint):
+            return await self._accept(job, lookup.as_answer(), "filtered")
+        if lookup is not None and not lookup.certain:
+            return await self._retry(job, "in_doubt", answer.code)
+        if answer.duplicate_hint is DuplicateHint.CERTAIN:  # by a message that is not on record here
+            return await self._accept(job, Answer(SendStatus.ACCEPTED, "0", answer.account), "same_text")
         state: UnsentState = "limited" if answer.status is SendStatus.LIMITED else "failed"
         return await self._end(job, state, answer.code)
+
+    async def _look_up_earlier(self, job: _Job, answer: Answer) -> LookupResult | None:
+        """Look up the earlier attempt that a refusal may tell of; return None if there is none."""
+        unknown = job.unknown
+        if unknown is None and answer.duplicate_hint is DuplicateHint.CERTAIN and job.attempts > 1:
+            # No attempt seemed to be accepted, but one was.
+            unknown = UnknownOutcome(job.history.since, answer.account)
+        return await self._reconciler.look_up(job.message, unknown) if unknown else None
 
     async def _reconcile(self, job: _Job, unknown: UnknownOutcome) -> DeliveryResult:
         """Resolve the unknown outcome of an earlier attempt, if need be by sending again."""
@@ -179,7 +200,7 @@ class DeliveryService:
             return await self._send_again(Claim.RETRY, job)
         lookup = await self._reconciler.look_up(job.message, unknown)
         if lookup.found:
-            return await self._accept(job, _accepted_answer(lookup), "found")
+            return await self._accept(job, lookup.as_answer(), "found")
         if not lookup.certain:
             return await self._retry(job, "in_doubt", "not found")
         if job.resent:
@@ -197,7 +218,7 @@ class DeliveryService:
             return await self._end(job, "expired", "")
         lookup = await self._reconciler.look_up(job.message, job.unknown)
         if lookup.found:
-            return await self._accept(job, _accepted_answer(lookup), "found")
+            return await self._accept(job, lookup.as_answer(), "found")
         if not lookup.certain and self._reconciler.may_wait(job.message):
             return await self._retry(job, "in_doubt", "not found")
         return await self._end(job, "expired", "in doubt", "unresolved")
@@ -212,11 +233,12 @@ class DeliveryService:
             attempts=job.attempts,
             parts=answer.parts,
             fee=answer.fee,
-            dial_code=dial_code(job.message.mobile),
-            prefix=network_prefix(job.message.mobile),
+            dial_code=job.attempt.dial_code,
+            prefix=job.attempt.prefix,
+            text_key="" if resolution == "same_text" else self._text_key(self._outgoing(job)),
         )
         recorded = await self._repository.record_acceptance(job.message.message_id, acceptance)
-        if recorded.effect == "accepted":
+        if recorded.effect == "accepted" and resolution != "same_text":  # which is counted already
             self._reports.count_acceptance(acceptance, recorded.early_report)
         return DeliveryResult(
             "accepted",
@@ -270,19 +292,6 @@ class DeliveryService:
         else:
             since = job.history.since if job.history.attempts else job.attempt.started_at
             account = job.attempt.account
-        history = AttemptHistory(job.attempts, since, account, job.resent)
+        halted = job.history.halted | (job.answer.halted if job.answer else frozenset())
+        history = AttemptHistory(job.attempts, since, account, job.resent, halted=halted)
         return DeliveryResult(status, job.attempts, detail, Retry(delay, history), job.answer)
-
-
-def _was_accepted(hint: DuplicateHint, lookup: LookupResult) -> bool:
-    """Return whether a refusal as a duplicate means that the earlier attempt was accepted.
-
-    A limit of the number may have been reached by other texts, so it only counts if the provider's
-    records could not be read.
-    """
-    return hint is DuplicateHint.CERTAIN or (hint is DuplicateHint.LIKELY and not lookup.available)
-
-
-def _accepted_answer(lookup: LookupResult) -> Answer:
-    """Return the answer that the attempt of unknown outcome would have had."""
-    return Answer(SendStatus.ACCEPTED, "0", lookup.account, lookup.sid)

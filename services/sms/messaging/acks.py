@@ -76,6 +76,11 @@ class _BatchedMessage(IncomingMessage):
         if not self.channel.is_closed:  # reading the channel raises as well
             self._acks.acknowledge(self.delivery_tag or 0)
 
+    async def nack(self, multiple: bool = False, requeue: bool = True) -> None:  # noqa: FBT001, FBT002 - the library's
+        """Give the message back at once, not in a batch."""
+        await super().nack(multiple, requeue)
+        self._acks.settle(self.delivery_tag or 0)
+
     async def reject(self, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's
         """Reject the message at once, not in a batch."""
         await super().reject(requeue)

@@ -13,13 +13,11 @@ from aiormq.abc import DeliveredMessage
 
 from services.sms.messaging.acks import BatchedAcks
 from services.sms.messaging.publisher import MessagePublisher
+from services.sms.messaging.slots import Slots
 from services.sms.provider.circuit_breaker import CircuitBreaker
 from shared.amqp.connection import AMQP_FAILURES, AmqpLink
 from shared.amqp.topology import SEND_CODE_QUEUE
-from shared.http.in_flight import InFlight
 from shared.observability.metrics import SmsMetrics
-
-_CRASH_PAUSE_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -40,9 +38,9 @@ class WatchdogSettings:
 class MessageConsumer:
     """Consumes messages, and stops while the circuit breaker is open.
 
-    Each message is handled in its own task instead of the library's callback: a lost channel cancels
-    callbacks, and a call of the provider must not be cancelled. If the broker cancels the consumer, or the
-    channel or the connection is closed, everything is set up anew; a consumer that vanishes without a
+    Some more messages are fetched than are handled at once. They are given back in their order when
+    consumption pauses or ends. If the broker cancels the consumer, or
+    the channel or the connection is closed, everything is set up anew; a consumer that vanishes without a
     notice is found by asking the broker.
 
     Args:
@@ -50,7 +48,7 @@ class MessageConsumer:
         handle: handles one message.
         publisher: opened on the same connection.
         breaker: tells whether to consume.
-        concurrency: messages in work at once; as many are fetched ahead.
+        concurrency: messages in work at once.
         metrics: shows how many are in work.
         watchdog: how consumption is checked.
 
@@ -72,16 +70,13 @@ class MessageConsumer:
         watchdog: WatchdogSettings = WatchdogSettings(),
     ) -> None:
         self.link = AmqpLink(urls, self._set_up, "dialpass-sms")
-        self.in_flight = InFlight()
+        self._slots = Slots(handle, concurrency, metrics)
+        self.in_flight = self._slots.in_flight
         self.queue: AbstractQueue | None = None
         self.consumer_tag: str | None = None
-        self._handle = handle
         self._publisher = publisher
         self._breaker = breaker
-        self._concurrency = concurrency
-        self._metrics = metrics
         self._watchdog = watchdog
-        self._tasks: set[asyncio.Task[None]] = set()
         # Referenced, because an unreferenced channel is closed by the garbage collector.
         self._channel: AbstractChannel | None = None
         self._acks: BatchedAcks | None = None
@@ -105,7 +100,7 @@ class MessageConsumer:
         return self.link.running and not unseen and not self.link.setup_failing_for(grace)
 
     async def stop(self) -> None:
-        """Stop consuming; the messages that have been fetched are still handled."""
+        """Stop consuming; messages in work are still handled, the others are given back."""
         self._stopping = True
         await self._adjust()
 
@@ -114,9 +109,7 @@ class MessageConsumer:
         if self._watching is not None:
             self._watching.cancel()
         await self.link.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._slots.cancel()
 
     async def _set_up(self, connection: AbstractConnection) -> None:
         await self._publisher.open(connection, self.link)
@@ -128,6 +121,7 @@ class MessageConsumer:
             self._channel = channel
             self.queue = await channel.get_queue(SEND_CODE_QUEUE, ensure=False)
             self.consumer_tag, self._prefetch = None, 0
+            self._slots.forget_closed()
             self._acks = BatchedAcks(underlay)
             await self._set_prefetch(channel, self.queue, self._acks)
 
@@ -135,7 +129,7 @@ class MessageConsumer:
         if self._stopping:
             return 0
         if self._breaker.closed:
-            return self._concurrency
+            return self._slots.capacity
         return 1 if self._breaker.half_open else 0
 
     async def _adjust(self) -> None:
@@ -155,6 +149,7 @@ class MessageConsumer:
         if self.consumer_tag is not None:
             tag, self.consumer_tag = self.consumer_tag, None
             await queue.cancel(tag)
+        await self._slots.give_back()
         if prefetch:
             await channel.set_qos(prefetch_count=prefetch)
             underlay = await channel.get_underlay_channel()
@@ -193,24 +188,4 @@ class MessageConsumer:
         return self.consumer_tag is not None and bool(queue.declaration_result.consumer_count)
 
     async def _on_message(self, acks: BatchedAcks, delivered: DeliveredMessage) -> None:
-        incoming = acks.track(delivered)
-        self.in_flight.enter()
-        self._metrics.in_flight.set(self.in_flight())
-        task = asyncio.create_task(self._work(incoming))
-        self._tasks.add(task)
-        task.add_done_callback(self._on_done)
-
-    async def _work(self, incoming: AbstractIncomingMessage) -> None:
-        try:
-            await self._handle(incoming)
-        except Exception:
-            # A bug. The broker counts the deliveries and dead-letters the message after too many.
-            log.exception("message_crashed")
-            await asyncio.sleep(_CRASH_PAUSE_SECONDS)
-            with suppress(*AMQP_FAILURES):
-                await incoming.reject(requeue=True)
-
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self.in_flight.leave()
-        self._metrics.in_flight.set(self.in_flight())
+        self._slots.add(acks.track(delivered))

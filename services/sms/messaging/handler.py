@@ -28,7 +28,8 @@ class MessageHandler:
     """Handles messages; the only place that acknowledges them.
 
     A message is acknowledged once its final state is recorded, or once a copy of it is stored in a wait
-    queue or the dead letter queue. A worker that dies in between leaves two copies and loses none; the
+    queue or the dead letter queue. A number that refuses messages, or does not exist, is no dead letter:
+    nobody could do anything about it. A worker that dies in between leaves two copies and loses none; the
     record tells the second one that it is final.
 
     Args:
@@ -82,7 +83,7 @@ class MessageHandler:
         if retry is not None:
             copied = headers.retry_headers(request_id, retry.history)
             await _replace(incoming, lambda: self._publisher.retry(incoming, retry.delay, copied))
-        elif result.status == "failed":
+        elif result.status == "failed" and not _is_of_number(result):
             reason = result.resolution or "refused"
             await self._dead_letter(incoming, request_id, reason, result.detail, result.attempts)
         else:
@@ -114,7 +115,9 @@ class MessageHandler:
             result.status,
             mobile=mask_mobile(message.mobile),
             attempts=result.attempts,
-            detail=result.detail,
+            # A sid as a number: as text it could look like the phone number that it is not.
+            detail=int(result.detail) if result.detail.isdecimal() else result.detail,
+            provider_detail=result.answer.detail or None if result.answer else None,
             resolution=result.resolution,
             redelivered=bool(incoming.redelivered),
         )
@@ -125,6 +128,11 @@ class MessageHandler:
         self._metrics.messages.labels(outcome).inc()
         ids = {"request_id": request_id, "message_id": incoming.message_id}
         self._lines.write({"outcome": outcome, **details, **ids})
+
+
+def _is_of_number(result: DeliveryResult) -> bool:
+    """Return whether a message has failed because its number was refused."""
+    return result.resolution is None and result.answer is not None and result.answer.of_number
 
 
 async def _replace(incoming: AbstractIncomingMessage, publish: Callable[[], Awaitable[None]]) -> None:

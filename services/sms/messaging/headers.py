@@ -28,6 +28,7 @@ def read_history(headers: Mapping[str, object], message: SendCode, *, redelivere
         account=str(headers.get("account", "")),
         resent=headers.get("resent") == 1,
         redelivered=redelivered,
+        halted=frozenset(filter(None, str(headers.get("halted", "")).split(","))),
     )
 
 
@@ -39,6 +40,7 @@ def retry_headers(request_id: str, history: AttemptHistory) -> Headers:
         "since": history.since.isoformat(),
         "account": history.account,
         "resent": int(history.resent),
+        **({"halted": ",".join(sorted(history.halted))} if history.halted else {}),
     }
 
 

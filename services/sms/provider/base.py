@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from shared.contracts.messages import Channel
 
 OnFailover = Callable[[str], Awaitable[None]]
+# Numbers of mainland China, and all others: providers have templates, prices and qualifications for each.
+Destination = Literal["home", "foreign"]
 
 
 class SendStatus(StrEnum):
@@ -50,7 +52,9 @@ class Answer:
         parts: billed parts.
         fee: the price that the provider names, RMB.
         duplicate_hint: whether a refusal tells of an earlier acceptance.
-        retry_once: whether more than one retry is pointless.
+        of_number: whether a message is rejected because of its number, so that nobody has to act.
+        detail: the provider's own words, without numbers and codes.
+        halted: the accounts that this message has halted, in earlier calls or in this one.
     """
 
     status: SendStatus
@@ -60,14 +64,17 @@ class Answer:
     parts: int = 0
     fee: Decimal = Decimal(0)
     duplicate_hint: DuplicateHint = DuplicateHint.NONE
-    retry_once: bool = False
+    of_number: bool = field(default=False, compare=False)
+    detail: str = field(default="", compare=False)
+    halted: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A message as it is passed to a provider; its representation shows neither text nor code.
 
-    A notice has a text of its own and no code.
+    A notice has a text of its own and no code. `halted` names the accounts that were halted because they
+    refused this very message before.
     """
 
     message_id: str
@@ -76,6 +83,12 @@ class Outgoing:
     code: str = field(repr=False)
     channel: Channel
     expires_at: datetime
+    halted: frozenset[str] = frozenset()
+
+    @property
+    def destination(self) -> Destination:
+        """Whether the number is a mainland one."""
+        return "foreign" if self.mobile.startswith("+") else "home"
 
     @property
     def is_notice(self) -> bool:
@@ -88,6 +101,9 @@ class SearchStatus(StrEnum):
 
     FOUND = "found"
     NOT_FOUND = "not found"
+    """There is no record that could be the message's."""
+    UNCLEAR = "unclear"
+    """There are records of which one may be the message's."""
     UNAVAILABLE = "unavailable"
     """The records could not be read."""
 
@@ -101,6 +117,7 @@ class SearchResult:
 
 
 NOT_FOUND = SearchResult(SearchStatus.NOT_FOUND)
+UNCLEAR = SearchResult(SearchStatus.UNCLEAR)
 UNAVAILABLE = SearchResult(SearchStatus.UNAVAILABLE)
 
 
@@ -126,5 +143,9 @@ class Provider(Protocol):
                 the others do not know its text.
         """
 
-    async def find(self, account: str, mobile: str, text: str, since: datetime) -> SearchResult:
-        """Search for a text that an account accepted for a number at `since` or later."""
+    async def find(self, account: str, message: Outgoing, since: datetime) -> SearchResult:
+        """Search for a text that an account accepted at `since` or later.
+
+        A message is found by its id, which was sent along, or by number and text. A record that may be the
+        message's is `UNCLEAR`; none is `NOT_FOUND`.
+        """

@@ -15,7 +15,7 @@ from services.sms.provider.circuit_breaker import (
 )
 from services.sms.provider.spend_cap import SpendCap
 from services.sms.provider.yunpian.client import QueryFailed, YunpianClient
-from services.sms.provider.yunpian.error_codes import RULES
+from services.sms.provider.yunpian.error_codes import find_rule
 from shared.observability.metrics import ProviderMetrics
 from shared.redis.client import REDIS_FAILURES
 
@@ -90,18 +90,24 @@ class ProviderMonitor:
             await self._spend_cap.flush()
             await self._circuits.refresh()
             for channel in self._circuits.channels:
-                if self._circuits.code(channel) and await self._circuits.take_probe(channel):
-                    self._spawn(self._probe(channel, self._circuits.code(channel)))
+                if self._circuits.code(channel) and (probe := await self._circuits.take_probe(channel)):
+                    self._spawn(self._probe(channel, self._circuits.code(channel), flaps=probe > 1))
         except REDIS_FAILURES as error:
             log.warning("provider_state_not_shared", error=type(error).__name__)
         self._breaker.refresh()
 
-    async def _probe(self, channel: AccountChannel, code: str) -> None:
-        """Ask the account whether it has recovered; where only sending can tell, try a message."""
-        if code == UNREACHABLE or RULES[int(code)].shown_by_account:
-            if await self._has_recovered(self._accounts[channel.account], code):
-                with suppress(*REDIS_FAILURES):
-                    await self._circuits.close(channel)
+    async def _probe(self, channel: AccountChannel, code: str, *, flaps: bool) -> None:
+        """Ask the account whether it has recovered; where only sending can tell, try a message.
+
+        That is also so where the circuit has opened again right after it was closed: the account's state
+        does not show what is wrong, such as money that does not suffice for a foreign text.
+        """
+        shown = _is_shown(channel, code)
+        if shown and not await self._has_recovered(self._accounts[channel.account], code):
+            return
+        if shown and not flaps:
+            with suppress(*REDIS_FAILURES):
+                await self._circuits.close(channel)
         else:
             self._circuits.half_open(channel)
         self._breaker.refresh()
@@ -129,3 +135,10 @@ class ProviderMonitor:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("watch_crashed", exc_info=error)
+
+
+def _is_shown(channel: AccountChannel, code: str) -> bool:
+    """Return whether the account's state shows that a circuit can be closed; calls have their own host."""
+    if code == UNREACHABLE:
+        return channel.channel == "sms"
+    return find_rule(int(code)).shown_by_account

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Literal
 
 import aiohttp
 from redis.asyncio import Redis
 
 from services.sms.provider.admission import AdmissionControl
+from services.sms.provider.base import Destination
 from services.sms.provider.circuit_breaker import AccountChannel, AccountCircuits, CircuitBreaker
 from services.sms.provider.failover import FailoverProvider
 from services.sms.provider.monitor import ProviderMonitor
@@ -21,6 +23,7 @@ from services.sms.tracing import provider_trace_configs
 from shared.clock import now
 from shared.observability.metrics import ProviderMetrics
 from shared.observability.tracing import OFF, Tracer
+from shared.voice import VoiceHours
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,7 @@ async def open_provider(
     """Construct the parts and start the monitor; the stack closes them."""
     session = await stack.enter_async_context(new_session(provider_trace_configs(tracer)))
     accounts = open_accounts(settings, session, metrics)
-    channels = [AccountChannel(account.name, channel) for account in accounts for channel in ("sms", "voice")]
-    circuits = AccountCircuits(redis, channels, metrics)
+    circuits = AccountCircuits(redis, _channels(accounts), metrics)
     spend_cap = SpendCap(redis, settings.sms_daily_spend_cap, settings.sms_price, metrics)
     breaker = CircuitBreaker(circuits, spend_cap, metrics)
     monitor = ProviderMonitor(accounts, circuits, spend_cap, breaker, settings.sms_price, metrics)
@@ -64,6 +66,16 @@ async def open_provider(
     return ProviderParts(provider, breaker, monitor, accounts)
 
 
+def _channels(accounts: Sequence[YunpianClient]) -> list[AccountChannel]:
+    destinations: Sequence[Destination | Literal[""]] = ("", "home", "foreign")
+    return [
+        AccountChannel(account.name, channel, destination)
+        for account in accounts
+        for channel in ("sms", "voice")
+        for destination in destinations
+    ]
+
+
 def open_accounts(
     settings: ProviderSettings, session: aiohttp.ClientSession, metrics: ProviderMetrics
 ) -> list[YunpianClient]:
@@ -73,7 +85,8 @@ def open_accounts(
         url = entry.base_url or settings.yunpian_base_url
         voice = settings.yunpian_voice_base_url or voice_url(url)
         transport = YunpianTransport(session, entry.api_key)
-        return YunpianClient(entry.name, transport, url, voice, settings.sms_price, metrics)
+        return YunpianClient(entry.name, transport, url, voice, settings.sms_price, hours, metrics)
 
+    hours = VoiceHours.parse(settings.voice_hours)
     first = AccountEntry(FIRST_ACCOUNT, settings.yunpian_api_key)
     return [open_account(entry) for entry in (first, *settings.yunpian_accounts)]

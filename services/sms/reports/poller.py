@@ -4,6 +4,9 @@ Yunpian forgets a report once it has handed it out. A page (20 reports at most) 
 is killed between receiving and storing it, or if the answer is cut off; its messages stay `sent`. To keep
 that loss small, the lock is renewed right before each pull, a page is stored before the next one is pulled,
 and a page that Redis does not take is held and retried, during a shutdown too until its deadline.
+
+The sources, one per account and channel, are pulled independently: one that is refused, because an account
+has no calls or no pulls switched on, or that does not answer, neither stops nor delays the others.
 """
 
 import asyncio
@@ -45,14 +48,16 @@ class Source:
     Attributes:
         account: the account's name.
         pull: returns at most that many reports; raises `QueryFailed`.
+        channel: of the messages.
     """
 
     account: str
     pull: Callable[[int], Awaitable[object]]
+    channel: str = ""
 
 
 class ReportPoller:
-    """Pulls from each source until it is empty, then pauses; longer after each failure in a row.
+    """Pulls from each source until it is empty, then pauses; longer after each of its failures in a row.
 
     Args:
         sources: where reports are pulled from.
@@ -76,6 +81,7 @@ class ReportPoller:
         # One token for the life of the worker: an acquisition whose answer was lost can still be renewed.
         self._token = secrets.token_hex(8)
         self._lock.local.token = self._token.encode()
+        self._holding = asyncio.Lock()  # the sources must not compete for what one of them acquires
         self._store = retry_until_available(service.store)
         self._interval = interval
         self._metrics = metrics
@@ -98,44 +104,54 @@ class ReportPoller:
             await cancel(self._task)
 
     async def _run(self) -> None:
+        async with asyncio.TaskGroup() as sources:
+            for source in self._sources:
+                sources.create_task(self._follow(source))
+        with suppress(*REDIS_FAILURES):  # a `LockError` too: another worker may hold it by now
+            await self._lock.release()
+
+    async def _follow(self, source: Source) -> None:
         failures = 0
         while not self._stopping.is_set():
             try:
-                await self._poll()
+                await self._empty(source)
                 failures = 0
             except Exception as error:  # noqa: BLE001 - it must never stop trying
                 failures += 1
                 self._metrics.pulls.labels("failed").inc()
-                log.warning("reports_not_pulled", error=_reason(error), failures=failures)
+                log.warning(
+                    "reports_not_pulled",
+                    account=source.account,
+                    channel=source.channel,
+                    error=_reason(error),
+                    failures=failures,
+                )
             await self._pause(failures)
-        with suppress(*REDIS_FAILURES):  # a `LockError` too: another worker may hold it by now
-            await self._lock.release()
 
-    async def _poll(self) -> None:
-        for source in self._sources:
-            while not self._stopping.is_set() and await self._hold_lock():
-                if await self._pull_page(source) < _PAGE_SIZE:
-                    break
+    async def _empty(self, source: Source) -> None:
+        while not self._stopping.is_set() and await self._hold_lock():
+            if await self._pull_page(source) < _PAGE_SIZE:
+                break
 
     async def _hold_lock(self) -> bool:
         """Renew the lock, or acquire it if it is free; return whether this worker holds it."""
-        try:
-            await self._lock.reacquire()
-        except LockError:
-            return bool(await self._lock.acquire(token=self._token))
-        return True
+        async with self._holding:
+            try:
+                await self._lock.reacquire()
+            except LockError:
+                return bool(await self._lock.acquire(token=self._token))
+            return True
 
     async def _pull_page(self, source: Source) -> int:
         """Pull a page, store it, and return the number of its reports."""
         self.in_flight.enter()
         try:
             batch = parse_items(await source.pull(_PAGE_SIZE), now())
-            size = len(batch.reports) + batch.unreadable
-            self._metrics.pulls.labels("reports" if size else "empty").inc()
+            self._metrics.pulls.labels("reports" if batch.size else "empty").inc()
             await self._store(batch, source.account)
         finally:
             self.in_flight.leave()
-        return size
+        return batch.size
 
     async def _pause(self, failures: int) -> None:
         pause = min(self._interval * 2 ** min(failures, 10), max(self._interval, _MAX_PAUSE_SECONDS))

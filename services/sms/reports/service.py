@@ -49,6 +49,8 @@ class ReportService:
             for report, result in zip(batch.reports, results, strict=True):
                 self._count(report, result)
         self._metrics.reports.labels("unreadable").inc(batch.unreadable)
+        self._metrics.reports.labels("undecided").inc(batch.undecided)
+        self._metrics.reports.labels("reply").inc(batch.replies)
 
     def count_acceptance(self, acceptance: Acceptance, early_report: StatusReport | None) -> None:
         """Count a message that the provider has accepted, and the report that came before, if any."""
@@ -65,6 +67,8 @@ class ReportService:
 
     def _count(self, report: StatusReport, result: ReportResult) -> None:
         self._metrics.reports.labels(_effect(result)).inc()
+        if result.recovered:
+            self._metrics.accepted.labels(result.dial_code, result.prefix).inc()
         if not result.applied:
             return
         self._metrics.ended.labels(result.dial_code, result.prefix, report.status).inc()
@@ -92,4 +96,6 @@ def code_class(code: str) -> str:
 def _effect(result: ReportResult) -> str:
     if not result.known:
         return "unknown"
+    if result.recovered:
+        return "recovered"
     return "applied" if result.applied else "duplicate"

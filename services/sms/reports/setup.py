@@ -61,7 +61,7 @@ def open_reports(
     if settings.sms_reports != "pull":
         return ReportParts(service, webhook, None)
     sources = [
-        Source(account.name, partial(account.pull_reports, channel))
+        Source(account.name, partial(account.pull_reports, channel), channel)
         for account in accounts
         for channel in _CHANNELS
     ]

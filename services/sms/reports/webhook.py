@@ -14,7 +14,7 @@ import structlog
 from tornado.escape import parse_qs_bytes
 from tornado.web import RequestHandler, stream_request_body
 
-from services.sms.provider.yunpian.reports import PUSH_MEMBERS, UnreadableReports, parse_push
+from services.sms.provider.yunpian.reports import PUSH_MEMBERS, REPLY_MEMBER, UnreadableReports, parse_push
 from services.sms.reports.models import ReportBatch
 from services.sms.reports.service import ReportService
 from shared.clock import now
@@ -136,7 +136,7 @@ class _YunpianHandler(WebhookHandler):
             self._body += chunk
 
     async def answer(self, *path: str) -> None:
-        """Store the reports and acknowledge them.
+        """Store the reports and acknowledge them; replies from phones are acknowledged and dropped.
 
         While Redis is unavailable the answer is 503, and Yunpian pushes again, three times within a
         quarter of an hour. Nothing is acknowledged that is not stored.
@@ -171,6 +171,8 @@ def _parse(body: bytes) -> ReportBatch:
     except ValueError as error:
         raise UnreadableReports("too many form members") from error
     values = [value for name in PUSH_MEMBERS for value in form.get(name, [])]
+    if not values and REPLY_MEMBER in form:
+        return ReportBatch([], replies=len(form[REPLY_MEMBER]))
     if len(values) != 1:
         raise UnreadableReports("not exactly one form member with reports")
     # A detail in another encoding is not used and does not make a report unreadable.

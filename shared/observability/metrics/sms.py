@@ -27,7 +27,8 @@ class SmsMetrics:
         expose(self.messages, _MESSAGE_OUTCOMES)
         self.resolutions = Counter(
             "dialpass_sms_doubts_total",
-            "Attempts of unknown outcome, by how they were resolved: filtered, found, resent, unresolved.",
+            "Attempts of unknown outcome, by how they were resolved: filtered, found, resent, unresolved; and"
+            " messages that were refused because their number has the same text by another one: same_text.",
             ("resolution",),
             registry=registry,
         )
@@ -96,8 +97,9 @@ class ProviderMetrics(_LimitMetrics):
         )
         self.circuit_open = Gauge(
             "dialpass_sms_account_halted",
-            "1 while an account sends nothing by a channel, with the code that says why.",
-            ("account", "channel", "code"),
+            "1 while an account sends nothing by a channel to a destination: home, foreign or all numbers;"
+            " with the code that says why.",
+            ("account", "channel", "destination", "code"),
             registry=registry,
         )
         self.breaker_open = Gauge(
@@ -139,8 +141,9 @@ class ReportMetrics:
         )
         self.reports = Counter(
             "dialpass_sms_reports_total",
-            "Status reports by effect: applied; duplicate; unknown: kept for a message that may be recorded"
-            " later; unreadable.",
+            "Status reports by effect: applied; duplicate; recovered: of a message whose answer was lost;"
+            " unknown: kept for a message that may be recorded later; unreadable; undecided: nothing is known"
+            " yet; reply: from a phone, dropped.",
             ("effect",),
             registry=registry,
         )

@@ -81,7 +81,7 @@ async def test_an_unreachable_account_is_skipped_and_soon_not_called(
     assert {answer.account for answer in answers} == {"backup"}
     labels = {"account": "main", "channel": "sms", "code": "connect", "class": "retry"}
     assert registry.get_sample_value("dialpass_sms_provider_answers_total", labels) == 5
-    halted = {"account": "main", "channel": "sms", "code": "unreachable"}
+    halted = {"account": "main", "channel": "sms", "destination": "all", "code": "unreachable"}
     assert registry.get_sample_value("dialpass_sms_account_halted", halted) == 1
 
 

@@ -242,3 +242,55 @@ async def test_an_acquisition_whose_answer_was_lost_is_not_waited_out(
         servers.redis.resume()
     await eventually(lambda: pulls.count > 0)
     await poller.close()
+
+
+@pytest.mark.parametrize("problem", ["refused", "garbage", "no answer"])
+async def test_one_source_that_fails_does_not_starve_the_others(
+    redis: Redis, registry: CollectorRegistry, repository: MessageRepository, problem: str
+) -> None:
+    sids = [str(secrets.randbits(48)) for _ in range(3)]
+    messages = [secrets.token_hex(16) for _ in sids]
+    for sid, message_id in zip(sids, messages, strict=True):
+        await repository.record_acceptance(message_id, acceptance(sid))
+
+    async def fail(_limit: int) -> object:
+        if problem == "no answer":
+            await asyncio.sleep(3600)
+        if problem == "garbage":
+            return {"code": 0}
+        raise QueryFailed("-11", answered=True)
+
+    async def pull(_limit: int) -> object:
+        return [PUSHED | {"sid": sids.pop()}] if sids else []
+
+    sources = [Source("main", fail, "voice"), Source("main", pull, "sms"), Source("backup", fail, "sms")]
+    poller = make_poller(redis, registry, *sources)
+    poller.start()
+    for message_id in messages:
+        await reaches(repository, message_id, "delivered")
+    await poller.close()
+
+
+async def test_an_account_without_calls_still_has_its_texts_reported(
+    redis: Redis,
+    registry: CollectorRegistry,
+    repository: MessageRepository,
+    accounts: list[YunpianClient],
+    simulator: Simulator,
+) -> None:
+    await simulator.fault(fault="code", code=-11, endpoint="pull_status", channel="voice")
+    await simulator.fault(fault="code", code=-2, endpoint="pull_status", account="first")
+    backup = accounts[1]
+    poller = make_poller(
+        redis,
+        registry,
+        *(Source(one.name, partial(one.pull_reports, channel)) for one in accounts for channel in CHANNELS),
+    )
+    poller.start()
+    failed = partial(registry.get_sample_value, "dialpass_sms_report_pulls_total", {"outcome": "failed"})
+    await eventually(lambda: (failed() or 0) >= 3)
+    answer = await backup.send(outgoing())
+    message_id = secrets.token_hex(16)
+    await repository.record_acceptance(message_id, acceptance(answer.sid, "backup"))
+    await reaches(repository, message_id, "delivered")
+    await poller.close()

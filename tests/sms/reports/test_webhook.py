@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
@@ -145,6 +146,49 @@ async def test_garbage_among_reports_does_not_stop_the_others(
     message_id = await accepted(repository, other)
     assert await push(api, form({"sid": None}, "garbage", item(other))) == (200, "SUCCESS")
     assert await state(repository, message_id) == "delivered"
+
+
+async def test_a_push_of_which_nothing_is_known_yet_is_acknowledged(
+    api: Api, repository: MessageRepository
+) -> None:
+    sid = new_sid()
+    message_id = await accepted(repository, sid)
+    unknown = item(sid, report_status="UNKNOWN", error_msg=None, user_receive_time=None)
+    assert await push(api, form(unknown)) == (200, "SUCCESS")
+    assert await state(repository, message_id) == "accepted"
+    assert await push(api, form(item(sid))) == (200, "SUCCESS")
+    assert await state(repository, message_id) == "delivered"
+
+
+async def test_a_report_without_an_array_around_it_is_stored(api: Api, repository: MessageRepository) -> None:
+    sid = new_sid()
+    message_id = await accepted(repository, sid)
+    assert await push(api, urlencode({"sms_status": json.dumps(item(sid))})) == (200, "SUCCESS")
+    assert await state(repository, message_id) == "delivered"
+
+
+@pytest.mark.parametrize("encode", [str, quote_plus], ids=["once", "twice"])
+async def test_a_reply_from_a_phone_is_acknowledged_and_not_kept(
+    api: Api, system: System, encode: Callable[[str], str]
+) -> None:
+    text = f"TD {new_sid()}"
+    reply = {
+        "id": "2a70c6bb4f2845da816ea1bfe5732747", "mobile": "15205201314", "text": text, "extend": "01",
+        "reply_time": "2014-03-17 22:55:21", "base_extend": "8888", "_sign": "393d079e",
+    }  # fmt: skip
+    assert await push(api, urlencode({"sms_reply": encode(json.dumps(reply))})) == (200, "SUCCESS")
+    assert text not in system.sms.log.read_text()
+    assert "15205201314" not in system.sms.log.read_text()
+
+
+async def test_five_hundred_calls_are_reported_in_one_push(api: Api, repository: MessageRepository) -> None:
+    sids = [secrets.token_hex(16) for _ in range(500)]
+    messages = [await accepted(repository, sid) for sid in sids]
+    items = [item(sid, uid=sid, error_detail="接收成功", duration=10) for sid in sids]
+    body = urlencode({"voice_status": quote_plus(json.dumps(items, ensure_ascii=False))})
+    assert len(body) > 200_000
+    assert await push(api, body) == (200, "SUCCESS")
+    assert {await state(repository, message) for message in messages} == {"delivered"}
 
 
 async def test_a_body_over_the_limit_is_refused(api: Api) -> None:

@@ -178,14 +178,6 @@ def test_too_many_calls_in_a_day_are_rejected(account: Account, clock: Clock) ->
     assert send(account).mobile == MOBILE
 
 
-def test_voice_calls_have_separate_limits(account: Account) -> None:
-    send(account)
-    assert account.send_voice(MOBILE, "123456").channel == "voice"
-    with pytest.raises(YunpianError) as raised:
-        account.send_voice(MOBILE, "123456")
-    assert raised.value.code == 8
-
-
 @pytest.mark.parametrize(("code", "error"), [("", 1), ("123", 2), ("1234567", 2), ("12a4", 2)])
 def test_a_voice_code_has_4_to_6_digits(account: Account, code: str, error: int) -> None:
     with pytest.raises(YunpianError) as raised:

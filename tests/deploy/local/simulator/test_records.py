@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from deploy.local.simulator.account import Account
-from deploy.local.simulator.endpoints import find_records
 from deploy.local.simulator.error_codes import YunpianError
 from deploy.local.simulator.messages import parse_china_time
+from deploy.local.simulator.records import find_records
 from deploy.local.simulator.rules import Outcome
 from deploy.local.simulator.simulator import Simulator
-from tests.support.simulated_account import MOBILE, TEXT, Clock, unlimited_simulator
+from tests.support.simulated_account import FOREIGN_TEXT, MOBILE, TEXT, Clock, unlimited_simulator
 
 DAY = {"start_time": "2026-03-01 00:00:00", "end_time": "2026-03-01 23:59:59"}
 
@@ -74,7 +74,7 @@ def test_records_can_be_filtered_by_number(account: Account) -> None:
 
 def test_foreign_numbers_are_excluded_by_default(account: Account) -> None:
     account.send_text(MOBILE, TEXT)
-    account.send_text("+4915112345678", TEXT)
+    account.send_text("+4915112345678", FOREIGN_TEXT)
     found = {kind: len(records(account, type=kind)) for kind in ("", "global", "all")}
     assert found == {"": 1, "global": 1, "all": 2}
 
@@ -138,3 +138,19 @@ def test_an_outcome_is_a_failure_or_no_report(simulator: Simulator, account: Acc
 
 def test_times_are_parsed_in_the_zone_of_china() -> None:
     assert parse_china_time("2026-03-01 09:30:00") == datetime(2026, 3, 1, 1, 30, tzinfo=UTC)
+
+
+def test_digits_can_be_masked(account: Account) -> None:
+    account.config.record_mask = True
+    account.send_text(MOBILE, TEXT)
+    (record,) = records(account)
+    assert record["mobile"] == "138****0000"
+    assert record["text"] == "【Dialpass】您的验证码是******。如非本人操作，请忽略本短信"
+
+
+def test_times_can_be_of_another_zone(account: Account) -> None:
+    account.config.record_shift = -8
+    account.send_text(MOBILE, TEXT)
+    assert records(account, start_time="2026-03-01 09:00:00", end_time="2026-03-01 10:00:00") == []
+    (record,) = records(account, start_time="2026-03-01 01:00:00", end_time="2026-03-01 02:00:00")
+    assert record["send_time"] == "2026-03-01 01:30:00"

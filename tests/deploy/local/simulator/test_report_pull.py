@@ -35,8 +35,8 @@ def test_a_report_has_the_format_of_a_push(simulator: Simulator, clock: Clock) -
     clock.advance(2)
     assert pull(simulator) == [
         {
-            "sid": sid, "uid": "u1", "mobile": MOBILE, "report_status": "SUCCESS", "error_msg": None,
-            "error_detail": None, "user_receive_time": "2026-03-01 09:30:02",
+            "sid": sid, "uid": "u1", "mobile": MOBILE, "report_status": "SUCCESS", "error_msg": "DELIVRD",
+            "error_detail": "接收成功", "user_receive_time": "2026-03-01 09:30:02",
         }
     ]  # fmt: skip
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import unquote_plus
 
 import aiohttp
 import pytest
@@ -14,6 +15,7 @@ from tornado.web import Application, RequestHandler
 from deploy.local.simulator.app import make_app
 from deploy.local.simulator.settings import SimulatorSettings
 from tests.support.client import eventually
+from tests.support.simulated_account import Clock, unlimited_simulator
 
 KEY = "0123456789abcdef0123456789abcdef"
 TEXT = "【Dialpass】您的验证码是123456。如非本人操作，请忽略本短信"
@@ -25,11 +27,12 @@ class Customer:
     def __init__(self) -> None:
         self.url = ""
         self.answers: list[tuple[int, str]] = []
-        self.pushes: list[tuple[str, list[dict[str, Any]]]] = []
+        self.pushes: list[tuple[str, Any]] = []
 
     def take(self, form: dict[str, list[bytes]]) -> tuple[int, str]:
         ((name, (value,)),) = form.items()
-        self.pushes.append((name, json.loads(value)))
+        text = value.decode()
+        self.pushes.append((name, json.loads(unquote_plus(text) if name == "voice_status" else text)))
         return self.answers.pop(0) if self.answers else (200, "SUCCESS")
 
     @property
@@ -66,7 +69,9 @@ async def customer() -> AsyncIterator[Customer]:
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    settings = SimulatorSettings(yunpian_api_key=KEY, simulator_report_delay=0, simulator_push_retry=0.05)
+    settings = SimulatorSettings(
+        yunpian_api_key=KEY, simulator_report_delay=0, simulator_push_retry=0.05, voice_hours="00:00-24:00"
+    )
     async for url in serve(make_app(settings)):
         yield url
 
@@ -187,6 +192,53 @@ async def test_a_push_has_at_most_100_reports(
     await eventually(lambda: len(customer.sids) == 120)
     assert max(len(reports) for _, reports in customer.pushes) <= 100
     assert len(customer.pushes) < 12
+
+
+async def test_up_to_500_calls_are_reported_at_once_and_encoded_twice(customer: Customer) -> None:
+    simulator = unlimited_simulator(Clock(), report_delay=0)
+    calls = [simulator.first.send_voice(f"138{number:08}", "123456") for number in range(600)]
+    for call in calls:
+        simulator.deliver(simulator.first, call, customer.url)
+    await eventually(lambda: len(customer.sids) == 600)
+    assert {name for name, _ in customer.pushes} == {"voice_status"}
+    assert sorted(len(reports) for _, reports in customer.pushes) == [100, 500]
+
+
+async def test_a_report_of_an_unknown_fate_is_pushed(
+    session: aiohttp.ClientSession, url: str, customer: Customer
+) -> None:
+    await script(session, url, status="UNKNOWN")
+    await send(session, url, callback_url=customer.url)
+    await eventually(lambda: bool(customer.pushes))
+    assert customer.pushes[0][1][0]["report_status"] == "UNKNOWN"
+
+
+async def test_a_reply_is_pushed_six_times_unless_it_is_acknowledged(
+    session: aiohttp.ClientSession, url: str, customer: Customer
+) -> None:
+    customer.answers = [(400, "")] * 6
+    async with session.put(f"{url}/_account", json={"callback_url": customer.url}) as response:
+        assert response.status == 200
+    async with session.post(f"{url}/_replies", json={"mobile": "13800000000", "text": "TD"}) as response:
+        assert response.status == 202
+    await eventually(lambda: len(customer.pushes) == 6)
+    await asyncio.sleep(0.3)
+    assert len(customer.pushes) == 6
+    name, reply = customer.pushes[0]
+    assert (name, reply["mobile"], reply["text"]) == ("sms_reply", "13800000000", "TD")
+
+
+async def test_a_report_that_is_alone_can_come_without_an_array(
+    session: aiohttp.ClientSession, url: str, customer: Customer
+) -> None:
+    terms = {"single_report_as_object": True, "report_sids": "missing"}
+    async with session.put(f"{url}/_account", json=terms) as response:
+        assert response.status == 200
+    await send(session, url, callback_url=customer.url, uid="u1")
+    await eventually(lambda: bool(customer.pushes))
+    report = customer.pushes[0][1]
+    assert isinstance(report, dict)
+    assert (report.get("sid"), report["uid"]) == (None, "u1")
 
 
 async def test_a_report_can_arrive_before_the_response(

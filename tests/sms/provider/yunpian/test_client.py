@@ -14,6 +14,7 @@ from deploy.local.ports import free_port
 from services.sms.provider.base import (
     NOT_FOUND,
     UNAVAILABLE,
+    UNCLEAR,
     Answer,
     DuplicateHint,
     SearchResult,
@@ -87,14 +88,14 @@ async def test_a_refusal_means_what_the_table_says(
     assert await simulator.inbox() == []
 
 
-async def test_an_unknown_code_is_retried_and_logged(yunpian: YunpianClient, simulator: Simulator) -> None:
+async def test_an_unknown_code_is_a_doubt_and_logged(yunpian: YunpianClient, simulator: Simulator) -> None:
     await simulator.fault(fault="code", code=4711)
 
     with capture_logs() as logs:
         answer = await yunpian.send(outgoing())
 
-    assert answer == Answer(SendStatus.RETRY, "4711", "main", retry_once=True)
-    assert [(log["event"], log["code"]) for log in logs] == [("provider_refused", 4711)]
+    assert answer == Answer(SendStatus.UNKNOWN, "4711", "main")
+    assert [(log["event"], log["provider_code"]) for log in logs] == [("provider_refused", 4711)]
     assert MOBILE not in str(logs)
 
 
@@ -207,22 +208,31 @@ async def test_a_code_that_cannot_be_read_out_is_not_sent(
     assert await simulator.inbox() == []
 
 
-async def test_an_accepted_text_is_found_by_its_words(yunpian: YunpianClient, simulator: Simulator) -> None:
+@pytest.mark.parametrize("uid", [True, False], ids=["uid", "words"])
+async def test_an_accepted_text_is_found_by_its_uid_or_its_words(
+    yunpian: YunpianClient, simulator: Simulator, *, uid: bool
+) -> None:
     since = now()
+    await simulator.set_account(uid=uid)
     await simulator.fault(fault="accept_then_drop")
     await yunpian.send(outgoing())
 
-    found = await yunpian.find(MOBILE, TEXT, since)
+    found = await yunpian.find(outgoing(), since)
 
     [message] = await simulator.inbox()
     assert found == SearchResult(SearchStatus.FOUND, str(message["sid"]))
 
 
-async def test_another_text_and_an_earlier_one_are_not_found(yunpian: YunpianClient) -> None:
-    await yunpian.send(outgoing())
+async def test_the_record_of_another_message_is_not_taken_for_this_one(
+    yunpian: YunpianClient, simulator: Simulator
+) -> None:
+    await yunpian.send(outgoing(message_id="another"))
 
-    assert await yunpian.find(MOBILE, "【Dialpass】您的验证码是654321", now()) == NOT_FOUND
-    assert await yunpian.find(MOBILE, TEXT, now() + timedelta(seconds=8)) == NOT_FOUND
+    assert await yunpian.find(outgoing(), now()) == NOT_FOUND
+    await simulator.set_account(uid=False, limits=False)
+    await yunpian.send(outgoing(message_id="another"))
+    assert await yunpian.find(outgoing(text="【Dialpass】您的验证码是654321"), now()) == UNCLEAR
+    assert await yunpian.find(outgoing(), now() + timedelta(seconds=8)) == NOT_FOUND
 
 
 async def test_a_search_without_an_answer_is_unavailable(
@@ -230,7 +240,7 @@ async def test_a_search_without_an_answer_is_unavailable(
 ) -> None:
     await simulator.fault(fault="empty_503", endpoint="get_record")
 
-    assert await yunpian.find(MOBILE, TEXT, now()) == UNAVAILABLE
+    assert await yunpian.find(outgoing(), now()) == UNAVAILABLE
 
 
 async def test_the_account_shows_its_balance_and_white_list(

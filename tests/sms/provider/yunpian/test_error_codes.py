@@ -14,7 +14,7 @@ LISTED = {
     23: MSG, 24: ACC, 25: REQ, 26: ACC, 27: ACC, 28: MSG, 33: LIMIT, 34: ACC, 40: ACC, 43: LIMIT, 48: REQ,
     52: REQ, 53: LIMIT, 55: ACC, 56: MSG, 58: REQ, 60: ACC,
     -1: ACC, -2: ACC, -3: ACC, -4: THROTTLED, -5: THROTTLED, -6: ACC, -7: ACC, -8: ACC, -11: ACC,
-    -50: UNKNOWN, -51: RETRY, -52: ACC, -53: RETRY, -54: ACC, -55: ACC, -56: ACC, -57: ACC, -62: ACC,
+    -50: UNKNOWN, -51: UNKNOWN, -52: ACC, -53: UNKNOWN, -54: ACC, -55: ACC, -56: ACC, -57: ACC, -62: ACC,
 }  # fmt: skip
 
 
@@ -38,14 +38,14 @@ def test_no_code_is_missing_or_added() -> None:
         (REQ, SendStatus.REJECTED, True),
         (LIMIT, SendStatus.LIMITED, False),
         (ACC, SendStatus.DEFERRED, True),
-        (ErrorClass.UNKNOWN_CODE, SendStatus.RETRY, True),
+        (ErrorClass.UNKNOWN_CODE, SendStatus.UNKNOWN, True),
     ],
 )
 def test_a_class_has_its_status(error_class: ErrorClass, status: SendStatus, *, alerts: bool) -> None:
     assert (error_class.status, error_class.alerts) == (status, alerts)
 
 
-def test_an_unknown_code_is_tried_again_and_alerts() -> None:
+def test_an_unknown_code_is_a_doubt_and_alerts() -> None:
     rule = find_rule(4711)
 
     assert rule.error_class is ErrorClass.UNKNOWN_CODE

@@ -52,8 +52,7 @@ def test_content_in_place_of_a_carriers_code_is_not_kept(code: Any) -> None:
     [
         None, 1, "report", [], {}, {"sid": 1}, DELIVERED | {"sid": None}, DELIVERED | {"sid": True},
         DELIVERED | {"sid": 1.5}, DELIVERED | {"sid": "\ud800"}, DELIVERED | {"sid": "a b"},
-        DELIVERED | {"sid": "9" * 65}, DELIVERED | {"report_status": "UNKNOWN"},
-        DELIVERED | {"report_status": ["SUCCESS"]},
+        DELIVERED | {"sid": "9" * 65}, DELIVERED | {"report_status": ["SUCCESS"]},
     ],
 )  # fmt: skip
 def test_an_item_that_is_not_a_report_is_left_out_and_counted(item: Any) -> None:
@@ -73,3 +72,24 @@ def test_a_value_without_reports_is_refused_without_quoting_it(value: str) -> No
     with pytest.raises(UnreadableReports) as refusal:
         parse_push(value, NOW)
     assert str(refusal.value) in {"not an array", "no item is a report"}
+
+
+@pytest.mark.parametrize("status", ["UNKNOWN", "unknown", " UNKNOWN "])
+def test_a_report_that_nothing_is_known_is_no_garbage(status: str) -> None:
+    open_report = DELIVERED | {"report_status": status, "error_msg": None, "user_receive_time": None}
+    batch = parse_push(json.dumps([open_report, open_report]), NOW)
+    assert (batch.reports, batch.unreadable, batch.undecided) == ([], 0, 2)
+    mixed = parse_push(json.dumps([open_report, DELIVERED, None]), NOW)
+    assert (len(mixed.reports), mixed.unreadable, mixed.undecided, mixed.size) == (1, 1, 1, 3)
+
+
+def test_one_report_can_come_without_an_array() -> None:
+    assert parse_push(json.dumps(DELIVERED), NOW) == parse_push(json.dumps([DELIVERED]), NOW)
+    assert parse_items(FAILED, NOW) == parse_items([FAILED], NOW)
+    assert parse_push(quote_plus(json.dumps(DELIVERED)), NOW).reports[0].sid == "9527"
+
+
+@pytest.mark.parametrize("error_msg", ["DELIVRD", "", None, "0"])
+def test_the_carriers_word_for_a_success_is_no_error(error_msg: str | None) -> None:
+    delivered = DELIVERED | {"error_msg": error_msg, "error_detail": "接收成功"}
+    assert parse_items([delivered], NOW).reports == [StatusReport("9527", "delivered", "", RECEIVED)]
