@@ -164,7 +164,7 @@ def test_every_way_to_write_a_number_of_every_region(region: str, number: phonen
     canonical = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     international = phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL)
     code, _, national = international.partition(" ")
-    owner = phonenumbers.region_code_for_number(number)
+    owner = phonenumbers.region_code_for_number(number) or ""
     for text in (
         canonical, international, phonenumbers.format_number(number, PhoneNumberFormat.RFC3966),
         phonenumbers.format_out_of_country_calling_number(number, "CN"), f"\u202a{international}\u202c",
