@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from urllib.parse import unquote
 
 import phonenumbers
-from phonenumbers import PhoneNumberType
+from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
 from shared.typed_digits import NotDigits, plain
 
@@ -89,13 +88,19 @@ def _parse(text: str, regions: Collection[str], types: Collection[int] | None) -
         raise InvalidMobile
     if MAINLAND.fullmatch(text) and "CN" in regions:
         return text
-    for reading in _readings(text):
-        with suppress(InvalidMobile):
-            number = _with_country_code(reading)
-            if number.startswith("+" + _MAINLAND_DIAL_CODE):
-                return _parse_mainland(number, regions)
-            return _parse_international(number, regions, types)
-    raise InvalidMobile
+    # What is allowed does not decide how a number is read: the first reading that is a number does.
+    number = next(filter(None, map(_number_of, _readings(text))), None)
+    if number is None or not _is_allowed(number, regions, types):
+        raise InvalidMobile
+    return number if isinstance(number, str) else phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def _is_allowed(number: str | PhoneNumber, regions: Collection[str], types: Collection[int] | None) -> bool:
+    if isinstance(number, str):
+        return "CN" in regions
+    if phonenumbers.region_code_for_number(number) not in regions:
+        return False
+    return types is None or phonenumbers.number_type(number) in types
 
 
 def _readings(text: str) -> Iterator[str]:
@@ -139,6 +144,22 @@ def _from_uri(text: str) -> str:
     return number
 
 
+def _number_of(reading: str) -> str | PhoneNumber | None:
+    """Return a mainland number's 11 digits, or a valid number of elsewhere."""
+    number = _with_country_code(reading)
+    if number.startswith("+" + _MAINLAND_DIAL_CODE):
+        # By the contract's pattern alone: new ranges are in use before libraries know them.
+        national = number.removeprefix("+" + _MAINLAND_DIAL_CODE).removeprefix("0")
+        return national if MAINLAND.fullmatch(national) else None
+    if not _INTERNATIONAL.fullmatch(number):
+        return None
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return None
+    return parsed if phonenumbers.is_valid_number(parsed) else None
+
+
 def _with_country_code(number: str) -> str:
     if MAINLAND.fullmatch(number):
         return f"+{_MAINLAND_DIAL_CODE}{number}"
@@ -147,30 +168,6 @@ def _with_country_code(number: str) -> str:
     if number.startswith(_INTERNATIONAL_PREFIX):
         return "+" + number.removeprefix(_INTERNATIONAL_PREFIX)
     return number
-
-
-def _parse_mainland(number: str, regions: Collection[str]) -> str:
-    # By the contract's pattern alone: new ranges are in use before libraries know them.
-    national = number.removeprefix("+" + _MAINLAND_DIAL_CODE).removeprefix("0")
-    if "CN" not in regions or not MAINLAND.fullmatch(national):
-        raise InvalidMobile
-    return national
-
-
-def _parse_international(number: str, regions: Collection[str], types: Collection[int] | None) -> str:
-    if not _INTERNATIONAL.fullmatch(number):
-        raise InvalidMobile
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException as error:
-        raise InvalidMobile from error
-    if phonenumbers.region_code_for_number(parsed) not in regions:
-        raise InvalidMobile
-    if not phonenumbers.is_valid_number(parsed):
-        raise InvalidMobile
-    if types is not None and phonenumbers.number_type(parsed) not in types:
-        raise InvalidMobile
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
 def dial_code(mobile: str) -> str:

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 
 import phonenumbers
 import pytest
@@ -26,6 +27,12 @@ def refused(text: str, regions: set[str] = EVERYWHERE) -> bool:
         parse_mobile(text, regions)
     except InvalidMobile:
         return True
+    return False
+
+
+def is_number(text: str) -> bool:
+    with suppress(InvalidMobile):
+        return bool(parse_number(text, EVERYWHERE))
     return False
 
 
@@ -173,6 +180,24 @@ def test_every_way_to_write_a_number_of_every_region(region: str, number: phonen
     ):  # fmt: skip
         assert parse_mobile(text, {owner}) == canonical, (region, text)
         assert refused(text, EVERYWHERE - {owner}), (region, text)
+
+
+@pytest.mark.parametrize("national_zero", ["", "(0)", "（0）"])
+def test_a_number_is_read_alike_whatever_is_allowed(national_zero: str) -> None:
+    """The 0 in brackets makes two readings of some; only one is ever taken."""
+    for region in sorted(EVERYWHERE - {"CN"}):
+        for kind in (PhoneNumberType.FIXED_LINE, PhoneNumberType.MOBILE):
+            number = phonenumbers.example_number_for_type(region, kind)
+            if number is None:
+                continue
+            national = phonenumbers.national_significant_number(number)
+            # Of a number that begins with a 0 itself, that one is in brackets.
+            text = f"+{number.country_code} {national_zero}{national.removeprefix(national_zero[1:2])}"
+            readings = {parse_number(text, EVERYWHERE)} if is_number(text) else set()
+            for allowed in (EVERYWHERE, {region}, EVERYWHERE - {region}):
+                with suppress(InvalidMobile):
+                    readings.add(parse_mobile(text, allowed))
+            assert len(readings) <= 1, (text, readings)
 
 
 TYPES = [
