@@ -89,7 +89,7 @@ def _parse(text: str, regions: Collection[str], types: Collection[int] | None) -
     if MAINLAND.fullmatch(text) and "CN" in regions:
         return text
     # What is allowed does not decide how a number is read: the first reading that is a number does.
-    number = next(filter(None, map(_number_of, _readings(text))), None)
+    number = next((found for reading in _readings(text) if (found := _number_of(reading))), None)
     if number is None or not _is_allowed(number, regions, types):
         raise InvalidMobile
     return number if isinstance(number, str) else phonenumbers.format_number(number, PhoneNumberFormat.E164)

@@ -20,6 +20,11 @@ _SPECIAL_PURPOSE = "\U000e0000"
 _NONCHARACTERS = range(0xFDD0, 0xFDF0)
 # A flag of a region without a code of its own, such as Scotland's (UTS #51 §1.4.6).
 _TAG_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
+# Between words of Thai, Lao, Burmese and Khmer, whose keyboards have it for the space; in words of Mongolian.
+_IN_WORDS = re.compile(
+    "(?<=[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b(?=[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])"
+    "|(?<=[\u180b-\u180d\u1820-\u18aa])\u180e(?=[\u1820-\u18aa])"
+)
 # Letters and symbols without a glyph, beside those that have no width.
 _BLANK = frozenset("\u00ad\u115f\u2800\ufffc\U0001d159\U00013441\U00013442")
 
@@ -46,7 +51,7 @@ def normalize_nickname(text: str) -> str:
     nickname = normalize(text).strip()
     if len(nickname) > MAX_NICKNAME_LENGTH or is_blank(nickname):
         raise UnusableNickname
-    bare = _TAG_FLAG.sub("\U0001f3f4", nickname)
+    bare = _IN_WORDS.sub("", _TAG_FLAG.sub("\U0001f3f4", nickname))
     if not all(_is_usable(bare, place) for place in range(len(bare))):
         raise UnusableNickname
     return nickname

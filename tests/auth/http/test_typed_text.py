@@ -42,7 +42,8 @@ def is_refused(text: str) -> bool:
         f"രാജന\u0d4d{ZWJ}",
         f"श्री{ZWNJ}मान", "👨\u200d👩\u200d👧", f"❤{VS16}\u200d🔥", f"🏳{VS16}\u200d🌈", "🧑🏽\u200d💻",
         f"🏴\u200d☠{VS16}",
-        "🇨🇳", f"1{VS16}\u20e3", SCOTLAND, f"Ian {SCOTLAND}", "\U0001fae8", "\U0001fac8",
+        "ភាសា\u200bខ្មែរ", "ພາສາ\u200bລາວ", "ᠭ\u180eᠠ", "🇨🇳", f"1{VS16}\u20e3", SCOTLAND, f"Ian {SCOTLAND}",
+        "\U0001fae8", "\U0001fac8",
         "\U0001fadd\u200d\U0001fae8",
         "\U0001faff", "\U00031350\U000323af", "\U0003347f", "\U00020000\U0002a6df", "葛\U000e0100城",
         "神\ufe00",
@@ -73,7 +74,8 @@ def test_a_name_that_cannot_be_seen_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a\nb", "a\tb", "a\x01b", "a\x7fb", "a\x85b", "a\u2028b", "a\u2029b", "a\u202eb", "a\u202ab",
+        "ភាសា\u200b", "a\u180eb", "a\u200bភាសា", "a\nb", "a\tb", "a\x01b", "a\x7fb", "a\x85b", "a\u2028b",
+        "a\u2029b", "a\u202eb", "a\u202ab",
         "a\u2066b", "a\u200eb", "a\u061cb", "a\ufeffb", "a\u200bb", "a\u2060b", "a\u00adb", "a\ufff9b",
         "a\ue000b",
         "a\U000f0000b", "a\U0010fffdb", "a\ufdd0b", "a\uffffb", "a\U0001ffffb", "a\U0010ffffb",
