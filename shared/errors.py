@@ -9,6 +9,7 @@ AppError
 ├── PayloadTooLarge         413
 ├── UriTooLong              414
 ├── UnsupportedMediaType    415
+├── UnsupportedContentEncoding 415  the body is compressed
 ├── TooManyRequests         429
 ├── HeadersTooLarge         431
 ├── InternalError           500  a defect; the cause is logged, never shown
@@ -140,6 +141,19 @@ class UnsupportedMediaType(AppError):
     slug = "unsupported-media-type"
     status = 415
     title = Text("The request body must be application/json", "请求体必须是 application/json")
+
+
+class UnsupportedContentEncoding(AppError):
+    """The body is compressed, or encoded in another way."""
+
+    slug = "unsupported-content-encoding"
+    status = 415
+    title = Text("The request body must not be compressed", "请求体不能压缩")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is accepted (RFC 9110 §15.5.16)."""
+        return {"Accept-Encoding": "identity"}
 
 
 class TooManyRequests(AppError):

@@ -106,7 +106,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     context = HttpContext(
         services.sessions.authenticate,
         services.change_limiter.charge,
-        ValidationContext(settings.sms_regions, load_common_passwords()),
+        ValidationContext(settings.sms_regions, load_common_passwords(), settings.code_length),
         access_log,
         http_metrics,
         tracer,

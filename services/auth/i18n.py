@@ -26,18 +26,21 @@ VOICE_CODE_TOO_LONG = Text(
     "此长度的验证码不支持语音播报，请使用短信验证码",
 )
 INVALID_CODE = Text("Invalid or expired code", "验证码错误或已过期")
+NO_CODE = Text("The code must have {digits} digits", "验证码须为 {digits} 位数字")
 ALREADY_REGISTERED = Text("Already registered", "该手机号已注册")
 WRONG_PASSWORD = Text("Wrong password", "密码错误")
 WRONG_CREDENTIALS = Text("Wrong credentials", "手机号或密码错误")
 PASSWORD_OR_CODE = Text("Either password or code is required", "须提供密码或验证码之一")
 INVALID_NICKNAME = Text(
-    "Must have 1 to 64 characters and no control characters", "须为 1 到 64 个字符，且不含控制字符"
+    "Must have 1 to 64 characters, at least one of them visible, and no control characters",
+    "须为 1 到 64 个字符，至少一个可见字符，且不含控制字符",
 )
 INVALID_AVATAR = Text(
     "Must be an http or https URL of at most 512 characters, without user name or quotes",
     "必须是不超过 512 个字符的 http 或 https 网址，且不含用户名和引号",
 )
 PASSWORD_LENGTH = Text("The password must have 8 to 128 characters", "密码长度须为 8 到 128 个字符")
+PASSWORD_BLANK = Text("The password must not be blank", "密码不能全为空白字符")
 PASSWORD_COMMON = Text("This password is too common", "该密码过于常见")
 PASSWORD_PERSONAL = Text(
     "The password must differ from the mobile and the nickname", "密码不能与手机号或昵称相同"

@@ -24,6 +24,7 @@ from shared.errors import (
     TooManyRequests,
     Unauthorized,
     Unavailable,
+    UnsupportedContentEncoding,
     UnsupportedMediaType,
 )
 
@@ -31,7 +32,7 @@ _VERBS = ("get", "post", "patch", "delete")
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _SCHEMA = "#/components/schemas/{model}"
 _RESPONSE = "#/components/responses/"
-_WITH_BODY = (InvalidRequest, PayloadTooLarge, UnsupportedMediaType)
+_WITH_BODY = (InvalidRequest, PayloadTooLarge, UnsupportedContentEncoding, UnsupportedMediaType)
 _ALWAYS = (Unavailable, BadGateway, GatewayTimeout)
 _RETRY_STATUSES = {429, 503}
 

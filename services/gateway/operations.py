@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from shared.errors import MethodNotAllowed, PayloadTooLarge
-from shared.http.content_type import check_content_type
+from shared.http.content_type import check_content
 from shared.observability.metrics import METHODS
 
 _KNOWN_METHODS = frozenset(METHODS)
@@ -44,18 +44,19 @@ class Operations:
             return self._by_path[path]
         return next((names for pattern, names in self._by_pattern if pattern.fullmatch(path)), None)
 
-    def check_body(self, method: str, target: str, content_type: str) -> None:
+    def check_body(self, method: str, target: str, headers: Mapping[str, str]) -> None:
         """Refuse a request whose body is still to come; the upstream itself refuses the others.
 
         Raises:
             MethodNotAllowed: the path is known and does not support the method.
             UnsupportedMediaType: the body must be JSON and is not.
+            UnsupportedContentEncoding: the body must be JSON and is compressed.
         """
         methods = self.methods(target)
         if methods is not None and method not in methods and (method != "HEAD" or "GET" not in methods):
             raise MethodNotAllowed(methods)
         if self._json:
-            check_content_type(content_type)
+            check_content(headers)
 
 
 def check_head(operations: Operations | None, method: str, target: str, length: str, max_body: int) -> int:

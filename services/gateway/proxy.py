@@ -148,7 +148,7 @@ class ProxyRequest(HTTPMessageDelegate):
         if route is None:
             raise NotFound
         if operations and size > self._connection.stream.buffered:
-            operations.check_body(self._method, self._target, self._headers.get("Content-Type", ""))
+            operations.check_body(self._method, self._target, self._headers)
         if route.token is not TokenRule.NONE:
             return self._authenticate(required=route.token is TokenRule.REQUIRED)
         return None

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from deploy.local.ports import free_port
+from services.auth.db.database import Database
+from shared.phone import mask_mobile
+from tests.support.accounts import store_account
+from tests.support.client import new_mobile
 from tests.support.system import API_KEY, CODE_SECRET, DEVELOPMENT, MESSAGE_SECRET, ROOT
 
 NOWHERE = "mysql://user:hunter2@127.0.0.1:1/nowhere"
@@ -79,3 +83,18 @@ def test_a_database_that_is_not_there_is_said_in_a_line_without_its_password(com
 def test_an_unknown_user_is_said_so(mysql_url: str) -> None:
     done = attempt("services.auth", "user", "show", "13000000000", MYSQL_URL=mysql_url)
     assert (done.returncode, done.stderr) == (1, "no account has this number\n")
+
+
+@pytest.mark.parametrize("typed", ["86{}", "+86 {}", "\u202d{}\u202c", "tel:+86-{}"])
+async def test_commands_find_an_account_by_its_number_as_it_is_pasted(
+    database: Database, mysql_url: str, typed: str
+) -> None:
+    mobile = new_mobile()
+    await store_account(database, mobile)
+    user = attempt("services.auth", "user", "show", typed.format(mobile), MYSQL_URL=mysql_url)
+    assert (user.returncode, f"mobile: {mask_mobile(mobile)}" in user.stdout) == (0, True), user.stderr
+    environment = {"MYSQL_URL": mysql_url, "CODE_SECRET": CODE_SECRET}
+    disabled = attempt("services.auth", "user", "disable", mobile, **environment)
+    assert disabled.returncode == 0
+    audit = attempt("services.auth", "audit", "--json", "--mobile", typed.format(mobile), **environment)
+    assert "user.disabled" in audit.stdout, audit.stderr

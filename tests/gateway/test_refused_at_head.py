@@ -59,6 +59,8 @@ def head(start: str, *headers: str) -> bytes:
          "unsupported-media-type"),
         (head("POST /login/", "Content-Length: 9", "Content-Type: multipart/form-data; boundary=x"), 415,
          "unsupported-media-type"),
+        (head("POST /login/", "Content-Length: 9", "Content-Encoding: gzip"), 415,
+         "unsupported-content-encoding"),
     ],
 )  # fmt: skip
 async def test_the_answer_does_not_wait_for_the_body(
@@ -121,3 +123,18 @@ async def test_a_client_that_waits_for_100_gets_it_and_then_its_answer(
         client.send(b"{}")
         assert (await client.response()).status == 200
     assert upstream.requests[0].endswith(b"\r\n\r\n{}")
+
+
+async def test_a_compressed_body_is_refused_with_what_is_accepted(gateway: Gateway) -> None:
+    async with raw_client(gateway.port) as client:
+        client.send(head("POST /login/", "Content-Length: 9", "Content-Encoding: br"))
+        assert (await client.response()).headers["accept-encoding"] == "identity"
+
+
+async def test_a_compressed_body_for_another_service_is_its_own_business(
+    gateway: Gateway, upstream: StubUpstream
+) -> None:
+    """Here it lacks a token."""
+    async with raw_client(gateway.port) as client:
+        client.send(head("POST /files/a", "Content-Length: 9", "Content-Encoding: gzip"))
+        assert_raw_problem(await client.response(), 401, "invalid-token")

@@ -19,11 +19,13 @@ from services.auth.unit_of_work import UnitOfWork
 from shared.clock import now
 from shared.errors import NotFound, Unavailable
 from shared.http import request_ids
-from shared.phone import mask_mobile
+from shared.phone import canonical_or_given, mask_mobile
 
 user_cli = typer.Typer(no_args_is_help=True, help="Accounts.")
 
-Mobile = Annotated[str, typer.Argument(help="The account's mobile number.")]
+Mobile = Annotated[
+    str, typer.Argument(help="The account's mobile number.", parser=canonical_or_given, metavar="MOBILE")
+]
 
 
 @user_cli.command("show")

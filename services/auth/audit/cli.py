@@ -15,6 +15,7 @@ from services.auth.keyed_hash import KeyedHash
 from services.auth.settings import OperatorSettings
 from shared.clock import now
 from shared.errors import Unavailable
+from shared.phone import canonical_or_given
 
 _AGO = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -35,7 +36,12 @@ def _moment(text: str) -> datetime:
 def show_audit(
     user: Annotated[int | None, typer.Option(help="Entries about the account with this id.")] = None,
     mobile: Annotated[
-        str | None, typer.Option(help="Entries about this number, also after it was erased.")
+        str | None,
+        typer.Option(
+            parser=canonical_or_given,
+            metavar="MOBILE",
+            help="Entries about this number, also after it was erased.",
+        ),
     ] = None,
     since: Annotated[
         datetime | None,

@@ -9,12 +9,14 @@ import secrets
 from services.auth.keyed_hash import KeyedHash
 from shared.contracts.messages import Purpose
 
-_NONCE_BYTES = 16
+# With 16 bytes for 6 digits: the length of a nonce tells the length of its code, so that after a change of
+# CODE_LENGTH no code is sent again that was never valid.
+_MORE_BYTES_THAN_DIGITS = 10
 
 
-def new_nonce() -> str:
-    """Return 128 bits from the system's secure generator, in hexadecimal."""
-    return secrets.token_hex(_NONCE_BYTES)
+def new_nonce(digits: int = 6) -> str:
+    """Return the nonce of a code: at least 112 bits from the system's secure generator, in hexadecimal."""
+    return secrets.token_hex(digits + _MORE_BYTES_THAN_DIGITS)
 
 
 class CodeGenerator:
@@ -28,6 +30,10 @@ class CodeGenerator:
     def __init__(self, keyed_hash: KeyedHash, length: int) -> None:
         self._hash = keyed_hash
         self._length = length
+
+    def new_nonce(self) -> str:
+        """Return a nonce for a code of the generator's length."""
+        return new_nonce(self._length)
 
     def code(self, mobile: str, purpose: Purpose, nonce: str) -> str:
         """Return the code of a nonce, bound to its number and purpose."""

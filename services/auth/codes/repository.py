@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from services.auth.codes import scripts
 from services.auth.codes.challenges import CHALLENGE_SECONDS, Solved
-from services.auth.codes.generator import CodeGenerator, new_nonce
+from services.auth.codes.generator import CodeGenerator
 from services.auth.codes.quotas import Quotas, askers_of, conversion_key, wrong_keys
 from services.auth.errors import ChallengeNeeded, InvalidCode, TooManyAttempts, TooManyCodes
 from services.auth.keyed_hash import KeyedHash
@@ -114,7 +114,7 @@ class CodeRepository:
             ChallengeNeeded: the risk rules ask for a challenge, and none of its difficulty was solved, or
                 it was used before.
         """
-        nonce = new_nonce()
+        nonce = self._generator.new_nonce()
         code = self._generator.code(mobile, purpose, nonce)
         charge = self._quotas.charge(mobile, address, self._hash)
         keys = [

@@ -121,7 +121,9 @@ end
 local function current_code()
   local valid, worn = code.nonce and not code.used_by, worn_out()
   local left = valid and redis.call('PTTL', KEYS[2]) or 0
-  if worn or left < tonumber(ARGV[6]) then
+  -- A nonce of another length is that of a code of another length, from before a change of CODE_LENGTH.
+  local outdated = valid and #code.nonce ~= #ARGV[3]
+  if worn or outdated or left < tonumber(ARGV[6]) then
     replace(worn and 0 or left)
     return ARGV[3], tonumber(ARGV[5])
   end

@@ -42,7 +42,7 @@ def parse(body: bytes, model: type[_Model], context: object) -> _Model:
     """Return the validated body.
 
     Args:
-        body: the request's body, JSON in UTF-8.
+        body: the request's body, JSON in UTF-8, with or without a byte order mark.
         model: the model that validates it.
         context: pydantic's validation context.
 
@@ -58,7 +58,8 @@ def parse(body: bytes, model: type[_Model], context: object) -> _Model:
 
 def _load_object(body: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
+        # Some clients begin with a byte order mark, which may be skipped (RFC 8259 §8.1).
+        document = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_refuse)
     except _DuplicateMembers as error:
         raise InvalidRequest({name: [i18n.DUPLICATE] for name in error.names}) from None
     except RecursionError:

@@ -1,7 +1,6 @@
 """The fields of requests and answers: types that validate, and that the OpenAPI document describes."""
 
 import runpy
-import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,20 +22,28 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 from services.auth import i18n
+from services.auth.http.typed_text import (
+    LONGEST_DECOMPOSITION,
+    MAX_NICKNAME_LENGTH,
+    UnusableNickname,
+    is_blank,
+    normalize,
+    normalize_nickname,
+)
 from shared.i18n import Text
 from shared.phone import MAX_LENGTH as MAX_MOBILE_LENGTH
-from shared.phone import InvalidMobile, parse_mobile
+from shared.phone import InvalidMobile, parse_mobile, parse_number
 from shared.security.access_tokens import MAX_TOKEN_LENGTH
+from shared.typed_digits import NotDigits, digits
 
 _STRING_LENGTH = 512
 _AVATAR_LENGTH = 512
-_NICKNAME_LENGTH = 64
 # What RFC 3986 allows nowhere in a URL: what would leave the attribute that a page puts the URL into, and the
 # backslash, which browsers read as a slash. So is `'`, although allowed.
 _NOT_IN_URL = frozenset(" \"'<>\\^`{|}")
+# In code points of the composed form.
 _PASSWORD_LENGTHS = range(8, 129)
-# A character that is typed decomposed has up to four code points (UAX #15, "Maximum Expansion Factors").
-_LONGEST_DECOMPOSITION = 4
+_TYPED_PASSWORD_LENGTH = _PASSWORD_LENGTHS[-1] * LONGEST_DECOMPOSITION
 # Four times the digits of a code, because people paste blanks and invisible characters with it.
 _CODE_LENGTH = 32
 _REFRESH_TOKEN_LENGTH = 512
@@ -50,10 +57,12 @@ class ValidationContext:
     Attributes:
         regions: ISO 3166-1 codes of the regions whose numbers are accepted.
         common_passwords: passwords that are refused, in lower case.
+        code_length: digits of a code.
     """
 
     regions: Collection[str]
     common_passwords: Collection[str]
+    code_length: int = 6
 
 
 def load_common_passwords() -> frozenset[str]:
@@ -127,12 +136,29 @@ def _mobile(value: str, info: ValidationInfo[ValidationContext]) -> str:
         raise _fail(i18n.INVALID_MOBILE) from None
 
 
+def _known_mobile(value: str, info: ValidationInfo[ValidationContext]) -> str:
+    try:
+        return parse_number(value, info.context.regions)
+    except InvalidMobile:
+        raise _fail(i18n.INVALID_MOBILE) from None
+
+
+def _code(value: str, info: ValidationInfo[ValidationContext]) -> str:
+    length = info.context.code_length
+    try:
+        code = digits(value)
+    except NotDigits:
+        code = ""
+    if len(code) != length:
+        raise _fail(i18n.NO_CODE.fill(digits=length))
+    return code
+
+
 def _nickname(value: str) -> str:
-    value = value.strip()
-    printable = all(unicodedata.category(character)[0] != "C" or character == "\u200d" for character in value)
-    if not printable or not 1 <= len(value) <= _NICKNAME_LENGTH:
-        raise _fail(i18n.INVALID_NICKNAME)
-    return value
+    try:
+        return normalize_nickname(value)
+    except UnusableNickname:
+        raise _fail(i18n.INVALID_NICKNAME) from None
 
 
 def _avatar(value: str) -> str:
@@ -147,9 +173,12 @@ def _avatar(value: str) -> str:
     return value
 
 
-def _new_password(password: str, info: ValidationInfo[ValidationContext]) -> str:
+def _new_password(value: str, info: ValidationInfo[ValidationContext]) -> str:
+    password = normalize(value)
     if len(password) not in _PASSWORD_LENGTHS:
         raise _fail(i18n.PASSWORD_LENGTH)
+    if is_blank(password):
+        raise _fail(i18n.PASSWORD_BLANK)
     personal = {info.data.get("mobile"), (info.data.get("nickname") or "").casefold()}
     if password.casefold() in personal:
         raise _fail(i18n.PASSWORD_PERSONAL)
@@ -158,9 +187,23 @@ def _new_password(password: str, info: ValidationInfo[ValidationContext]) -> str
     return password
 
 
+_MOBILE_DESCRIPTION = (
+    "11 digits for mainland numbers, else E.164 with +; or as phones paste it: with 86, +86, 0086 or 00, "
+    "with blanks, dashes, brackets, full-width digits or invisible characters, or as a tel: URI"
+)
+
 # Of members that have no type of their own below.
 String = Annotated[str, MaxLength(_STRING_LENGTH)]
-Code = Annotated[str, MaxLength(_CODE_LENGTH, i18n.INVALID_CODE)]
+# What is no code is refused here, and so is not a wrong try.
+Code = Annotated[
+    str,
+    MaxLength(_CODE_LENGTH),
+    AfterValidator(_code),
+    Field(
+        description="the digits of a code; blanks, dashes and digits of other scripts are understood",
+        examples=["123456"],
+    ),
+]
 RefreshTokenString = Annotated[str, MaxLength(_REFRESH_TOKEN_LENGTH)]
 AccessTokenString = Annotated[str, MaxLength(MAX_TOKEN_LENGTH)]
 ChallengeSolution = Annotated[str, MaxLength(_CHALLENGE_LENGTH)]
@@ -168,14 +211,23 @@ Mobile = Annotated[
     str,
     MaxLength(MAX_MOBILE_LENGTH, i18n.INVALID_MOBILE),
     AfterValidator(_mobile),
-    Field(description="11 digits for mainland numbers, else E.164 with +", examples=["13800000000"]),
+    Field(description=_MOBILE_DESCRIPTION, examples=["13800000000"]),
+]
+# Of an account that exists, to which nothing is sent.
+KnownMobile = Annotated[
+    str,
+    MaxLength(MAX_MOBILE_LENGTH, i18n.INVALID_MOBILE),
+    AfterValidator(_known_mobile),
+    Field(description=_MOBILE_DESCRIPTION, examples=["13800000000"]),
 ]
 Nickname = Annotated[
     str,
-    # Blanks around it are removed.
-    MaxLength(2 * _NICKNAME_LENGTH, i18n.INVALID_NICKNAME),
+    MaxLength(MAX_NICKNAME_LENGTH * LONGEST_DECOMPOSITION, i18n.INVALID_NICKNAME),
     AfterValidator(_nickname),
-    Field(description="1 to 64 characters, no control characters"),
+    Field(
+        description="1 to 64 characters (code points in NFC, which is stored), at least one of them visible, "
+        "no control characters; blanks around it are removed"
+    ),
 ]
 Avatar = Annotated[
     str,
@@ -186,13 +238,13 @@ Avatar = Annotated[
 # Declared after mobile and nickname, which its validator reads.
 NewPassword = Annotated[
     str,
-    MaxLength(_PASSWORD_LENGTHS[-1], i18n.PASSWORD_LENGTH),
+    MaxLength(_TYPED_PASSWORD_LENGTH, i18n.PASSWORD_LENGTH),
     AfterValidator(_new_password),
-    Field(description="8 to 128 characters of any script", repr=False),
+    Field(description="8 to 128 characters of any script (code points in NFC), not only blanks", repr=False),
 ]
 # A password to compare. The rules for new ones do not apply: what is longer than any password may be, however
 # it is composed, is refused before an account is looked at, and what is shorter is right or wrong.
-Password = Annotated[str, MaxLength(_PASSWORD_LENGTHS[-1] * _LONGEST_DECOMPOSITION)]
+Password = Annotated[str, MaxLength(_TYPED_PASSWORD_LENGTH)]
 Timestamp = Annotated[
     datetime,
     PlainSerializer(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}Z", return_type=str),

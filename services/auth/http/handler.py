@@ -22,10 +22,11 @@ from shared.errors import (
     MethodNotAllowed,
     NotFound,
     Unavailable,
+    UnsupportedContentEncoding,
     UnsupportedMediaType,
 )
 from shared.http import request_ids
-from shared.http.content_type import check_content_type
+from shared.http.content_type import check_content
 from shared.http.in_flight import InFlight
 from shared.http.problem_handler import ProblemHandler
 from shared.networks import canonical
@@ -176,7 +177,7 @@ class JsonHandler(ProblemHandler, Generic[Service]):
 
     def body(self, model: type[_Model]) -> _Model:
         """Return the validated request body."""
-        check_content_type(self.request.headers.get("Content-Type", ""))
+        check_content(self.request.headers)
         return parse(self.request.body, model, self._context.validation)
 
     async def get(self, *path: str) -> None:
@@ -233,8 +234,8 @@ class JsonHandler(ProblemHandler, Generic[Service]):
 
     def _bad_request(self) -> AppError:
         try:
-            check_content_type(self.request.headers.get("Content-Type", ""))
-        except UnsupportedMediaType as error:
+            check_content(self.request.headers)
+        except (UnsupportedContentEncoding, UnsupportedMediaType) as error:
             return error
         return InvalidRequest()
 

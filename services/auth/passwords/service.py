@@ -1,6 +1,7 @@
 """Passwords: changing one, resetting one, and renewing outdated hashes."""
 
 import asyncio
+import unicodedata
 from dataclasses import replace
 from typing import Literal
 
@@ -165,5 +166,6 @@ class PasswordService:
 
 def _refuse_personal(password: str, user: User) -> None:
     """Refuse a password that anybody who knows the user would try first."""
-    if password.casefold() in {user.mobile, (user.nickname or user.mobile).casefold()}:
+    nickname = unicodedata.normalize("NFC", user.nickname or user.mobile)
+    if password.casefold() in {user.mobile, nickname.casefold()}:
         raise PersonalPassword

@@ -6,14 +6,14 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.auth import i18n
-from services.auth.http.fields import RequestBody, String
+from services.auth.http.fields import Code, Password, RequestBody
 
 
 class ReauthenticationRequest(RequestBody):
     """`POST /reauthenticate/`: the password, or a code that was sent to the account's own number."""
 
-    password: String | None = Field(None, repr=False)
-    code: String | None = Field(None, repr=False)
+    password: Password | None = Field(None, repr=False)
+    code: Code | None = Field(None, repr=False)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

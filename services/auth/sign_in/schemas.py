@@ -4,15 +4,15 @@ from typing import Self
 
 from pydantic import Field
 
-from services.auth.http.fields import Code, Mobile, Password, RequestBody
+from services.auth.http.fields import Code, KnownMobile, Mobile, Password, RequestBody
 from services.auth.models import SignedIn
 from services.auth.sessions.schemas import LoginResponse
 
 
 class LoginRequest(RequestBody):
-    """`POST /login/`; the rules for new passwords do not apply here."""
+    """`POST /login/`; the rules for new passwords, and for numbers that get codes, do not apply here."""
 
-    mobile: Mobile
+    mobile: KnownMobile
     password: Password = Field(repr=False)
 
 

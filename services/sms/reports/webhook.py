@@ -19,6 +19,7 @@ from services.sms.reports.models import ReportBatch
 from services.sms.reports.service import ReportService
 from shared.clock import now
 from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, Unavailable
+from shared.http.content_type import media_type
 from shared.http.in_flight import InFlight
 from shared.http.problem_handler import ProblemHandler
 from shared.observability.metrics import HttpMetrics, known_method
@@ -154,7 +155,7 @@ class _YunpianHandler(WebhookHandler):
         self.finish(_ACKNOWLEDGED)
 
     async def _batch(self) -> ReportBatch:
-        is_form = self.request.headers.get("Content-Type", "").startswith(_FORM)
+        is_form = media_type(self.request.headers.get("Content-Type", "")) == _FORM
         body = bytes(self._body) if is_form else b""
         try:
             if len(body) > _LARGE_BODY_BYTES:

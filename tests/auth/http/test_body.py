@@ -38,7 +38,9 @@ GOOD: dict[str, object] = {"mobile": "13800000000", "code": "123456", "password"
         (b'{"mobile": NaN}', i18n.NOT_JSON),
         (b'{"mobile": -Infinity}', i18n.NOT_JSON),
         (b'{"mobile": "\xff\xfe"}', i18n.NOT_JSON),
-        (b'\xef\xbb\xbf{"mobile": "1"}', i18n.NOT_JSON),
+        (b"\xef\xbb\xbf", i18n.NOT_JSON),
+        (b'\xef\xbb\xbf\xef\xbb\xbf{"mobile": "1"}', i18n.NOT_JSON),
+        (b'{\xef\xbb\xbf"mobile": "1"}', i18n.NOT_JSON),
         ('{"mobile": "1"}'.encode("utf-16"), i18n.NOT_JSON),
         (b'{"mobile": ' + b"9" * 5000 + b"}", i18n.NOT_JSON),
         (b"[]", i18n.NOT_AN_OBJECT),
@@ -126,6 +128,11 @@ def test_a_password_of_any_script_is_accepted(password: str) -> None:
 
 def test_unknown_members_are_ignored_and_the_mobile_is_normalised() -> None:
     body = json.dumps({"mobile": "+86 138-0000-0000", "extra": {"deep": [1]}}).encode()
+    assert parse(body, CodeRequest, RULES).mobile == "13800000000"
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    body = b'\xef\xbb\xbf{"mobile": "13800000000"}'
     assert parse(body, CodeRequest, RULES).mobile == "13800000000"
 
 
