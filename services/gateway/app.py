@@ -40,7 +40,7 @@ from shared.observability.metrics import (
     UpstreamMetrics,
     new_registry,
 )
-from shared.tasks import cancel
+from shared.tasks import cancel, supervise
 
 _MAX_HEADER_BYTES = 16 * 1024
 # Bodies up to this much over a route's limit are received and dropped, so that the client can read a 413.
@@ -136,8 +136,8 @@ def _authenticator(
     stack: AsyncExitStack,
 ) -> Authenticator:
     jwks = Jwks(auth_client, metrics)
-    for updates in (jwks.refresh_forever(), revocations.update_forever()):
-        stack.push_async_callback(cancel, asyncio.create_task(updates))
+    for name, updates in (("key_set", jwks.refresh_forever), ("ended_sessions", revocations.update_forever)):
+        stack.push_async_callback(cancel, asyncio.create_task(supervise(name, updates)))
     return Authenticator(
         RemoteVerifier(auth_client),
         jwks,

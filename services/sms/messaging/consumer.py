@@ -15,9 +15,11 @@ from services.sms.messaging.acks import BatchedAcks
 from services.sms.messaging.publisher import MessagePublisher
 from services.sms.provider.circuit_breaker import CircuitBreaker
 from shared.amqp.connection import AMQP_FAILURES, AmqpLink
+from shared.amqp.failures import broker_failures
 from shared.amqp.topology import SEND_CODE_QUEUE
 from shared.http.in_flight import InFlight
 from shared.observability.metrics import SmsMetrics
+from shared.tasks import contain, count_failure, supervise
 
 _CRASH_PAUSE_SECONDS = 1.0
 
@@ -95,7 +97,7 @@ class MessageConsumer:
     def start(self) -> None:
         """Connect and consume, in the background."""
         self._breaker.on_change(self._breaker_changed.set)
-        self._watching = asyncio.create_task(self._watch())
+        self._watching = asyncio.create_task(supervise("consumer", self._watch))
         self.link.start()
 
     def alive(self) -> bool:
@@ -144,7 +146,8 @@ class MessageConsumer:
             if self._channel is None or self.queue is None or self._acks is None:
                 return
             try:
-                await self._set_prefetch(self._channel, self.queue, self._acks)
+                with broker_failures():
+                    await self._set_prefetch(self._channel, self.queue, self._acks)
             except AMQP_FAILURES:
                 self.link.reset()
 
@@ -186,8 +189,9 @@ class MessageConsumer:
 
     async def _is_consumed(self, channel: AbstractChannel) -> bool:
         try:
-            async with asyncio.timeout(self._watchdog.interval):
-                queue = await channel.declare_queue(SEND_CODE_QUEUE, passive=True)
+            with broker_failures():
+                async with asyncio.timeout(self._watchdog.interval):
+                    queue = await channel.declare_queue(SEND_CODE_QUEUE, passive=True)
         except AMQP_FAILURES:
             return False
         return self.consumer_tag is not None and bool(queue.declaration_result.consumer_count)
@@ -196,7 +200,7 @@ class MessageConsumer:
         incoming = acks.track(delivered)
         self.in_flight.enter()
         self._metrics.in_flight.set(self.in_flight())
-        task = asyncio.create_task(self._work(incoming))
+        task = asyncio.create_task(contain("message", self._work(incoming)))
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
 
@@ -206,6 +210,7 @@ class MessageConsumer:
         except Exception:
             # A bug. The broker counts the deliveries and dead-letters the message after too many.
             log.exception("message_crashed")
+            count_failure("message")
             await asyncio.sleep(_CRASH_PAUSE_SECONDS)
             with suppress(*AMQP_FAILURES):
                 await incoming.reject(requeue=True)
