@@ -82,7 +82,12 @@ class FailoverPool(AioMysqlPoolBackend):  # type: ignore[misc]
         """Return a connection; if the server cannot be reached, the next call tries another one."""
         await self._slots.acquire()
         try:
-            return await self._acquire()
+            try:
+                return await self._acquire()
+            except (pymysql.err.OperationalError, OSError) as error:
+                if _took_time(error):
+                    raise
+            return await self._acquire()  # a connection that was cut while it was opened
         except BaseException:
             self._slots.release()
             raise
@@ -120,6 +125,10 @@ class FailoverPool(AioMysqlPoolBackend):  # type: ignore[misc]
         left, self.pool = self.pool, None
         left.close()
         _close_idle(left)
+
+
+def _took_time(error: Exception) -> bool:
+    return isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
 
 
 def _discard(pool: CheckedPool) -> None:
