@@ -15,7 +15,7 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import DeliveryError
 from yarl import URL
 
-from shared.amqp.failures import AMQP_FAILURES, BrokerLost, broker_failures
+from shared.amqp.failures import AMQP_FAILURES, broker_failures
 from shared.security.tls import explain
 from shared.tasks import cancel, supervise
 
@@ -97,19 +97,20 @@ class AmqpLink:
         while other channels work (seen with RabbitMQ 3.10 and `reject-publish`).
 
         Raises:
-            ChannelGone, BrokerLost: as `shared.amqp.failures.broker_failures` has it.
+            Exception: one of `AMQP_FAILURES`.
         """
         set_up_at = self._set_up_at
         try:
             with broker_failures():
                 yield
-        except BrokerLost:
-            if set_up_at == self._set_up_at:
-                self.reset()
-            raise
         except DeliveryError:
             # Rate limited: a new channel does not help where the cause is a full disk, for instance.
             if set_up_at == self._set_up_at and _now() > set_up_at + _MIN_SECONDS_BETWEEN_RESETS:
+                self.reset()
+            raise
+        except AMQP_FAILURES as error:
+            # The library tells the publisher before it tells the link; a slow answer is no end.
+            if set_up_at == self._set_up_at and (not isinstance(error, TimeoutError) or error.errno):
                 self.reset()
             raise
 

@@ -22,6 +22,8 @@ from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSL
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from shared.unread import has_unread
+
 # What the libraries raise for a dead connection beside `OSError`.
 _SYMPTOMS = (RuntimeError, AttributeError)
 
@@ -35,7 +37,7 @@ class _CheckedConnection(AbstractConnection):  # type: ignore[misc]
         Raises:
             redis.exceptions.ConnectionError: the connection is dead; the pool opens it anew.
         """
-        if self._is_dead():
+        if self._is_dead() or has_unread(self._writer.transport):
             await self.disconnect()
             raise RedisConnectionError("the idle connection was closed")
         return bool(await super().can_read())

@@ -165,6 +165,8 @@ class CutAfter(Proxy):
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError, RuntimeError):
+    if writer.is_closing():
+        return
+    with suppress(OSError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     writer.transport.abort()

@@ -18,6 +18,8 @@ import aiomysql
 from pymysql.constants import CR, ER
 from pymysql.err import InternalError, MySQLError, OperationalError
 
+from shared.unread import has_unread
+
 _LOST = "Lost connection to the server during query"
 _GONE = "The server has gone away"
 # What the libraries raise for a dead connection beside `OSError`.
@@ -41,6 +43,11 @@ class CheckedConnection(aiomysql.Connection):  # type: ignore[misc]
         if self._writer is None or self._reader is None or self._writer.transport.is_closing():
             return True
         return self._reader.at_eof() or self._reader.exception() is not None or self._reader.eof_received
+
+    @property
+    def usable(self) -> bool:
+        """Whether the idle connection can take a statement."""
+        return not self.broken and not has_unread(self._writer.transport)
 
     def close(self) -> None:
         """Close the connection at once.
@@ -118,7 +125,7 @@ class CheckedPool(aiomysql.Pool):  # type: ignore[misc]
 
     async def _fill_free_pool(self, override_min: bool) -> None:  # noqa: FBT001 - the library's
         """Drop idle connections that are broken or too old; if none is left, open one."""
-        for connection in [connection for connection in self._free if connection.broken]:
+        for connection in [connection for connection in self._free if not connection.usable]:
             self._free.remove(connection)
             connection.close()
         await super()._fill_free_pool(False)  # noqa: FBT003 - drops old ones

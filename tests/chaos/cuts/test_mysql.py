@@ -160,4 +160,5 @@ async def test_connections_that_an_operator_kills_are_replaced(client: Client, d
         (),
     ):
         await database.execute(f"KILL {connection}", ())
+    await asyncio.sleep(0.1)  # until the proxy has passed it on
     await asyncio.gather(*(client.write() for _ in range(_POOL)))

@@ -131,6 +131,7 @@ async def test_messages_of_many_callers_end_at_once_when_the_connection_does(
         assert await publish(queue)
 
 
+@pytest.mark.long
 async def test_a_silent_broker_is_unavailable_for_whoever_waits(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,9 +142,14 @@ async def test_a_silent_broker_is_unavailable_for_whoever_waits(
         publisher.link.start()
         await back(publisher.link)
         proxy.hold()
-        for _ in range(4):
+
+        async def publish_after(seconds: float) -> None:
+            await asyncio.sleep(seconds)
             with pytest.raises(Unavailable):
                 await publisher.publish(new_event())
+
+        # The connection ends while some of them wait.
+        await asyncio.gather(*(publish_after(seconds / 2) for seconds in range(20)))
         proxy.release()
         await back(publisher.link)
         await publisher.publish(new_event())
