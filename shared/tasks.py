@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +74,11 @@ async def supervise(name: str, work: Callable[[], Awaitable[None]]) -> None:
             backoff = min(backoff * 2, _MAX_BACKOFF_SECONDS)
     finally:
         _supervised.discard(state)
+
+
+def start(name: str, work: Callable[[], Awaitable[None]], stack: AsyncExitStack) -> None:
+    """Supervise `work` in a task of its own until the stack is closed."""
+    stack.push_async_callback(cancel, asyncio.create_task(supervise(name, work)))
 
 
 async def contain(name: str, work: Awaitable[object]) -> None:

@@ -1,7 +1,5 @@
 """The auth service, put together: settings, connections, repositories, services, endpoints."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -63,7 +61,7 @@ from shared.observability.metrics import AuthMetrics, HttpMetrics, new_registry
 from shared.observability.tracing import Tracer
 from shared.redis import client as redis_client
 from shared.security.sealing import Sealer
-from shared.tasks import cancel, supervise
+from shared.tasks import start
 
 # The gateway forwards at most 64 KiB.
 _MAX_BODY_BYTES = 128 * 1024
@@ -178,7 +176,7 @@ def _connect(
     settings: AuthSettings, metrics: AuthMetrics, tracer: Tracer, stack: AsyncExitStack
 ) -> Connections:
     keys = KeyRing(settings.signing_keys_dir, _key_policy(settings), metrics)
-    _start("signing_keys", keys.watch, stack)
+    start("signing_keys", keys.watch, stack)
     database = Database(settings.mysql_url.get_secret_value(), settings.mysql_pool_size)
     stack.push_async_callback(database.close)
     redis = redis_client.connect(settings.redis_url.get_secret_value())
@@ -194,10 +192,10 @@ def _connect(
         places=_places(settings),
     )
     stack.callback(hasher.close)
-    _start("password_costs", partial(learn_highest_cost, PasswordRepository(database), hasher), stack)
+    start("password_costs", partial(learn_highest_cost, PasswordRepository(database), hasher), stack)
     marked = SessionRepository(database, OutboxRepository(database)).remove_marked
     cleanup = Cleanup(database, timedelta(days=settings.audit_retention_days), clock.now, marked)
-    _start("cleanup", cleanup.run, stack)
+    start("cleanup", cleanup.run, stack)
     return Connections(database, redis, publisher, hasher, keys)
 
 
@@ -211,14 +209,9 @@ def _start_relay(
     stack.push_async_callback(publisher.link.close)
     publisher.link.start()
     relay = Relay(OutboxRepository(own), OutboxRepository(database), publisher, clock.now, metrics)
-    _start("relay", relay.run, stack)
-    _start("outbox_gauges", relay.measure, stack)
+    start("relay", relay.run, stack)
+    start("outbox_gauges", relay.measure, stack)
     return relay
-
-
-def _start(name: str, work: Callable[[], Awaitable[None]], stack: AsyncExitStack) -> None:
-    """Run a background task until the stack is closed."""
-    stack.push_async_callback(cancel, asyncio.create_task(supervise(name, work)))
 
 
 def _code_service(

@@ -28,7 +28,7 @@ from shared.unread import has_unread
 _SYMPTOMS = (RuntimeError, AttributeError)
 
 
-class _CheckedConnection(AbstractConnection):  # type: ignore[misc]
+class _CheckedConnection(AbstractConnection):
     """Raises redis-py's `ConnectionError` for whatever a dead connection leads to, and drops it."""
 
     async def can_read(self) -> bool:
@@ -37,7 +37,7 @@ class _CheckedConnection(AbstractConnection):  # type: ignore[misc]
         Raises:
             redis.exceptions.ConnectionError: the connection is dead; the pool opens it anew.
         """
-        if self._is_dead() or has_unread(self._writer.transport):
+        if self._writer is None or self._is_dead() or has_unread(self._writer.transport):
             await self.disconnect()
             raise RedisConnectionError("the idle connection was closed")
         return bool(await super().can_read())
@@ -53,12 +53,17 @@ class _CheckedConnection(AbstractConnection):  # type: ignore[misc]
                 raise RedisConnectionError("the connection was closed while it was set up") from error
             raise
 
-    async def disconnect(self, nowait: bool = False, **details: Any) -> None:  # noqa: ANN401, FBT001, FBT002 - the library's
+    async def disconnect(
+        self,
+        nowait: bool = False,  # noqa: FBT001, FBT002 - the library's
+        error: Exception | None = None,
+        failure_count: int | None = None,
+        health_check_failed: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
         """Close the connection at once, without waiting for the peer."""
-        del nowait
         if self._writer is not None:
             self._writer.transport.abort()
-        await super().disconnect(nowait=True, **details)
+        await super().disconnect(True, error, failure_count, health_check_failed)  # noqa: FBT003
 
     async def send_packed_command(
         self,
@@ -74,7 +79,7 @@ class _CheckedConnection(AbstractConnection):  # type: ignore[misc]
         if not self.is_connected:
             await self.connect_check_health(check_health=False)
         if check_health:
-            await self.check_health()
+            await self.check_health()  # type: ignore[no-untyped-call]
         if isinstance(command, str):
             command = command.encode()
         try:

@@ -97,7 +97,7 @@ async def flood(place: Place, _name: str) -> None:
     before = (await place.redis.config_get("maxclients"))["maxclients"]
     await place.redis.config_set("maxclients", "2")
     for _ in range(FAULT_SECONDS * 2):
-        await place.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await place.redis.client_kill_filter(_type="normal", skipme=True)
         await asyncio.sleep(0.5)
     await place.redis.config_set("maxclients", str(before))
 

@@ -51,7 +51,7 @@ class FailoverPool(AioMysqlPoolBackend):  # type: ignore[misc]
         for _ in range(len(self._nodes)):
             pool = await self._connect(*self._nodes[0])
             if pool is not None:
-                self.pool = pool
+                self.pool: CheckedPool | None = pool
                 return
             self._nodes.rotate(-1)
         raise pymysql.err.OperationalError(_CANNOT_CONNECT, "no server takes writes")
