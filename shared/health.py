@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from shared import tasks
 from shared.observability.metrics import HealthMetrics
 from shared.security.tls import explain
 
@@ -31,8 +32,8 @@ class Health:
         required: dependencies that the process needs; one failing check makes it unready.
         observed: dependencies that are reported but do not affect readiness, because part of the
             work does not need them.
-        alive: whether the process itself works; liveness never depends on dependencies, because a
-            restart would not repair them.
+        alive: whether the process itself works, beside its background tasks; liveness never depends on
+            dependencies, because a restart would not repair them.
         metrics: shows the result of each check.
     """
 
@@ -50,7 +51,11 @@ class Health:
         self._metrics = metrics
         self._refreshing: asyncio.Task[Readiness] | None = None
         self.draining = False
-        self.alive = alive
+        self._alive = alive
+
+    def alive(self) -> bool:
+        """Return whether the process works; if not, it has to be restarted."""
+        return self._alive() and tasks.alive()
 
     async def readiness(self) -> Readiness:
         """Return the current state, cached for up to a second."""

@@ -18,6 +18,7 @@ from shared.http.limits import raise_descriptor_limit
 from shared.http.server import CannotListen
 from shared.observability import logs
 from shared.settings import ServiceSettings
+from shared.tasks import contain
 
 EXIT_FAILED = 1
 _POLL_SECONDS = 0.02
@@ -75,7 +76,8 @@ async def _run(settings: ServiceSettings, build: Build) -> int:
         gc.collect()
         gc.freeze()
         log.info("started", pid=os.getpid())
-        announcement = asyncio.create_task(_announce_ready(service.health, started_at))
+        announcing = _announce_ready(service.health, started_at)
+        announcement = asyncio.create_task(contain("announcement", announcing))
         await stopping.wait()
         announcement.cancel()
         interrupted = await drain(service, settings)

@@ -1,10 +1,10 @@
 """The auth service, put together: settings, connections, repositories, services, endpoints."""
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from redis.asyncio import Redis
 
@@ -63,7 +63,7 @@ from shared.observability.metrics import AuthMetrics, HealthMetrics, HttpMetrics
 from shared.observability.tracing import Tracer
 from shared.redis import client as redis_client
 from shared.security.sealing import Sealer
-from shared.tasks import cancel
+from shared.tasks import start
 
 # The gateway forwards at most 64 KiB.
 _MAX_BODY_BYTES = 128 * 1024
@@ -190,7 +190,7 @@ def _connect(
     settings: AuthSettings, metrics: AuthMetrics, tracer: Tracer, stack: AsyncExitStack
 ) -> Connections:
     keys = KeyRing(settings.signing_keys_dir, _key_policy(settings), metrics)
-    stack.push_async_callback(cancel, asyncio.create_task(keys.watch()))
+    start("signing_keys", keys.watch, stack)
     database = Database(settings.mysql_url.get_secret_value(), settings.mysql_pool_size)
     stack.push_async_callback(database.close)
     redis = redis_client.connect(settings.redis_url.get_secret_value())
@@ -206,11 +206,10 @@ def _connect(
         places=_places(settings),
     )
     stack.callback(hasher.close)
-    learning = learn_highest_cost(PasswordRepository(database), hasher)
-    stack.push_async_callback(cancel, asyncio.create_task(learning))
+    start("password_costs", partial(learn_highest_cost, PasswordRepository(database), hasher), stack)
     marked = SessionRepository(database, OutboxRepository(database)).remove_marked
     cleanup = Cleanup(database, timedelta(days=settings.audit_retention_days), clock.now, marked)
-    stack.push_async_callback(cancel, asyncio.create_task(cleanup.run()))
+    start("cleanup", cleanup.run, stack)
     return Connections(database, redis, publisher, hasher, keys)
 
 
@@ -224,8 +223,8 @@ def _start_relay(
     stack.push_async_callback(publisher.link.close)
     publisher.link.start()
     relay = Relay(OutboxRepository(own), OutboxRepository(database), publisher, clock.now, metrics)
-    for work in (relay.run(), relay.measure()):
-        stack.push_async_callback(cancel, asyncio.create_task(work))
+    start("relay", relay.run, stack)
+    start("outbox_gauges", relay.measure, stack)
     return relay
 
 

@@ -1,6 +1,5 @@
 """The gateway, put together: upstreams, routes, authentication, the public and the operators' port."""
 
-import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -41,7 +40,7 @@ from shared.observability.metrics import (
     UpstreamMetrics,
     new_registry,
 )
-from shared.tasks import cancel
+from shared.tasks import start
 
 _MAX_HEADER_BYTES = 16 * 1024
 # Bodies up to this much over a route's limit are received and dropped, so that the client can read a 413.
@@ -138,8 +137,8 @@ def _authenticator(
     stack: AsyncExitStack,
 ) -> Authenticator:
     jwks = Jwks(auth_client, metrics)
-    for updates in (jwks.refresh_forever(), revocations.update_forever()):
-        stack.push_async_callback(cancel, asyncio.create_task(updates))
+    start("key_set", jwks.refresh_forever, stack)
+    start("ended_sessions", revocations.update_forever, stack)
     return Authenticator(
         RemoteVerifier(auth_client),
         jwks,

@@ -13,6 +13,7 @@ from shared.http.in_flight import InFlight
 from shared.observability.access_log import AccessLog
 from shared.observability.metrics import HttpMetrics, UpstreamMetrics
 from shared.observability.tracing import Tracer
+from shared.tasks import note_outcome
 
 if TYPE_CHECKING:
     from services.gateway.proxy import ProxyRequest
@@ -56,6 +57,10 @@ class GatewayContext:
 
     def create_task(self, coroutine: Coroutine[None, None, None]) -> None:
         """Run a coroutine; the event loop alone keeps only a weak reference to its task."""
-        task = asyncio.create_task(coroutine)
+        task = asyncio.create_task(coroutine, name="request")
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._end_task)
+
+    def _end_task(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        note_outcome(task)

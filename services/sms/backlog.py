@@ -8,10 +8,11 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from services.sms.delivery.repository import MessageRepository
 from shared.amqp.connection import AmqpLink
+from shared.amqp.failures import broker_failures
 from shared.amqp.topology import declare_sms_topology, declare_wait_queues, sms_queues
 from shared.clock import now
 from shared.observability.metrics import BacklogMetrics
-from shared.tasks import cancel
+from shared.tasks import cancel, supervise
 
 _INTERVAL_SECONDS = 10.0
 _TIMEOUT_SECONDS = 5.0
@@ -48,7 +49,7 @@ class BacklogMonitor:
     def start(self) -> None:
         """Start in the background."""
         self._link.start()
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(supervise("backlog", self._run))
 
     async def close(self) -> None:
         """Stop and disconnect."""
@@ -84,5 +85,6 @@ class BacklogMonitor:
         if self._channel is None:
             return
         for name in sms_queues(self._delays):
-            declared = await self._channel.declare_queue(name, passive=True)
+            with broker_failures():
+                declared = await self._channel.declare_queue(name, passive=True)
             self._metrics.depth.labels(name).set(declared.declaration_result.message_count or 0)

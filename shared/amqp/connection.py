@@ -12,14 +12,14 @@ from contextlib import contextmanager, suppress
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import AMQPError, DeliveryError
+from aio_pika.exceptions import DeliveryError
 from yarl import URL
 
+from shared.amqp.failures import AMQP_FAILURES, broker_failures
 from shared.security.tls import explain
-from shared.tasks import cancel
+from shared.tasks import cancel, supervise
 
-# Raised to callers when the broker is down, hangs or closes the connection.
-AMQP_FAILURES = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError)
+__all__ = ["AMQP_FAILURES", "AmqpLink"]
 
 _CONNECT_SECONDS = 3.0
 # aiormq closes the connection after three heartbeats and three seconds of silence.
@@ -64,7 +64,7 @@ class AmqpLink:
 
     def start(self) -> None:
         """Start to connect in the background."""
-        self._task = asyncio.create_task(self._keep_up())
+        self._task = asyncio.create_task(supervise(f"broker:{self._name}", self._keep_up))
 
     async def wait_up(self) -> None:
         """Wait until the link is up; there is no time limit."""
@@ -119,17 +119,26 @@ class AmqpLink:
 
     @contextmanager
     def publishing(self) -> Iterator[None]:
-        """Reconnect if the broker rejects the message that the block publishes.
+        """Reconnect if the broker rejects the message that the block publishes, or the connection ends.
 
         A channel opened while a quorum queue elects its leader can reject every message from then on,
         while other channels work (seen with RabbitMQ 3.10 and `reject-publish`).
+
+        Raises:
+            Exception: one of `AMQP_FAILURES`.
         """
         set_up_at = self._set_up_at
         try:
-            yield
+            with broker_failures():
+                yield
         except DeliveryError:
             # Rate limited: a new channel does not help where the cause is a full disk, for instance.
             if set_up_at == self._set_up_at and _now() > set_up_at + _MIN_SECONDS_BETWEEN_RESETS:
+                self.reset()
+            raise
+        except AMQP_FAILURES as error:
+            # The library tells the publisher before it tells the link; a slow answer is no end.
+            if set_up_at == self._set_up_at and (not isinstance(error, TimeoutError) or error.errno):
                 self.reset()
             raise
 
@@ -142,7 +151,8 @@ class AmqpLink:
         backoff = _FIRST_BACKOFF_SECONDS
         while True:
             try:
-                await self._connect_and_wait()
+                with broker_failures():
+                    await self._connect_and_wait()
                 backoff = _FIRST_BACKOFF_SECONDS
             except Exception as error:  # noqa: BLE001 - the link must keep trying
                 reason = explain(error)
@@ -190,6 +200,6 @@ def _now() -> float:
 
 
 async def _close(connection: AbstractConnection) -> None:
-    with suppress(*AMQP_FAILURES):
+    with suppress(*AMQP_FAILURES), broker_failures():
         async with asyncio.timeout(_CONNECT_SECONDS):
             await connection.close()

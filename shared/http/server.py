@@ -23,6 +23,7 @@ from shared.http.limits import ConnectionLimits
 from shared.http.listener import Listener
 from shared.http.request_connection import ClientConnection, encode_refusal
 from shared.observability.metrics import ConnectionMetrics
+from shared.tasks import note_outcome
 
 _BACKLOG = 1024
 _SWEEP_INTERVAL = 1.0
@@ -112,9 +113,10 @@ class DrainableServer:
 
     def _serve(self, stream: ClientStream) -> None:
         connection = ClientConnection(stream, self._params, self._application, self._metrics)
-        task = asyncio.create_task(connection.serve())
+        task = asyncio.create_task(connection.serve(), name="connection")
         self._connections[stream] = task
         task.add_done_callback(lambda _: self._connections.pop(stream))
+        task.add_done_callback(note_outcome)
 
     def _sweep(self) -> None:
         """End the connections whose clients let the server wait for too long."""

@@ -3,13 +3,15 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MaxConnectionsError, RedisError
 
+from shared.redis.connection import checked
 from shared.security.tls import TlsFiles
 from shared.server_urls import SentinelAddress, is_sentinel_url, parse_sentinel_url
 
@@ -33,6 +35,9 @@ class _Sentinels(Sentinel):
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the library's
         super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
         self._all = tuple(self.sentinels)
+        for sentinel in self._all:
+            pool = sentinel.connection_pool
+            pool.connection_class = checked(pool.connection_class)
 
     async def discover_master(self, service_name: str) -> Any:  # noqa: ANN401 - the library's
         """Return host and port of the master."""
@@ -44,7 +49,13 @@ class _Sentinels(Sentinel):
 
 
 class _BlockingPool(BlockingConnectionPool):
-    """A blocking pool whose exhaustion has a class of its own, because it is no failure of Redis."""
+    """A blocking pool whose exhaustion has a class of its own, because it is no failure of Redis.
+
+    Its connections notice that they are dead, also when they are idle.
+    """
+
+    def __init__(self, connection_class: type[AbstractConnection] = Connection, **options: Any) -> None:  # noqa: ANN401 - the library's
+        super().__init__(connection_class=checked(connection_class), **options)
 
     async def get_connection(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the library's
         """Return a connection.

@@ -61,6 +61,11 @@ class RedisScripts:
             except Exception as error:  # noqa: BLE001 - raised to the callers
                 calls, self._waiting = calls + self._waiting, []
                 replies = [error] * len(calls)
+            except BaseException:  # the event loop ends, and nobody may wait for it
+                for call in calls + self._waiting:
+                    call.reply.cancel()
+                self._waiting = []
+                raise
             _resolve(calls, replies)
 
     async def _run(self, calls: Sequence[_Call]) -> list[Any]:

@@ -116,12 +116,12 @@ class Phone:
             await asyncio.sleep(0.02)
 
 
-async def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:
+async def eventually(holds: Callable[[], bool], seconds: float = 10, poll: float = 0.05) -> None:
     """Wait until `holds()` is true."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come true in time"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(poll)
 
 
 async def sign_up(api: Api, phone: Phone, mobile: str, password: str = "correct horse 电池") -> int:

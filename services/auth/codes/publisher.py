@@ -12,6 +12,7 @@ from pamqp.commands import Basic
 
 from services.auth.errors import SmsUnavailable
 from shared.amqp.connection import AMQP_FAILURES, AmqpLink
+from shared.amqp.failures import ChannelGone
 from shared.amqp.topology import SEND_CODE_QUEUE, SMS_EXCHANGE, declare_sms_topology
 from shared.contracts.messages import Purpose, SendCode, SendNotice, encode_send_code, wire_type
 from shared.observability.metrics import AuthMetrics, expose
@@ -57,7 +58,8 @@ class SendCodePublisher:
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 try:
                     await self._publish(message)
-                except DeliveryError:  # certainly not stored; a fault of this channel is repaired by then
+                # Certainly not stored; a fault of this channel or connection is repaired by then.
+                except (DeliveryError, ChannelGone):
                     await self._publish(message)
         except AMQP_FAILURES as error:
             self._metrics.dependency_failures.labels("rabbitmq").inc()
@@ -69,7 +71,8 @@ class SendCodePublisher:
     async def _publish(self, message: SendCode) -> None:
         await self.link.wait_up()
         if self._channel is None or self._channel.is_closed:
-            raise ConnectionError("the link is up without a channel")
+            self.link.reset()
+            raise ChannelGone("the link is up without a channel")
         await self.link.refuse_if_blocked()
         channel = cast("Channel", await self._channel.get_underlay_channel())
         attributes = {

@@ -24,6 +24,7 @@ from shared.clock import Clock
 from shared.contracts.message_status import MessageStatus
 from shared.contracts.messages import Channel, Purpose, SendCode
 from shared.errors import NotFound, Unavailable
+from shared.tasks import contain
 
 # Codes that are decided on after their answers; beyond it, requests for them get 503.
 _MAX_UNDECIDED = 200
@@ -177,7 +178,7 @@ class CodeService:
             raise Overloaded(retry_after=1)
         self._publisher.refuse_if_down(message.purpose)
         await self._codes.record_queued(message.message_id, message.created_at)
-        task = asyncio.create_task(self._decide(message, client))
+        task = asyncio.create_task(contain("withheld_code", self._decide(message, client)))
         self._undecided.add(task)
         task.add_done_callback(self._undecided.discard)
 

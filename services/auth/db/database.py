@@ -13,7 +13,14 @@ from peewee_async.databases import FetchResults, fetchall, fetchone
 from peewee_async.transactions import Transaction
 from peewee_async.utils import CursorProtocol
 
-from services.auth.db.errors import DRIVER_ERRORS, ConnectionLost, ReadOnly, translate_errors
+from services.auth.db.errors import (
+    DRIVER_ERRORS,
+    ConnectionLost,
+    ReadOnly,
+    StatementNotSent,
+    is_lost,
+    translate_errors,
+)
 from services.auth.db.pool import FailoverPool, is_read_only
 from services.auth.errors import TransactionConflict
 from shared.errors import Unavailable
@@ -119,9 +126,9 @@ class Database:
         async with (
             self._leave_read_only_server(),
             translate_errors(_TRANSACTION_SECONDS),
-            self._db.aio_connection(),
+            AsyncExitStack() as connection,
         ):
-            transaction = await self._db.aio_begin()
+            transaction = await self._begin(connection)
             opened = _OpenTransaction(asyncio.current_task())
             mark = _open.set(opened)
             try:
@@ -231,6 +238,18 @@ class Database:
         """Close the pool; connections in use are cut."""
         await self._db.aio_close()
 
+    async def _begin(self, connection: AsyncExitStack) -> Transaction:
+        """Begin a transaction on a connection that is released with the stack; a dead one is replaced."""
+        await connection.enter_async_context(self._db.aio_connection())
+        try:
+            return await self._db.aio_begin()
+        except DRIVER_ERRORS as error:
+            if not is_lost(error):
+                raise
+        await connection.aclose()
+        await connection.enter_async_context(self._db.aio_connection())
+        return await self._db.aio_begin()
+
     @asynccontextmanager
     async def _leave_read_only_server(self) -> AsyncIterator[None]:
         try:
@@ -249,7 +268,12 @@ class Database:
 
     async def _change(self, query: peewee.Query, result: FetchResults) -> int:
         sql, values = self._db.get_sql_context().sql(query).query()
-        return int(await self._run(sql, values, result))
+        try:
+            return int(await self._run(sql, values, result))
+        except StatementNotSent:
+            if _transaction():
+                raise
+            return int(await self._run(sql, values, result))
 
     async def _run(self, sql: str, values: Sequence[object], result: FetchResults) -> Any:  # noqa: ANN401
         _transaction()

@@ -8,12 +8,14 @@ import peewee
 import pymysql
 import structlog
 
+from services.auth.db.connection import ENDED
 from services.auth.errors import TransactionConflict
 from shared.errors import Unavailable
 from shared.security.tls import explain
 
 _DUPLICATE_KEY = 1062
-_LOST_CONNECTION = frozenset({2006, 2013})
+_NOT_SENT = 2006
+_LOST_CONNECTION = ENDED | {_NOT_SENT, 2013}
 _CONFLICT = frozenset({1020, 1205, 1213})  # changed since it was read, lock wait timeout, deadlock
 _READ_ONLY = frozenset({1290, 1836})  # the option --read-only, read-only mode
 
@@ -38,6 +40,10 @@ class ConnectionLost(Unavailable):
     """The connection broke before the answer to a statement."""
 
 
+class StatementNotSent(ConnectionLost):
+    """The connection was broken before the statement; the server has seen nothing of it."""
+
+
 class ReadOnly(Unavailable):
     """The server takes no writes, because another one has taken over."""
 
@@ -53,7 +59,7 @@ async def translate_errors(seconds: float) -> AsyncIterator[None]:
         DuplicateKey: a row with the same unique key exists.
         TransactionConflict: a deadlock, or a lock that was waited for too long.
         ReadOnly: the server takes no writes.
-        ConnectionLost: the connection broke before the answer.
+        ConnectionLost: the connection broke before the answer; `StatementNotSent` if before the statement.
         Unavailable: any other failure of the server or the connection.
     """
     task = asyncio.current_task()
@@ -80,4 +86,11 @@ def _failure(error: Exception) -> Unavailable:
         return TransactionConflict()
     if code in _READ_ONLY:
         return ReadOnly()
+    if code == _NOT_SENT:
+        return StatementNotSent()
     return ConnectionLost() if code in _LOST_CONNECTION else Unavailable()
+
+
+def is_lost(error: Exception) -> bool:
+    """Return whether a driver's error says that the connection broke."""
+    return bool(error.args) and error.args[0] in _LOST_CONNECTION

@@ -9,6 +9,7 @@ import pymysql
 from peewee_async.pool import AioMysqlPoolBackend
 from peewee_async.utils import ConnectionProtocol
 
+from services.auth.db.connection import CheckedPool
 from services.auth.db.tls import create_pool
 from shared.security.tls import TlsFiles
 
@@ -50,12 +51,12 @@ class FailoverPool(AioMysqlPoolBackend):  # type: ignore[misc]
         for _ in range(len(self._nodes)):
             pool = await self._connect(*self._nodes[0])
             if pool is not None:
-                self.pool = pool
+                self.pool: CheckedPool | None = pool
                 return
             self._nodes.rotate(-1)
         raise pymysql.err.OperationalError(_CANNOT_CONNECT, "no server takes writes")
 
-    async def _connect(self, host: str, port: int) -> Any:  # noqa: ANN401 - aiomysql is untyped
+    async def _connect(self, host: str, port: int) -> CheckedPool | None:
         """Return a pool on a server, or None if it is unusable and there are others."""
         options = {**self.connect_params, "host": host, "port": port, "db": self.database}
         try:
@@ -64,25 +65,41 @@ class FailoverPool(AioMysqlPoolBackend):  # type: ignore[misc]
             if len(self._nodes) == 1:
                 raise
             return None
-        if await _takes_writes(pool):
-            return pool
-        pool.terminate()
-        await pool.wait_closed()
+        try:
+            if await _takes_writes(pool):
+                return pool
+        except (pymysql.err.OperationalError, OSError):
+            if len(self._nodes) == 1:
+                _discard(pool)
+                raise
+        except BaseException:
+            _discard(pool)
+            raise
+        _discard(pool)
         return None
 
     async def acquire(self) -> ConnectionProtocol:
         """Return a connection; if the server cannot be reached, the next call tries another one."""
         await self._slots.acquire()
         try:
-            return await self._acquire()
+            try:
+                return await self._acquire()
+            except (pymysql.err.OperationalError, OSError) as error:
+                if _took_time(error):
+                    raise
+            return await self._acquire()  # a connection that was cut while it was opened
         except BaseException:
             self._slots.release()
             raise
 
     async def _acquire(self) -> ConnectionProtocol:
+        if self.pool is None:
+            await self.connect()
         pool = self.pool
+        if pool is None or pool._closing:  # noqa: SLF001 - it was left while this caller waited for its turn
+            raise pymysql.err.OperationalError(_CANNOT_CONNECT, "the server was left")
         try:
-            return await super().acquire()
+            return await pool.acquire()
         except (pymysql.err.OperationalError, OSError) as error:
             if pool is self.pool and (isinstance(error, OSError) or error.args[0] == _CANNOT_CONNECT):
                 self.leave()
@@ -96,17 +113,36 @@ class FailoverPool(AioMysqlPoolBackend):  # type: ignore[misc]
         else:
             conn.close()
 
+    async def close(self) -> None:
+        """Close all connections, also those in use."""
+        if self.pool is not None:
+            _discard(self.pool)
+
     def leave(self) -> None:
         """Leave the current server if there are others; statements in progress there may finish."""
         if self.pool is None or len(self._nodes) == 1:
             return
         left, self.pool = self.pool, None
         left.close()
-        while left._free:  # noqa: SLF001 - wait_closed() would wait for those in use, too
-            left._free.popleft().close()  # noqa: SLF001
+        _close_idle(left)
 
 
-async def _takes_writes(pool: Any) -> bool:  # noqa: ANN401 - aiomysql is untyped
+def _took_time(error: Exception) -> bool:
+    return isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
+
+
+def _discard(pool: CheckedPool) -> None:
+    """Close a pool and all of its connections."""
+    pool.terminate()
+    _close_idle(pool)
+
+
+def _close_idle(pool: CheckedPool) -> None:
+    while pool._free:  # noqa: SLF001 - wait_closed() would wait for those in use, too
+        pool._free.popleft().close()  # noqa: SLF001
+
+
+async def _takes_writes(pool: CheckedPool) -> bool:
     async with pool.acquire() as connection, connection.cursor() as cursor:
         await cursor.execute("SELECT @@GLOBAL.read_only")
         row = await cursor.fetchone()

@@ -5,53 +5,21 @@ was asked for. Somebody between the two could so remove TLS. Here a server witho
 anything of the password is sent.
 """
 
-import asyncio
 import ssl
 from typing import Any
 
-import aiomysql
 import peewee
 import pymysql
 from pymysql.constants import CLIENT
 from pymysql.err import OperationalError
 
+from services.auth.db.connection import CheckedConnection, CheckedPool
 from shared.security.tls import TlsFiles, client_context
 
 _CANNOT_USE_TLS = 2026
 
 
-class EncryptedPool(aiomysql.Pool):  # type: ignore[misc]
-    """A pool whose connections are encrypted; `ssl` is among the arguments of its connections."""
-
-    async def open_first(self) -> None:
-        """Open the first connection, to find out whether there can be one."""
-        async with self._cond:
-            await self._fill_free_pool(True)  # noqa: FBT003
-
-    async def _fill_free_pool(self, override_min: bool) -> None:  # noqa: FBT001 - the library's
-        """Open the connections that the library would open, as encrypted ones."""
-        await super()._fill_free_pool(False)  # noqa: FBT003 - drops broken ones; `minsize` is 0
-        if not self._free and (not self.maxsize or self.size < self.maxsize):
-            self._acquiring += 1
-            try:
-                connection = _EncryptedConnection(echo=self._echo, loop=self._loop, **self._conn_kwargs)
-                await connection._connect()  # noqa: SLF001 - as the library's connect()
-                self._free.append(connection)
-                self._cond.notify()
-            finally:
-                self._acquiring -= 1
-
-
-class _EncryptedConnection(aiomysql.Connection):  # type: ignore[misc]
-    def close(self) -> None:
-        """Close the connection at once.
-
-        The end of TLS that the library would begin needs the event loop, which may be closing, too.
-        """
-        if self._writer is not None:
-            self._writer.transport.abort()
-        super().close()
-
+class _EncryptedConnection(CheckedConnection):
     async def _request_authentication(self) -> None:
         _check_offer(self.server_capabilities)
         await super()._request_authentication()
@@ -76,7 +44,7 @@ def _check_offer(capabilities: int) -> None:
         raise OperationalError(_CANNOT_USE_TLS, refusal.strerror) from refusal
 
 
-async def create_pool(tls: TlsFiles | None, **options: Any) -> Any:  # noqa: ANN401 - aiomysql is untyped
+async def create_pool(tls: TlsFiles | None, **options: Any) -> CheckedPool:  # noqa: ANN401 - the library's
     """Return a pool with one connection, encrypted if there are files of TLS.
 
     Args:
@@ -88,9 +56,12 @@ async def create_pool(tls: TlsFiles | None, **options: Any) -> Any:  # noqa: ANN
             the CA did not sign or that is another host's.
     """
     if tls is None:
-        return await aiomysql.create_pool(**options)
-    defaults = {"echo": False, "loop": asyncio.get_running_loop()}
-    # Without a minimum, which the library would fill with connections of its own kind.
-    pool = EncryptedPool(**defaults | options | {"minsize": 0, "ssl": client_context(tls)})
-    await pool.open_first()
+        pool = CheckedPool(CheckedConnection, **options)
+    else:
+        pool = CheckedPool(_EncryptedConnection, ssl=client_context(tls), **options)
+    try:
+        await pool.open_first()
+    except BaseException:
+        pool.terminate()
+        raise
     return pool

@@ -36,7 +36,6 @@ from shared.phone import InvalidMobile, parse_mobile, parse_number
 from shared.security.access_tokens import MAX_TOKEN_LENGTH
 from shared.typed_digits import NotDigits, digits
 
-_STRING_LENGTH = 512
 _AVATAR_LENGTH = 512
 # What RFC 3986 allows nowhere in a URL: what would leave the attribute that a page puts the URL into, and the
 # backslash, which browsers read as a slash. So is `'`, although allowed.
@@ -192,8 +191,6 @@ _MOBILE_DESCRIPTION = (
     "with blanks, dashes, brackets, full-width digits or invisible characters, or as a tel: URI"
 )
 
-# Of members that have no type of their own below.
-String = Annotated[str, MaxLength(_STRING_LENGTH)]
 # What is no code is refused here, and so is not a wrong try.
 Code = Annotated[
     str,

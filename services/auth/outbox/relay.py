@@ -13,6 +13,7 @@ from services.auth.outbox.repository import OutboxRepository, StoredEvent
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.observability.metrics import AuthMetrics
+from shared.tasks import count_failure
 
 _BATCH = 200
 # Events of other replicas are found by polling; those of this one wake the relay.
@@ -122,4 +123,5 @@ async def _survive_failures(pause: float) -> AsyncIterator[None]:
         await asyncio.sleep(pause)
     except Exception:
         log.exception("relay_failed")
+        count_failure("relay")
         await asyncio.sleep(pause)

@@ -25,6 +25,7 @@ from shared.observability.metrics import AuthMetrics
 from shared.redis.client import REDIS_FAILURES
 from shared.redis.outage import RedisOutage
 from shared.redis.retry import retry_until_available
+from shared.tasks import contain
 
 _ATTEMPT_MS = 60_000
 # Sign-ins go on without Redis, and without a long wait for it.
@@ -184,7 +185,7 @@ class SignInThrottle:
         except REDIS_FAILURES as error:
             log.warning("sign_in_not_noted", error=type(error).__name__)
             if result == "wrong" and len(self._unsettled) < _MAX_UNSETTLED:
-                task = asyncio.create_task(self._settle_later(keys))
+                task = asyncio.create_task(contain("sign_in_charge", self._settle_later(keys)))
                 self._unsettled.add(task)
                 task.add_done_callback(self._unsettled.discard)
 

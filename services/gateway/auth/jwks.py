@@ -68,6 +68,7 @@ class Jwks:
         """
         if self._next_fetch is None:
             self._next_fetch = asyncio.create_task(self._fetch_when_allowed())
+            self._next_fetch.add_done_callback(_retrieve)
         await asyncio.shield(self._next_fetch)
 
     async def _fetch_when_allowed(self) -> None:
@@ -99,3 +100,9 @@ class Jwks:
             }
         except (KeyError, TypeError, AttributeError, ValueError, jwt.PyJWTError) as error:
             raise BadGateway from error
+
+
+def _retrieve(fetch: asyncio.Task[None]) -> None:
+    """Take note of a failure, which the callers have got, unless all of them have gone."""
+    if not fetch.cancelled():
+        fetch.exception()

@@ -14,6 +14,7 @@ from services.gateway.upstream.request import UpstreamRequest
 from shared.errors import BadGateway, GatewayTimeout, Unavailable
 from shared.observability.metrics import UpstreamMetrics, expose
 from shared.observability.rate_limited_log import RateLimitedLog
+from shared.tasks import note_outcome
 
 _CONNECT_TIMEOUT = 2.0
 MAX_CONNECTIONS = 256
@@ -93,9 +94,13 @@ class ConnectionPool:
         return None
 
     def _connect_for(self, request: UpstreamRequest) -> None:
-        task = asyncio.create_task(self._connect(request))
+        task = asyncio.create_task(self._connect(request), name="upstream")
         self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        task.add_done_callback(self._end_connecting)
+
+    def _end_connecting(self, task: asyncio.Task[None]) -> None:
+        self._connecting.discard(task)
+        note_outcome(task)
 
     async def _connect(self, request: UpstreamRequest) -> None:
         loop = asyncio.get_running_loop()
@@ -107,7 +112,8 @@ class ConnectionPool:
                     self._port,
                     ssl=self._ssl,
                 )
-        except OSError as error:  # TimeoutError among them
+        # TimeoutError among them; uvloop's for a connection that is closed before it is made is no OSError.
+        except (OSError, RuntimeError) as error:
             self._unreachable_log.warning(upstream=self.name, error=type(error).__name__)
             request.fail(Unavailable(retry_after=_RETRY_AFTER_SECONDS))
             self._connect_for_queued()

@@ -8,6 +8,8 @@ from aio_pika import IncomingMessage
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from shared.amqp.connection import AMQP_FAILURES
+from shared.amqp.failures import broker_failures
+from shared.tasks import contain
 
 log = structlog.get_logger()
 
@@ -37,7 +39,7 @@ class BatchedAcks:
         self.settle(tag)
         self._acked.append(tag)
         if self._sending is None:
-            self._sending = asyncio.create_task(self._send())
+            self._sending = asyncio.create_task(contain("acks", self._send()))
 
     def settle(self, tag: int) -> None:
         """Remove a message from the unsettled ones."""
@@ -45,9 +47,10 @@ class BatchedAcks:
 
     async def _send(self) -> None:
         try:
-            while self._acked:
-                tags, self._acked = sorted(self._acked), []
-                await self._send_batch(tags)
+            with broker_failures():
+                while self._acked:
+                    tags, self._acked = sorted(self._acked), []
+                    await self._send_batch(tags)
         except AMQP_FAILURES as error:
             log.warning("not_settled", error=type(error).__name__)
         finally:
@@ -83,5 +86,6 @@ class _BatchedMessage(IncomingMessage):
 
     async def reject(self, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's
         """Reject the message at once, not in a batch."""
-        await super().reject(requeue)
+        with broker_failures():
+            await super().reject(requeue)
         self._acks.settle(self.delivery_tag or 0)

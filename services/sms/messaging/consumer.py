@@ -16,8 +16,10 @@ from services.sms.messaging.publisher import MessagePublisher
 from services.sms.messaging.slots import Slots
 from services.sms.provider.circuit_breaker import CircuitBreaker
 from shared.amqp.connection import AMQP_FAILURES, AmqpLink
+from shared.amqp.failures import broker_failures
 from shared.amqp.topology import SEND_CODE_QUEUE
 from shared.observability.metrics import SmsMetrics
+from shared.tasks import supervise
 
 log = structlog.get_logger()
 
@@ -90,7 +92,7 @@ class MessageConsumer:
     def start(self) -> None:
         """Connect and consume, in the background."""
         self._breaker.on_change(self._breaker_changed.set)
-        self._watching = asyncio.create_task(self._watch())
+        self._watching = asyncio.create_task(supervise("consumer", self._watch))
         self.link.start()
 
     def alive(self) -> bool:
@@ -138,7 +140,8 @@ class MessageConsumer:
             if self._channel is None or self.queue is None or self._acks is None:
                 return
             try:
-                await self._set_prefetch(self._channel, self.queue, self._acks)
+                with broker_failures():
+                    await self._set_prefetch(self._channel, self.queue, self._acks)
             except AMQP_FAILURES:
                 self.link.reset()
 
@@ -181,8 +184,9 @@ class MessageConsumer:
 
     async def _is_consumed(self, channel: AbstractChannel) -> bool:
         try:
-            async with asyncio.timeout(self._watchdog.interval):
-                queue = await channel.declare_queue(SEND_CODE_QUEUE, passive=True)
+            with broker_failures():
+                async with asyncio.timeout(self._watchdog.interval):
+                    queue = await channel.declare_queue(SEND_CODE_QUEUE, passive=True)
         except AMQP_FAILURES:
             return False
         return self.consumer_tag is not None and bool(queue.declaration_result.consumer_count)

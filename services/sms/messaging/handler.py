@@ -146,10 +146,18 @@ async def _replace(incoming: AbstractIncomingMessage, publish: Callable[[], Awai
             break
         except AMQP_FAILURES as error:
             log.warning("not_stored", error=type(error).__name__)
-            if incoming.channel.is_closed:
+            if _is_closed(incoming):
                 return
             await asyncio.sleep(_RETRY_PAUSE_SECONDS)
     await _acknowledge(incoming)
+
+
+def _is_closed(incoming: AbstractIncomingMessage) -> bool:
+    """Return whether a message's channel is closed; the library raises if it is."""
+    try:
+        return incoming.channel.is_closed
+    except AMQP_FAILURES:
+        return True
 
 
 async def _acknowledge(incoming: AbstractIncomingMessage) -> None:

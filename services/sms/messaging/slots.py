@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from shared.amqp.connection import AMQP_FAILURES
 from shared.http.in_flight import InFlight
 from shared.observability.metrics import SmsMetrics
+from shared.tasks import contain, count_failure
 
 _CRASH_PAUSE_SECONDS = 1.0
 # A slot would be idle from an acknowledgement until the next delivery: one in four has a message ready.
@@ -95,7 +96,7 @@ class Slots:
     def _start(self, message: AbstractIncomingMessage) -> None:
         self.in_flight.enter()
         self._metrics.in_flight.set(self.in_flight())
-        task = asyncio.create_task(self._work(message))
+        task = asyncio.create_task(contain("message", self._work(message)))
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
 
@@ -105,6 +106,7 @@ class Slots:
         except Exception:
             # A bug. The broker counts the deliveries and dead-letters the message after too many.
             log.exception("message_crashed")
+            count_failure("message")
             await asyncio.sleep(_CRASH_PAUSE_SECONDS)
             with suppress(*AMQP_FAILURES):
                 await message.reject(requeue=True)
@@ -133,7 +135,7 @@ class Slots:
             self._check_in(self._patience - waited)
             return
         self._patience = min(2 * self._patience, _MAX_PATIENCE_SECONDS)
-        self._giving_back = asyncio.create_task(self._give_back_late())
+        self._giving_back = asyncio.create_task(contain("message_return", self._give_back_late()))
         self._check_in(self._patience)
 
     async def _give_back_late(self) -> None:

@@ -18,6 +18,7 @@ from services.sms.provider.yunpian.client import QueryFailed, YunpianClient
 from services.sms.provider.yunpian.error_codes import find_rule
 from shared.observability.metrics import ProviderMetrics
 from shared.redis.client import REDIS_FAILURES
+from shared.tasks import contain, supervise
 
 _INTERVAL_SECONDS = 1.0
 _BALANCE_EVERY = 300  # intervals
@@ -59,7 +60,7 @@ class ProviderMonitor:
 
     def start(self) -> None:
         """Start in the background."""
-        self._running = self._spawn(self._run())
+        self._running = self._spawn(supervise("provider", self._run))
 
     def alive(self) -> bool:
         """Return whether it is running."""
@@ -126,15 +127,10 @@ class ProviderMonitor:
             self._metrics.balance.labels(account.name).set(float(info.balance))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(contain("provider_check", work))
         self._tasks.add(task)
-        task.add_done_callback(self._on_done)
+        task.add_done_callback(self._tasks.discard)
         return task
-
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("watch_crashed", exc_info=error)
 
 
 def _is_shown(channel: AccountChannel, code: str) -> bool:

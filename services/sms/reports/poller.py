@@ -28,7 +28,7 @@ from shared.http.in_flight import InFlight
 from shared.observability.metrics import ReportMetrics
 from shared.redis.client import REDIS_FAILURES
 from shared.redis.retry import retry_until_available
-from shared.tasks import cancel
+from shared.tasks import cancel, supervise
 
 LOCK_KEY = "sms:reports:puller"
 # Longer than a pull may take. After a worker's death the next one waits this long; should the lock expire
@@ -90,7 +90,7 @@ class ReportPoller:
 
     def start(self) -> None:
         """Start polling in the background."""
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(supervise("reports", self._run))
 
     def stop(self) -> None:
         """Pull no more pages; the page in work is still stored."""
