@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from services.gateway.auth.authenticator import Authenticator
 from services.gateway.client_address import ClientAddresses, ClientPseudonyms
@@ -13,9 +12,6 @@ from shared.http.in_flight import InFlight
 from shared.observability.access_log import AccessLog
 from shared.observability.metrics import HttpMetrics, UpstreamMetrics
 from shared.observability.tracing import Tracer
-
-if TYPE_CHECKING:
-    from services.gateway.proxy import ProxyRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,7 +31,6 @@ class GatewayContext:
         tracer: records a span per request.
         now: the event loop's clock, in seconds.
         in_flight: the number of requests being answered, for draining.
-        open_requests: the requests that are not complete, whose time limits are checked.
         tasks: the tasks of requests that are not done.
     """
 
@@ -51,7 +46,6 @@ class GatewayContext:
     tracer: Tracer
     now: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
     in_flight: InFlight = field(default_factory=InFlight)
-    open_requests: "set[ProxyRequest]" = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def create_task(self, coroutine: Coroutine[None, None, None]) -> None:
