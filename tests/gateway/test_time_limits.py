@@ -12,7 +12,7 @@ from deploy.local.ports import free_port
 from services.gateway.routes import parse_route_settings
 from shared.http.limits import ConnectionLimits
 from shared.http.server import DrainableServer
-from tests.support.gateway import OK, ORIGIN, StubUpstream, running_gateway
+from tests.support.gateway import OK, ORIGIN, StubUpstream, running_gateway, wait_until
 from tests.support.raw_http import RawClient, assert_raw_problem, raw_client
 
 MEGABYTE = 1024 * 1024
@@ -68,7 +68,7 @@ async def test_an_upload_may_take_long_while_it_comes(upstream: StubUpstream) ->
 
         statuses = await asyncio.gather(upload(gateway.port), upload(server.port), upload_after_a_pause())
     await server.close()
-    assert statuses == [200, 200, 200]
+    assert set(statuses) == {200}
     assert sorted(len(sent.partition(b"\r\n\r\n")[2]) for sent in upstream.requests) == [2, LONG * 2]
 
 
@@ -90,11 +90,17 @@ async def test_a_stalled_upload_is_408_in_words(
         assert response.headers["connection"] == "close"
         client.send(b"x" * 46 + b"GET /code/hidden HTTP/1.1\r\nHost: x\r\n\r\n")  # too late
         assert await client.is_closed()
+        client.writer.close()
+
+        async def done() -> bool:
+            async with session.get(f"{gateway.ops_url}/metrics") as metrics:
+                return "dialpass_http_requests_in_flight 0.0" in await metrics.text()
+
+        await wait_until(done)
         async with session.get(f"{gateway.ops_url}/metrics") as metrics:
             text = await metrics.text()
     assert 'dialpass_http_connections_timed_out_total{reason="body"} 1.0' in text
     assert 'dialpass_http_requests_total{method="POST",route="/code",status="408"} 1.0' in text
-    assert "dialpass_http_requests_in_flight 0.0" in text
     assert upstream.requests == []
 
 
@@ -135,8 +141,8 @@ async def test_a_body_over_the_limit_is_413_in_words_at_every_listener() -> None
 
 
 async def test_an_upstream_may_take_a_request_slowly_but_not_stop() -> None:
-    size = 12 * MEGABYTE
-    stalls = asyncio.Event()
+    size = 16 * MEGABYTE
+    stalls, ended = asyncio.Event(), asyncio.Event()
 
     async def take_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -145,11 +151,16 @@ async def test_an_upstream_may_take_a_request_slowly_but_not_stop() -> None:
             left -= len(await reader.read(65536))
             await asyncio.sleep(0.015)
             if stalls.is_set():
-                await asyncio.sleep(20)
+                await ended.wait()
+                writer.transport.abort()
+                return
         writer.write(OK)
+        writer.close()
 
     port = free_port()
-    server = await asyncio.start_server(take_slowly, "127.0.0.1", port, limit=65536)
+    listening = socket.create_server(("127.0.0.1", port))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # little is taken without being read
+    server = await asyncio.start_server(take_slowly, sock=listening, limit=65536)
     routes = parse_route_settings(f"/files=http://127.0.0.1:{port};token=none;max_body=16777216;timeout=1")
     request = b"POST /files/a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
     async with server, running_gateway(gateway_routes=routes) as gateway:
@@ -160,3 +171,5 @@ async def test_an_upstream_may_take_a_request_slowly_but_not_stop() -> None:
         async with raw_client(gateway.port) as client:
             client.send(request)
             assert_raw_problem(await client.response(seconds=30), 504, "gateway-timeout")
+        ended.set()
+        await asyncio.sleep(0.1)

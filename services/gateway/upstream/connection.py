@@ -2,18 +2,19 @@
 
 import asyncio
 import select
+import ssl
 from collections.abc import Callable
 from typing import cast
 
 import httptools
 
+from services.gateway.framing import NO_BODY
 from services.gateway.headers import CORS_PREFIX, RESPONSE_HEADERS_DROPPED
 from services.gateway.upstream.request import Headers, UpstreamRequest
 from shared.errors import BadGateway
 
 # Of a head, with interim responses in front of it; more than any server sends.
 _MAX_HEAD_BYTES = 256 * 1024
-_END_OF_HEAD = b"\r\n\r\n"
 # The classes of RFC 9110 §15; 101 would be the answer to a header that is never forwarded.
 _FIRST_FINAL, _LAST_FINAL, _INTERIM = 200, 599, frozenset(range(100, 200)) - {101}
 
@@ -111,8 +112,6 @@ class UpstreamConnection(asyncio.Protocol):
                 self._give_up(self._request)
                 return
         if self._response.complete:
-            if self._request.method == "HEAD":
-                self._end_without_body(data)
             self._deliver_end()
         elif self._response.status:
             self._deliver_part()
@@ -122,8 +121,9 @@ class UpstreamConnection(asyncio.Protocol):
                 self._give_up(self._request)
 
     def eof_received(self) -> None:
-        """Asyncio: the upstream has ended the connection in order; over TLS, with a close_notify."""
-        self._ended = True
+        """Asyncio: the upstream has ended the connection, or over TLS perhaps somebody else."""
+        tls = self.transport.get_extra_info("ssl_object")
+        self._ended = tls is None or _is_closed(tls)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Asyncio: the connection is closed."""
@@ -167,7 +167,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._response.status:
             return
         lower = name.lower()
-        if lower in {b"content-length", b"transfer-encoding"}:
+        if lower in {b"content-length", b"transfer-encoding"} and value != b"0":
             self._response.has_framing = True
         if lower == b"connection":
             self._keep_connection_headers(value)
@@ -191,8 +191,12 @@ class UpstreamConnection(asyncio.Protocol):
                 if pair[0].lower() not in self._response.connection_headers
             ]
         if self._request is not None and self._request.method == "HEAD":
+            # The parser would wait for a body, so it cannot be used again.
             self._response.complete = True
-            self._response.keep_alive = self._parser.should_keep_alive()
+            self._response.keep_alive = False
+        elif status in NO_BODY and self._response.has_framing:
+            # A body may follow, which must not become the response to another request.
+            self._response.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body; the response to HEAD has none, whatever the upstream sends."""
@@ -208,12 +212,6 @@ class UpstreamConnection(asyncio.Protocol):
     def _keep_connection_headers(self, value: bytes) -> None:
         names = {name.strip().lower() for name in value.decode("latin1").split(",")}
         self._response.connection_headers |= names - {"close", "keep-alive"}
-
-    def _end_without_body(self, data: bytes) -> None:
-        """End the response to HEAD, whose parser would wait for a body; surplus closes the connection."""
-        if data.find(_END_OF_HEAD) != len(data) - len(_END_OF_HEAD):
-            self._response.keep_alive = False
-        self._parser = httptools.HttpResponseParser(self)
 
     def _deliver_part(self) -> None:
         request, response = self._request, self._response
@@ -261,3 +259,13 @@ class UpstreamConnection(asyncio.Protocol):
             request.receiver.on_response_end()
         except Exception as error:  # noqa: BLE001 - as above
             request.break_off(error)
+
+
+def _is_closed(tls: ssl.SSLObject) -> bool:
+    """Return whether the peer has closed a TLS connection itself, by a close_notify (RFC 8446 §6.1)."""
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:  # it waits for more
+        return False

@@ -6,6 +6,7 @@ from typing import Protocol
 import structlog
 
 from shared.errors import AppError, BadGateway, GatewayTimeout
+from shared.http.client_stream import unacknowledged
 
 Headers = list[tuple[str, str]]
 
@@ -119,7 +120,7 @@ class UpstreamRequest:
             self.transport.resume_reading()
 
     def _on_timeout(self) -> None:
-        unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        unsent = 0 if self.transport is None else _unsent(self.transport)
         if unsent != self._unsent:  # the upstream takes the request, however slowly
             self._unsent = unsent
             self.restart_timer()
@@ -132,6 +133,11 @@ class UpstreamRequest:
     def _abort_connection(self) -> None:
         if self.transport is not None:
             self.transport.abort()
+
+
+def _unsent(transport: asyncio.Transport) -> int:
+    """Return how many bytes the upstream's system has not acknowledged yet."""
+    return transport.get_write_buffer_size() + unacknowledged(transport.get_extra_info("socket").fileno())
 
 
 class Upstream(Protocol):

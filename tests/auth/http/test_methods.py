@@ -1,7 +1,6 @@
-"""HEAD, OPTIONS, dates, tags, targets and header values at the auth service itself, and through the gateway."""
+"""HEAD, OPTIONS, dates, tags, targets and header values at auth itself, and through the gateway."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -21,9 +20,9 @@ GETS = [
 
 
 @pytest.fixture
-def ports(system: System) -> Iterator[list[int]]:
+def ports(system: System) -> list[int]:
     """Of the auth service, and of the gateway in front of it."""
-    yield [int(system.auth.env["AUTH_PORT"]), int(system.url.rpartition(":")[2])]
+    return [int(system.auth.env["AUTH_PORT"]), int(system.url.rpartition(":")[2])]
 
 
 async def ask(port: int, start: str, *headers: str) -> tuple[int, dict[str, str], bytes]:

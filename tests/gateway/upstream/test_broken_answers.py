@@ -122,7 +122,7 @@ async def test_a_body_behind_the_answer_to_head_is_dropped(
         b"HTTP/1.1 100 Continue\r\n\r\n",
         b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3,
         b"HTTP/1.1 102 P\r\nContent-Length: 5\r\n\r\n",
-        b"HTTP/1.1 199 X\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 199 X\r\n\r\n",
     ],
 )
 async def test_interim_answers_are_skipped(
