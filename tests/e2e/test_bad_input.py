@@ -126,7 +126,7 @@ async def test_an_unknown_path_is_404(api: Api, path: str) -> None:
     ("method", "path", "allowed"),
     [
         ("GET", "/code/", "POST, OPTIONS"), ("PUT", "/register/", "POST, OPTIONS"),
-        ("DELETE", "/login/", "POST, OPTIONS"), ("HEAD", "/token/refresh/", "POST, OPTIONS"),
+        ("DELETE", "/login/", "POST, OPTIONS"), ("GET", "/token/refresh/", "POST, OPTIONS"),
         ("PATCH", "/.well-known/jwks.json", "GET, HEAD, OPTIONS"), ("BREW", "/code/", "POST, OPTIONS"),
     ],
 )  # fmt: skip

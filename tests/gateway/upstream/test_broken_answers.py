@@ -1,66 +1,22 @@
-"""Whatever an upstream answers, its client gets an answer that is whole or visibly not, or a close."""
+"""An upstream's answer reaches its client whole or visibly not: exact answers, one by one."""
 
 import asyncio
-import random
-import socket
-import ssl
-import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import Callable
 
 import pytest
 
-from services.gateway.routes import parse_route_settings
-from tests.support.certificates import Authority
-from tests.support.gateway import OK, Gateway, Handler, StubUpstream, running_gateway
-from tests.support.judge import Judgement, judge
-
-REQUESTS = {
-    "1.1": b"GET /code/a HTTP/1.1\r\nHost: x\r\n\r\n",
-    "1.1 keep-alive": b"GET /code/a HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
-    "1.1 close": b"GET /code/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    "1.0": b"GET /code/a HTTP/1.0\r\n\r\n",
-    "1.0 keep-alive": b"GET /code/a HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
-    "1.0 keep-alive, te": b"GET /code/a HTTP/1.0\r\nConnection: keep-alive, te\r\n\r\n",
-    "HEAD": b"HEAD /code/a HTTP/1.1\r\nHost: x\r\n\r\n",
-}
-BODY = b'{"ok":true}'
-HEAD_1_1 = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-CHUNKED = (
-    HEAD_1_1 + b"Transfer-Encoding: chunked\r\n\r\n6\r\n" + BODY[:6] + b"\r\n5\r\n" + BODY[6:] + b"\r\n0\r\n"
+from tests.support.answers import (
+    BODY,
+    CHUNKED,
+    HEAD_1_1,
+    REQUESTS,
+    UNTIL_CLOSE,
+    answering,
+    close,
+    judged,
+    reset,
 )
-UNTIL_CLOSE = HEAD_1_1 + b"\r\n" + BODY
-RESET = struct.pack("ii", 1, 0)
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    writer.transport.abort()
-
-
-def answering(
-    *parts: bytes, end: Callable[[asyncio.StreamWriter], object] | None = None, pause: float = 0.02
-) -> Handler:
-    """Return a handler that writes parts with pauses, and then ends the connection."""
-
-    async def handle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for part in parts:
-            writer.write(part)
-            with suppress(OSError):
-                await writer.drain()
-            await asyncio.sleep(pause)
-        if end is not None:
-            end(writer)
-
-    return handle
-
-
-def close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-
-
-async def judged(gateway: Gateway, client: str) -> Judgement:
-    return await judge(gateway.port, REQUESTS[client])
+from tests.support.gateway import OK, Gateway, StubUpstream
 
 
 @pytest.mark.parametrize("client", REQUESTS)
@@ -216,116 +172,3 @@ async def test_a_chunked_answer_reaches_every_client(
         assert answer.body == (b"" if client == "HEAD" else BODY)
         assert answer.header("x-trailer") is answer.header("set-cookie") is None
         assert answer.header("content-type") == "application/json"
-
-
-@pytest.mark.parametrize("client", REQUESTS)
-@pytest.mark.parametrize(
-    "whole",
-    [
-        OK,
-        CHUNKED + b"\r\n",
-        UNTIL_CLOSE,
-        b"HTTP/1.1 100 X\r\n\r\nHTTP/1.0 404 No\r\nContent-Length: 2\r\n\r\nno",
-    ],
-)
-async def test_an_answer_that_is_cut_anywhere_does_not_look_whole(
-    gateway: Gateway, upstream: StubUpstream, whole: bytes, client: str
-) -> None:
-    async def try_one(cut: int) -> None:
-        ends[cut] = await judged(gateway, client)
-
-    ends: dict[int, Judgement] = {}
-    for cut in range(len(whole)):
-        upstream.handler = answering(whole[:cut], end=reset, pause=0)
-        await try_one(cut)
-    if client == "HEAD":
-        return
-    assert [cut for cut, answer in ends.items() if answer.whole and answer.status != 502] == []
-
-
-def mutated(rng: random.Random) -> list[bytes]:
-    """Return an answer with a few bytes changed, in parts."""
-    data = bytearray(
-        rng.choice([OK, CHUNKED + b"\r\n", UNTIL_CLOSE, CHUNKED + b"A: b\r\n\r\n", rng.randbytes(80)])
-    )
-    for _ in range(rng.randrange(4)):
-        at = rng.randrange(len(data))
-        kind = rng.randrange(4)
-        if kind == 0:
-            data[at] = rng.randrange(256)
-        elif kind == 1:
-            del data[at : at + rng.randrange(1, 9)]
-        else:
-            data[at:at] = rng.choice(
-                [b"\r\n", b"\n", b"\r", b"\0", b" ", b":", b"\xff", b"0", b"HTTP/1.1 200 OK\r\n"]
-            )
-        if not data:
-            data = bytearray(b"x")
-    cuts = sorted(rng.randrange(len(data)) for _ in range(rng.randrange(3)))
-    return [bytes(data[a:b]) for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
-
-
-async def test_any_bytes_are_an_answer_or_a_close(gateway: Gateway, upstream: StubUpstream) -> None:
-    """The client's own parser (h11) accepts all that it gets, and nobody waits."""
-    rng = random.Random(12)
-    for _ in range(600):
-        upstream.handler = answering(*mutated(rng), end=rng.choice([close, reset]), pause=0)
-        await judged(gateway, rng.choice(list(REQUESTS)))
-    upstream.handler = None
-    assert (await judged(gateway, "1.1")).body == BODY
-
-
-async def test_a_head_without_an_end_is_not_kept(gateway: Gateway, upstream: StubUpstream) -> None:
-    async def endless(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nA: ")
-        with suppress(OSError):
-            while not writer.is_closing():
-                writer.write(b"x" * 65536)
-                await writer.drain()
-                await asyncio.sleep(0)
-
-    upstream.handler = endless
-    answer = await judged(gateway, "1.1")
-    assert (answer.status, answer.whole) == (502, True)
-
-
-@pytest.fixture
-async def tls_answers(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[Gateway, list[Handler]]]:
-    """A gateway with a TLS upstream, which does what the last handler of the list says."""
-    authority = Authority(tmp_path_factory.mktemp("tls"), "test")
-    files = authority.issue("localhost", "127.0.0.1")
-    monkeypatch.setenv("SSL_CERT_FILE", str(files.ca))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(files.certificate, files.key)
-    handlers: list[Handler] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            await handlers[-1](reader, writer)
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    port = server.sockets[0].getsockname()[1]
-    routes = parse_route_settings(f"/tls=https://127.0.0.1:{port};token=none")
-    async with server, running_gateway(gateway_routes=routes) as gateway:
-        yield gateway, handlers
-
-
-@pytest.mark.parametrize("client", ["1.1", "1.1 close", "1.0", "1.0 keep-alive"])
-async def test_a_tls_connection_that_is_cut_does_not_end_a_body(
-    tls_answers: tuple[Gateway, list[Handler]], client: str
-) -> None:
-    def cut_below(writer: asyncio.StreamWriter) -> None:
-        """End the TCP connection in order, without TLS's close_notify."""
-        writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
-
-    gateway, handlers = tls_answers
-    request = REQUESTS[client].replace(b"/code/a", b"/tls/a")
-    for end, whole in ((close, True), (cut_below, False), (reset, False)):
-        handlers.append(answering(UNTIL_CLOSE, end=end, pause=0.1))
-        answer = await judge(gateway.port, request)
-        assert (answer.status, answer.body, answer.whole) == (200, BODY, whole) or (
-            answer.reset and not whole
-        ), end
