@@ -10,6 +10,7 @@ AppError
 ├── UriTooLong              414
 ├── UnsupportedMediaType    415
 ├── UnsupportedContentEncoding 415  the body is compressed
+├── ExpectationFailed       417  `Expect` with anything but 100-continue
 ├── TooManyRequests         429
 ├── HeadersTooLarge         431
 ├── InternalError           500  a defect; the cause is logged, never shown
@@ -23,6 +24,7 @@ Services define subclasses (for instance `services.auth.errors`).
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from shared.http.methods import allow
 from shared.i18n import Text
 
 FieldMessages = Mapping[str, Sequence[Text]]
@@ -108,7 +110,7 @@ class MethodNotAllowed(AppError):
     @property
     def headers(self) -> dict[str, str]:
         """The methods that the path supports (RFC 9110 §10.2.1)."""
-        return {"Allow": ", ".join(self._allowed)}
+        return {"Allow": allow(self._allowed)}
 
 
 class RequestTimeout(AppError):
@@ -154,6 +156,14 @@ class UnsupportedContentEncoding(AppError):
     def headers(self) -> dict[str, str]:
         """What is accepted (RFC 9110 §15.5.16)."""
         return {"Accept-Encoding": "identity"}
+
+
+class ExpectationFailed(AppError):
+    """The client expects something else than `100 Continue` (RFC 9110 §10.1.1)."""
+
+    slug = "expectation-failed"
+    status = 417
+    title = Text("The expectation in the header Expect is not supported", "不支持 Expect 头中的期望")
 
 
 class TooManyRequests(AppError):

@@ -1,16 +1,28 @@
 """IP addresses: their canonical spelling, and the networks that limits count as one client."""
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 _IPV6_PREFIX = 64
 # What providers give to one customer at most.
 _IPV6_SITE = 48
 _CACHE_SIZE = 4096
+# In characters, of an entry of X-Forwarded-For: longer ones are not looked at.
+_MAX_ENTRY_LENGTH = 64
+_HIGHEST_PORT = 65535
+_FORWARDED = re.compile(
+    r"""[ \t]*(?P<quote>"?)
+    (?:(?:(?P<ipv4>[0-9.]+)|\[(?P<ipv6>[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\])(?::(?P<port>[0-9]{1,5}))?
+    |(?P<bare>[0-9A-Fa-f:.]+))
+    (?P=quote)[ \t]*""",
+    re.VERBOSE | re.ASCII,
+)
 
 
 @lru_cache(_CACHE_SIZE)
@@ -25,13 +37,41 @@ def parse_address(address: str) -> IpAddress | None:
     return parsed
 
 
+def parse_forwarded(entry: str) -> str | None:
+    """Return the address in an entry of `X-Forwarded-For`, or None if it is not certain which one it is.
+
+    Entries are written as `203.0.113.7` (nginx, Envoy, HAProxy, AWS), `203.0.113.7:51234` (Azure Application
+    Gateway, IIS, AWS on request), `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:443`, each with blanks
+    or quotes around it (RFC 7239 §6), and IPv4 also as `::ffff:203.0.113.7`. None stands for everything
+    else: `unknown`, `_hidden`, an empty entry, a name, an address with a scope (RFC 4007 §11), which can be
+    any text, and IPv6 with a port but without brackets, where the port may be a part of the address.
+    """
+    return _parse_forwarded(entry) if len(entry) <= _MAX_ENTRY_LENGTH else None
+
+
+@lru_cache(_CACHE_SIZE)
+def _parse_forwarded(entry: str) -> str | None:
+    match = _FORWARDED.fullmatch(entry)
+    if match is None or int(match["port"] or 0) > _HIGHEST_PORT:
+        return None
+    parsed = parse_address(match["ipv4"] or match["ipv6"] or match["bare"])
+    return None if parsed is None else str(parsed)
+
+
 def parse_networks(networks: Iterable[str]) -> tuple[IpNetwork, ...]:
-    """Return addresses and networks as networks.
+    """Return addresses and networks as networks; those of IPv4 mapped into IPv6 become IPv4.
 
     Raises:
         ValueError: one of them is neither.
     """
-    return tuple(ipaddress.ip_network(network, strict=False) for network in networks)
+    return tuple(_unmapped(ipaddress.ip_network(network, strict=False)) for network in networks)
+
+
+def _unmapped(network: IpNetwork) -> IpNetwork:
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        length = network.prefixlen - _MAPPED.prefixlen
+        return ipaddress.IPv4Network((int(network.network_address) & 0xFFFFFFFF, length))
+    return network
 
 
 @lru_cache(_CACHE_SIZE)

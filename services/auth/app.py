@@ -67,7 +67,6 @@ from shared.tasks import start
 
 # The gateway forwards at most 64 KiB.
 _MAX_BODY_BYTES = 128 * 1024
-_BODY_SECONDS = 10.0
 # Longer than the gateway keeps an idle connection, so that the gateway is the one that closes it.
 _IDLE_SECONDS = 75.0
 
@@ -126,7 +125,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     limits = ConnectionLimits(idle_seconds=_IDLE_SECONDS)
     server = DrainableServer(
         application, settings.auth_port, settings.bind_address,
-        max_body_size=_MAX_BODY_BYTES, body_timeout=_BODY_SECONDS, limits=limits,
+        max_body_size=_MAX_BODY_BYTES, limits=limits,
     )  # fmt: skip
     stack.push_async_callback(server.close)
     return Service(health, server.begin_drain, server.stop_listening, context.in_flight)

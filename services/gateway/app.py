@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import CollectorRegistry
-from tornado.web import Application
 
 from services.gateway.auth.authenticator import Authenticator
 from services.gateway.auth.jwks import Jwks
@@ -104,7 +103,7 @@ def _open_operators_port(
     settings: GatewaySettings, health: Health, registry: CollectorRegistry, stack: AsyncExitStack
 ) -> None:
     server = DrainableServer(
-        Application(list(ops.routes(health, registry))),
+        ops.application(health, registry),
         settings.gateway_ops_port,
         settings.gateway_ops_bind_address or settings.bind_address,
     )
@@ -184,6 +183,8 @@ def _connection_limits(settings: GatewaySettings, upstreams: int) -> ConnectionL
         max_per_address=settings.gateway_max_connections_per_address,
         uncapped=parse_networks(settings.trusted_proxies),
         idle_seconds=_IDLE_SECONDS,
+        body_idle_seconds=settings.gateway_read_timeout,
+        write_seconds=settings.gateway_write_timeout,
     )
 
 

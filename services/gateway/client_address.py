@@ -1,7 +1,6 @@
 """The client's address: the connection's, or what trusted proxies put into `X-Forwarded-For`."""
 
 import hmac
-import ipaddress
 import secrets
 from collections.abc import Iterable
 from functools import lru_cache
@@ -9,13 +8,11 @@ from functools import lru_cache
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders
 
-from shared.networks import network_of, parse_networks
+from shared.networks import network_of, parse_address, parse_forwarded, parse_networks
 
 _MAX_CACHED = 4096
 # More proxies than anybody has in a row; what a client puts in front of them is not looked at.
 _MAX_HOPS = 16
-# In characters, of an IPv6 address with a zone (RFC 4007 §11), of which there may be any number.
-_MAX_ADDRESS_LENGTH = 64
 _PSEUDONYM_BYTES = 4
 
 
@@ -40,13 +37,14 @@ class ClientAddresses:
         Args:
             peer: the address at the other end of the connection.
             forwarded_for: the request's `X-Forwarded-For`. Clients can send anything in it, so it is
-                read from the right, and only as far as trusted proxies wrote it.
+                read from the right, and only as far as trusted proxies wrote it. An entry that cannot
+                be read ends it: what is left of it is the client's word.
         """
         if not forwarded_for or not self._is_trusted(peer):
             return peer
         nearest = peer
         for hop in reversed(forwarded_for.rsplit(",", _MAX_HOPS)[-_MAX_HOPS:]):
-            address = _normalized(hop)
+            address = parse_forwarded(hop)
             if address is None:
                 return nearest
             nearest = address
@@ -63,21 +61,8 @@ class ClientAddresses:
         return trusted
 
     def _in_trusted_network(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._trusted)
-
-
-def _normalized(hop: str) -> str | None:
-    hop = hop.strip()
-    if len(hop) > _MAX_ADDRESS_LENGTH or "%" in hop:  # the zone of an IPv6 address is any text
-        return None
-    try:
-        return str(ipaddress.ip_address(hop))
-    except ValueError:
-        return None
+        parsed = parse_address(address)
+        return parsed is not None and any(parsed in network for network in self._trusted)
 
 
 class ClientPseudonyms:

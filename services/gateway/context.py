@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from services.gateway.auth.authenticator import Authenticator
 from services.gateway.client_address import ClientAddresses, ClientPseudonyms
@@ -14,9 +13,6 @@ from shared.observability.access_log import AccessLog
 from shared.observability.metrics import HttpMetrics, UpstreamMetrics
 from shared.observability.tracing import Tracer
 from shared.tasks import note_outcome
-
-if TYPE_CHECKING:
-    from services.gateway.proxy import ProxyRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,7 +32,6 @@ class GatewayContext:
         tracer: records a span per request.
         now: the event loop's clock, in seconds.
         in_flight: the number of requests being answered, for draining.
-        open_requests: the requests that are not complete, whose time limits are checked.
         tasks: the tasks of requests that are not done.
     """
 
@@ -52,7 +47,6 @@ class GatewayContext:
     tracer: Tracer
     now: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
     in_flight: InFlight = field(default_factory=InFlight)
-    open_requests: "set[ProxyRequest]" = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def create_task(self, coroutine: Coroutine[None, None, None]) -> None:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from tornado.httputil import HTTPHeaders
 
 from shared.http import gateway_secret, request_ids, security_headers
+from shared.http.dates import http_date
 
 # Names are in Tornado's Title-Case. Hop-by-hop headers (RFC 9110 §7.6.1), and those that the gateway sets.
 _CONNECTION_HEADERS = frozenset(
@@ -140,7 +141,7 @@ def encode_response_head(
     Args:
         status: the upstream's status.
         reason: the upstream's reason phrase.
-        headers: the upstream's headers; `Content-Length` is left out.
+        headers: the upstream's headers; `Content-Length` is left out, and `Date` added where it is missing.
         cors: the CORS headers.
         request_id: the request's id.
         length: of the body, in bytes.
@@ -152,6 +153,8 @@ def encode_response_head(
         for (name, value), lower in zip(headers, names, strict=True)
         if lower != "content-length"
     ]
+    if "date" not in names:
+        lines.append(f"Date: {http_date()}")
     if _SECURITY_NAMES.isdisjoint(names):
         lines.append(_SECURITY_LINES)
     else:

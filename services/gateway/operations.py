@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from shared.errors import MethodNotAllowed, PayloadTooLarge
+from shared.errors import MethodNotAllowed, NotFound, PayloadTooLarge
 from shared.http.content_type import check_content
+from shared.http.methods import allow
 from shared.observability.metrics import METHODS
 
 _KNOWN_METHODS = frozenset(METHODS)
@@ -72,6 +73,27 @@ def check_head(operations: Operations | None, method: str, target: str, length: 
     if size > max_body:
         raise PayloadTooLarge
     return size
+
+
+def allowed(operations: Operations | None, target: str, *, routed: bool, preflight: bool) -> str:
+    """Return the `Allow` of the answer to OPTIONS: a resource's own methods, as far as they are known.
+
+    Args:
+        operations: those of the route, if they are known.
+        target: the request target; `*` stands for the whole server (RFC 9110 §9.3.7).
+        routed: whether a route matches the target.
+        preflight: whether a browser asks. It must be answered well, or a page could not read the 404 of
+            the request that follows.
+
+    Raises:
+        NotFound: there is no such resource.
+    """
+    if target == "*" or (routed and operations is None):
+        return allow(METHODS)
+    methods = operations.methods(target) if operations else None
+    if methods is None and not preflight:
+        raise NotFound
+    return allow(methods or METHODS)
 
 
 def _methods(item: Iterable[str]) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ Tornado calls `headers_received`, which refuses what can be refused without the 
 the response. `_complete` counts and logs. Tornado's `RequestHandler` would take a third of the time.
 """
 
-import math
 import time
 from asyncio import Future
 from collections.abc import Awaitable
@@ -13,30 +12,32 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
-from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+import structlog
+from tornado.httputil import HTTPHeaders, RequestStartLine, ResponseStartLine
 from tornado.iostream import StreamClosedError
 
 from services.gateway.context import GatewayContext
+from services.gateway.framing import NO_BODY, frame
 from services.gateway.headers import encode_request, encode_response_head, missing_security_headers
-from services.gateway.operations import check_head
+from services.gateway.operations import allowed, check_head
 from services.gateway.routes import Route, TokenRule
 from services.gateway.upstream.request import Headers, UpstreamRequest
-from shared.errors import AppError, NotFound, PayloadTooLarge, RequestTimeout
+from shared.errors import AppError, InternalError, NotFound, PayloadTooLarge
 from shared.http import problems, request_ids, security_headers
-from shared.http.request_connection import LARGE_BODY, RequestConnection, lingering_close
+from shared.http.refusals import lingering_close
+from shared.http.request_connection import LARGE_BODY, RefusableRequest, RequestConnection
 from shared.i18n import negotiate
-from shared.observability.metrics import METHODS, known_method
+from shared.observability.metrics import known_method
 
 UNROUTED = "other"  # the route of unknown paths in metrics and logs
-_NO_BODY = frozenset({204, 304})
 _CLIENT_CLOSED_REQUEST = 499  # nginx's status for it, known to operators
-_BODY_TIMEOUT = 10.0
-# Before the deadline of the body: later, the token that was checked with the head is checked again.
-_TOKEN_CHECKED = _BODY_TIMEOUT - 0.5
-_OPTIONS_HEADERS = [("Allow", ", ".join(METHODS)), *security_headers.STRICT.items()]
+# From the head to the end of the body: later, the token that was checked with the head is checked again.
+_TOKEN_CHECKED_SECONDS = 0.5
+
+log = structlog.get_logger()
 
 
-class ProxyRequest(HTTPMessageDelegate):
+class ProxyRequest(RefusableRequest):
     """Receives one request from Tornado and writes its response. It is a `ResponseReceiver`.
 
     Args:
@@ -45,7 +46,7 @@ class ProxyRequest(HTTPMessageDelegate):
     """
 
     __slots__ = (
-        "_body", "_client", "_completed", "_connection", "_context", "_cors", "_deadline", "_fast_response",
+        "_body", "_client", "_completed", "_connection", "_context", "_cors", "_fast_response",
         "_headers", "_identity", "_max_body", "_method", "_problem", "_request_id", "_route", "_size",
         "_started", "_status", "_target", "_upstream_request",
     )  # fmt: skip
@@ -63,17 +64,10 @@ class ProxyRequest(HTTPMessageDelegate):
         self._identity = ""
         self._completed = False
 
-    def timed_out(self, now: float) -> bool:
-        """Return whether the client has taken too long to send the request, or has gone."""
-        stream = self._connection.stream
-        return now > self._deadline or stream is None or stream.closed()
-
-    def abort(self) -> None:
-        """Answer 408 unless there is an answer, and close the client's connection."""
-        if not (self._status or self._connection.stream is None or self._connection.stream.closed()):
-            self._connection.close_after_response()
-            self._write_problem(RequestTimeout())
-        self._connection.close()
+    def write_refusal(self, error: AppError) -> None:
+        """Write a problem document, unless a response has begun; the connection closes itself."""
+        if not self._status:
+            self._write_problem(error)
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
@@ -87,16 +81,8 @@ class ProxyRequest(HTTPMessageDelegate):
         self._method, self._target, version = cast("RequestStartLine", start_line)
         self._headers = headers
         self._request_id = request_ids.accept_or_create(headers.get(request_ids.HEADER))
-        # Where no Connection header and no chunked encoding are needed. Tornado decides at this point,
-        # too, whether the connection is kept open.
-        self._fast_response = (
-            version == "HTTP/1.1"
-            and self._method != "HEAD"
-            and "Connection" not in headers
-            and not self._connection.params.no_keep_alive
-        )
-        self._deadline = self._context.now() + _BODY_TIMEOUT
-        self._context.open_requests.add(self)
+        # Where no Connection header and no chunked encoding are needed.
+        self._fast_response = version == "HTTP/1.1" and self._method != "HEAD" and self._connection.keeps_open
         self._cors = self._context.cors.headers(headers.get("Origin"))
         self._route, self._target = self._context.routes.match(self._target)
         self._client = self._context.client_addresses.of(self._connection, headers)
@@ -117,8 +103,7 @@ class ProxyRequest(HTTPMessageDelegate):
 
     def finish(self) -> None:
         """Receive the end of the request, and forward it."""
-        late = self._identity and self._context.now() > self._deadline - _TOKEN_CHECKED
-        self._deadline = math.inf
+        late = self._identity and time.perf_counter() - self._started > _TOKEN_CHECKED_SECONDS
         self._connection.set_close_callback(self.on_connection_close)
         if self._status:  # answered at the head
             self._end_response()
@@ -127,7 +112,11 @@ class ProxyRequest(HTTPMessageDelegate):
         elif late:
             self._context.create_task(self._check_again())
         else:
-            self._forward()
+            try:
+                self._forward()
+            except Exception:
+                log.exception("request_not_forwarded", request_id=self._request_id)
+                self.on_error(InternalError())
 
     def on_connection_close(self) -> None:
         """Cancel the request: the client has gone."""
@@ -143,7 +132,10 @@ class ProxyRequest(HTTPMessageDelegate):
         operations, length = route.operations if route else None, self._headers.get("Content-Length", "0")
         size = check_head(operations, self._method, self._target, length, self._max_body)
         if self._method == "OPTIONS":
-            self._answer_at_head()
+            preflight = "Origin" in self._headers
+            self._answer_at_head(
+                allow=allowed(operations, self._target, routed=route is not None, preflight=preflight)
+            )
             return None
         if route is None:
             raise NotFound
@@ -153,7 +145,7 @@ class ProxyRequest(HTTPMessageDelegate):
             return self._authenticate(required=route.token is TokenRule.REQUIRED)
         return None
 
-    def _answer_at_head(self, error: AppError | None = None) -> None:
+    def _answer_at_head(self, error: AppError | None = None, allow: str = "") -> None:
         """Refuse a request, or answer OPTIONS; the connection is closed if its body is still to come."""
         self._max_body = -1
         complete = self._connection.body_has_arrived
@@ -161,7 +153,8 @@ class ProxyRequest(HTTPMessageDelegate):
             self._connection.close_after_response()
         if error is None:  # CORS preflights among them
             self._cors = self._context.cors.preflight_headers(self._headers.get("Origin"))
-            self._write_head(204, "No Content", _OPTIONS_HEADERS, b"")
+            headers = [("Allow", allow), *security_headers.STRICT.items()]
+            self._write_head(204, "No Content", headers, b"")
         else:
             self._write_problem(error)
         if not complete:
@@ -188,10 +181,12 @@ class ProxyRequest(HTTPMessageDelegate):
         try:
             if authenticator.authenticate_cached(authorization, required=True) is None:
                 self._identity = await authenticator.authenticate(authorization, self._client)
+            self._forward()
         except AppError as error:
             self.on_error(error)
-        else:
-            self._forward()
+        except Exception:
+            log.exception("request_not_forwarded", request_id=self._request_id)
+            self.on_error(InternalError())
 
     def _forward(self) -> None:
         """Send the request to its upstream, with header lines that name the user and the session."""
@@ -215,16 +210,16 @@ class ProxyRequest(HTTPMessageDelegate):
 
     def on_response(self, status: int, reason: str, headers: Headers, body: bytes) -> None:
         """Write a complete response."""
-        if self._fast_response and status not in _NO_BODY:
-            self._status = status
+        if self._fast_response and status not in NO_BODY:
             head = encode_response_head(status, reason, headers, self._cors, self._request_id, len(body))
             if len(body) > LARGE_BODY:
                 self._connection.write(head)
                 self._connection.write(body)
             else:
                 self._connection.write(head + body)
+            self._status = status
         else:
-            self._write_head(status, reason, headers, body)
+            self._write_head(status, reason, *frame(self._method, status, headers, body))
         self._end_response()
 
     def on_response_start(self, status: int, reason: str, headers: Headers, data: bytes) -> None:
@@ -240,16 +235,22 @@ class ProxyRequest(HTTPMessageDelegate):
         self._end_response()
 
     def on_error(self, error: AppError) -> None:
-        """Write a problem document, or close the connection if a response has begun."""
+        """Write a problem document, or cut the connection off if a response has begun."""
+        if self._completed:
+            return
         if self._route is not None and self._upstream_request is not None:
             self._context.upstream_metrics.failures.labels(self._route.upstream.name, error.slug).inc()
-        if self._status:
-            self._problem = error.slug
-            self._connection.close()
-            self._complete()
-        else:
-            self._write_problem(error)
-            self._end_response()
+        self._problem = error.slug
+        try:
+            if not self._status:
+                self._write_problem(error)
+                self._end_response()
+        except Exception:
+            log.exception("problem_not_written", request_id=self._request_id)
+        finally:
+            if not self._completed:
+                self._connection.cut()
+                self._complete()
 
     def _hold_upstream(self, written: Future[None]) -> None:
         if self._upstream_request is not None and not written.done():
@@ -263,14 +264,16 @@ class ProxyRequest(HTTPMessageDelegate):
         self._write_head(error.status, HTTPStatus(error.status).phrase, [*headers.items()], body)
 
     def _write_head(self, status: int, reason: str, headers: Headers, chunk: bytes) -> Future[None]:
-        self._status = status
         outgoing = HTTPHeaders()
         for name, value in headers:
             outgoing.add(name, value)
         for name, value in (*missing_security_headers(name.lower() for name in outgoing), *self._cors):
             outgoing.add(name, value)
         outgoing.add(request_ids.HEADER, self._request_id)
-        return self._connection.write_headers(ResponseStartLine("HTTP/1.1", status, reason), outgoing, chunk)
+        start_line = ResponseStartLine("HTTP/1.1", status, reason)
+        written = self._connection.write_headers(start_line, outgoing, chunk)
+        self._status = status
+        return written
 
     def _end_response(self) -> None:
         with suppress(StreamClosedError):
@@ -284,7 +287,6 @@ class ProxyRequest(HTTPMessageDelegate):
         self._completed = True
         self._upstream_request = None  # it refers back to this object
         self._context.in_flight.leave()
-        self._context.open_requests.discard(self)
         route = self._route.prefix if self._route else UNROUTED
         seconds, method = time.perf_counter() - self._started, known_method(self._method)
         self._context.http_metrics.observe(method, route, self._status, seconds)

@@ -42,6 +42,7 @@ AUTH_PREFIXES = {
     "/.well-known": TokenRule.NONE,
 }
 _CALLBACK_PREFIX = "/callbacks"
+_CALLBACK_OPERATIONS = Operations({"/callbacks/yunpian/{secret}/": ("POST",)})
 # A hundred status reports, url-encoded twice, with room to spare.
 _MAX_CALLBACK_BYTES = 512 * 1024
 _PAGE_PREFIXES = ("/", "/docs", "/openapi.json")
@@ -157,7 +158,9 @@ def auth_routes(
 
 def callback_routes(upstream: Upstream, timeout: float) -> list[Route]:
     """Return the public routes of the SMS worker: the provider's status reports."""
-    return [Route(_CALLBACK_PREFIX, upstream, timeout, _MAX_CALLBACK_BYTES, TokenRule.NONE)]
+    return [
+        Route(_CALLBACK_PREFIX, upstream, timeout, _MAX_CALLBACK_BYTES, TokenRule.NONE, _CALLBACK_OPERATIONS)
+    ]
 
 
 def page_routes(

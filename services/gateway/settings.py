@@ -41,6 +41,14 @@ class GatewaySettings(GatewaySecretSettings):
         description="connections of one client address (IPv4, or a /64 of IPv6), 1 to 1000000; further ones "
         "are closed at once. TRUSTED_PROXIES are not limited",
     )
+    gateway_read_timeout: Seconds = Field(
+        20.0,
+        description="seconds that a client may send nothing of a request's body; the whole body may take 60, "
+        "and one more for each 500 bytes",
+    )
+    gateway_write_timeout: Seconds = Field(
+        75.0, description="seconds that a client may take nothing of a response"
+    )
     auth_url: BaseUrl = Field("http://127.0.0.1:8001", description="the auth service's URL, http://host:port")
     sms_url: BaseUrl = Field("http://127.0.0.1:8002", description="the SMS worker's URL, http://host:port")
     cors_origins: CommaSeparated = Field(

@@ -15,7 +15,7 @@ from tornado.httputil import HTTPHeaders, parse_request_start_line
 from services.gateway.operations import Operations
 from services.gateway.upstream.request import Headers, UpstreamRequest
 from shared.errors import AppError, MethodNotAllowed, NotFound
-from shared.http import problems, request_ids, security_headers
+from shared.http import etags, problems, request_ids, security_headers
 from shared.i18n import negotiate
 
 _PAGES = Path(__file__).with_name("pages")
@@ -32,7 +32,7 @@ _FILES = {
     "/docs/swagger-ui-bundle.js": _SWAGGER / "swagger-ui-bundle.js",
     "/docs/favicon-32x32.png": _SWAGGER / "favicon-32x32.png",
 }
-_METHODS = ("GET", "HEAD")
+_METHODS = ("GET",)  # and HEAD with it
 # Nothing is loaded from other hosts, so the pages work without the internet. Swagger UI needs inline
 # styles and data: images.
 _CONTENT_SECURITY_POLICY = (
@@ -74,11 +74,11 @@ def _respond(method: str, path: str, headers: HTTPHeaders) -> tuple[int, Headers
     file = _FILES.get(path.rstrip("/") or "/")
     if file is None:
         raise NotFound
-    if method not in _METHODS:
+    if method not in {"GET", "HEAD"}:
         raise MethodNotAllowed(_METHODS)
     body, etag = _read(file)
     caching = [("ETag", etag), ("Cache-Control", _CACHE_CONTROL)]
-    if headers.get("If-None-Match") == etag:
+    if etags.matches(headers.get("If-None-Match", ""), etag):
         return HTTPStatus.NOT_MODIFIED, caching, b""
     media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     return HTTPStatus.OK, [

@@ -41,7 +41,6 @@ from shared.security.sealing import Sealer
 
 # The gateway forwards at most 512 KiB; this is a second limit behind it.
 _MAX_BODY_BYTES = 1024 * 1024
-_BODY_SECONDS = 10.0
 # Longer than the gateway keeps an idle connection, so that the gateway is the one to close it.
 _IDLE_SECONDS = 75.0
 
@@ -148,6 +147,5 @@ def _server(
         settings.sms_port,
         settings.bind_address,
         max_body_size=_MAX_BODY_BYTES,
-        body_timeout=_BODY_SECONDS,
         limits=ConnectionLimits(idle_seconds=_IDLE_SECONDS),
     )

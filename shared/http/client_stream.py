@@ -105,16 +105,20 @@ class ClientStream(IOStream):
         if not self._write_buffer:
             self._taken = (-1, now)
             return 0.0
-        taken = self._total_write_done_index - _unacknowledged(self.socket)
+        taken = self._total_write_done_index - unacknowledged(self.socket.fileno())
         if taken != self._taken[0]:
             self._taken = (taken, now)
         return now - self._taken[1]
 
 
-def _unacknowledged(connection: socket.socket) -> int:
-    """Return how many bytes the kernel holds until the client acknowledges them; 0 where it does not say."""
+def unacknowledged(descriptor: int) -> int:
+    """Return how many bytes the kernel holds until the peer acknowledges them; 0 where it does not say.
+
+    Args:
+        descriptor: of a TCP connection; -1 of a closed one.
+    """
     try:
-        answer = fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0" * 4)
-    except OSError:
+        answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, b"\0" * 4)
+    except (OSError, ValueError):
         return 0
     return int(struct.unpack("i", answer)[0])

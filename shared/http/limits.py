@@ -18,7 +18,11 @@ class ConnectionLimits:
         head_seconds: for the head of a request to arrive, and for the first one to begin.
         idle_seconds: that a connection may be without a request.
         crowded_idle_seconds: the same while nine tenths of `max_open` are in use.
-        write_seconds: without progress of what is written to a client.
+        body_idle_seconds: between two reads of a request's body.
+        body_seconds: for a whole body, and one second more for each `body_rate` bytes that have come: a
+            body may take long, but nobody holds a connection by sending a byte now and then.
+        body_rate: bytes per second, see above.
+        write_seconds: without progress of what is written to a client. Longer than a phone is in a tunnel.
     """
 
     max_open: int = 4096
@@ -27,7 +31,10 @@ class ConnectionLimits:
     head_seconds: float = 10.0
     idle_seconds: float = 3600.0
     crowded_idle_seconds: float = 5.0
-    write_seconds: float = 10.0
+    body_idle_seconds: float = 20.0
+    body_seconds: float = 60.0
+    body_rate: float = 500.0
+    write_seconds: float = 75.0
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import structlog
 from tornado.web import HTTPError, RequestHandler
 
 from shared.errors import AppError, InternalError, InvalidRequest
-from shared.http import problems, request_ids, security_headers
+from shared.http import etags, problems, request_ids, security_headers
 from shared.i18n import negotiate
 
 log = structlog.get_logger()
@@ -38,6 +38,11 @@ class ProblemHandler(RequestHandler):
         for name, value in security_headers.STRICT.items():
             self.set_header(name, value)
         self.clear_header("Server")
+
+    def check_etag_header(self) -> bool:
+        """Tornado: return whether the client has the response already, so that it gets a 304."""
+        etag = self._headers.get("Etag")
+        return etag is not None and etags.matches(self.request.headers.get("If-None-Match", ""), etag)
 
     def write_error(self, status_code: int, **details: Any) -> None:  # noqa: ANN401 - Tornado's
         """Render an exception as a problem document."""

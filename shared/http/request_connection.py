@@ -2,10 +2,11 @@
 
 import asyncio
 import math
-import secrets
 import socket
+import struct
+from collections.abc import Awaitable
 from contextlib import suppress
-from http import HTTPStatus
+from typing import cast
 
 import structlog
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
@@ -17,19 +18,32 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
+from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
-from shared.errors import AppError, PayloadTooLarge
-from shared.http import problems, request_head, request_ids
+from shared.errors import AppError, PayloadTooLarge, RequestTimeout
+from shared.http import request_head, request_ids
 from shared.http.client_stream import ClientStream
+from shared.http.dates import http_date
+from shared.http.limits import ConnectionLimits
+from shared.http.refusals import LINGERING_SECONDS, encode_refusal, end_writing, refuse
 from shared.observability.metrics import ConnectionMetrics
 
 # Of such a body no copy is made: many clients may be reading the same one.
 LARGE_BODY = 16 * 1024
-_LINGERING_TIMEOUT = 2.0
 _MAX_IN_A_ROW = 16
+_NO_BODY = frozenset({204, 304})
+# Of SO_LINGER: close() resets the connection.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 log = structlog.get_logger()
+
+
+class RefusableRequest(HTTPMessageDelegate):
+    """A request that writes its own answer where its body does not come."""
+
+    def write_refusal(self, error: AppError) -> None:
+        """Write the problem document, unless a response has begun."""
+        raise NotImplementedError
 
 
 class RequestConnection(HTTP1Connection):
@@ -42,6 +56,16 @@ class RequestConnection(HTTP1Connection):
 
     stream: ClientStream
     error: AppError | None = None
+    _delegate: HTTPMessageDelegate
+    _body_began = 0.0
+    _body_size = 0
+    # The size when it last changed, as far as `body_overdue` has seen, and when that was.
+    _body_seen = (0, 0.0)
+
+    @property
+    def keeps_open(self) -> bool:
+        """Whether the connection is kept open after the response, as far as the request is known."""
+        return not self._disconnect_on_finish
 
     @property
     def body_has_arrived(self) -> bool:
@@ -62,10 +86,63 @@ class RequestConnection(HTTP1Connection):
         chunk: bytes | None = None,
     ) -> "asyncio.Future[None]":
         """Tornado: write the head, and the body or its first part, which is not copied if it is large."""
+        if "Date" not in headers:
+            headers["Date"] = http_date()
+        request = self._request_start_line
+        if request is not None:
+            if request.version == "HTTP/1.0":
+                self._end_with_connection(request.method, cast("ResponseStartLine", start_line).code, headers)
+            if request.method == "HEAD":
+                chunk = None
         if chunk is None or len(chunk) <= LARGE_BODY:
             return super().write_headers(start_line, headers, chunk)
         super().write_headers(start_line, headers)
         return self.write(chunk)
+
+    def _end_with_connection(self, method: str, status: int, headers: HTTPHeaders) -> None:
+        """Close the connection of a client of HTTP/1.0 after a body whose end it could not find otherwise."""
+        has_end = "Content-Length" in headers or method == "HEAD" or status in _NO_BODY
+        if not has_end:
+            self._disconnect_on_finish = True
+        headers["Connection"] = "close" if self._disconnect_on_finish else "keep-alive"
+        # Tornado would announce that the connection is kept wherever the client has asked for it.
+        self._request_headers = HTTPHeaders()
+
+    def cut(self) -> None:
+        """Close the connection in the middle of a response, so that it cannot be taken for a whole one.
+
+        In HTTP/1.1 the last chunk, or a part of the length, is missing. In HTTP/1.0 the end of the
+        connection may be the end of the body; so it is reset.
+        """
+        request = self._request_start_line
+        if self.stream is not None and request is not None and request.version == "HTTP/1.0":
+            with suppress(OSError, AttributeError):  # it is closed already
+                self.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.close()
+
+    def body_overdue(self, now: float, limits: ConnectionLimits) -> bool:
+        """Return whether the request's body comes too slowly; to be called regularly."""
+        if self._read_finished or self.error is not None:
+            return False
+        size, since = self._body_seen
+        if size != self._body_size:
+            size, since = self._body_seen = (self._body_size, now)
+        slowest = limits.body_seconds + size / limits.body_rate
+        return now - since > limits.body_idle_seconds or now - self._body_began > slowest
+
+    def time_out(self) -> None:
+        """Answer 408 to a request whose body does not come, and close the connection soon after."""
+        self.error = RequestTimeout()
+        self._disconnect_on_finish = True
+        with suppress(StreamClosedError):
+            if isinstance(self._delegate, RefusableRequest):
+                self._delegate.write_refusal(self.error)
+            elif self._response_start_line is None:
+                headers = self._request_headers or HTTPHeaders()
+                self.stream.write(encode_refusal(self.error, headers.get(request_ids.HEADER)))
+        self._write_finished = True  # then Tornado drops what still comes of the body
+        end_writing(self.stream)
+        asyncio.get_running_loop().call_later(LINGERING_SECONDS, self.close)
 
     def _parse_headers(self, data: bytes) -> tuple[str, HTTPHeaders]:
         """Tornado: parse the head. An `AppError` ends the connection with a problem document."""
@@ -82,6 +159,27 @@ class RequestConnection(HTTP1Connection):
             return start_line.version == "HTTP/1.1"
         options = {option.strip().lower() for option in headers["Connection"].split(",")}
         return "close" not in options and (start_line.version == "HTTP/1.1" or "keep-alive" in options)
+
+    def _read_body(
+        self, code: int, headers: HTTPHeaders, delegate: HTTPMessageDelegate
+    ) -> Awaitable[None] | None:
+        """Tornado: read the body, if there is one; `body_overdue` watches how long that takes."""
+        if "Content-Length" in headers:
+            if int(headers["Content-Length"]) > self._max_body_size:
+                self.error = PayloadTooLarge()
+                raise self.error
+        elif "Transfer-Encoding" not in headers:
+            return None
+        self._delegate = delegate
+        self._body_began = asyncio.get_running_loop().time()
+        self._body_seen = (0, self._body_began)
+        cast("ClientConnection", self.context).reading = self
+        return super()._read_body(code, headers, delegate)
+
+    async def _deliver_body(self, delegate: HTTPMessageDelegate, data: bytes) -> None:
+        """Tornado: hand a part of the body to the application."""
+        self._body_size += len(data)
+        await super()._deliver_body(delegate, data)
 
     async def _read_chunked_body(self, delegate: HTTPMessageDelegate) -> None:
         """Tornado: read a chunked body; a malformed one is answered as a malformed head."""
@@ -103,6 +201,7 @@ class ClientConnection:
 
     Attributes:
         stream: the client's connection.
+        reading: the request whose body was read last, or None.
         remote_ip: the client's address.
         protocol: as Tornado's requests have it; TLS ends in front of the services.
     """
@@ -117,6 +216,7 @@ class ClientConnection:
         metrics: ConnectionMetrics | None = None,
     ) -> None:
         self.stream = stream
+        self.reading: RequestConnection | None = None
         self.remote_ip = stream.address
         self._params = params
         self._delegate = delegate
@@ -147,40 +247,3 @@ class ClientConnection:
             self.stream.close()
         finally:
             self._delegate.on_close(self)
-
-
-async def refuse(stream: IOStream, error: AppError) -> None:
-    """Answer a request that could not be read, and close its connection."""
-    with suppress(StreamClosedError):
-        stream.write(encode_refusal(error))
-    await lingering_close(stream)
-
-
-def encode_refusal(error: AppError) -> bytes:
-    """Return the response to a request that could not be read."""
-    request_id = secrets.token_hex(16)
-    headers, body = problems.render(error, request_id, "en")
-    headers |= {request_ids.HEADER: request_id, "Content-Length": str(len(body)), "Connection": "close"}
-    lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "\r\n"]).encode("latin1") + body
-
-
-async def lingering_close(stream: IOStream) -> None:
-    """Close a connection whose client is still sending.
-
-    It sees the end of the connection at once, and what it sends is read and dropped for a while: closing
-    both directions would reset the connection, and the client could lose the response (RFC 9112 §9.6).
-    """
-    if not (stream.closed() or stream.writing()):
-        with suppress(OSError):  # the client has gone
-            stream.socket.shutdown(socket.SHUT_WR)
-    try:
-        async with asyncio.timeout(_LINGERING_TIMEOUT):
-            while True:
-                await stream.read_bytes(65536, partial=True)
-                await asyncio.sleep(0)  # data that has arrived is read without a pause
-    except (StreamClosedError, TimeoutError):
-        pass
-    finally:
-        stream.close()

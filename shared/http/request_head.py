@@ -12,6 +12,7 @@ from tornado.httputil import HTTPHeaders
 from shared.errors import (
     NON_FIELD,
     AppError,
+    ExpectationFailed,
     HeadersTooLarge,
     InvalidRequest,
     PayloadTooLarge,
@@ -29,6 +30,8 @@ _HEAD = re.compile(
 )
 _FIELD = re.compile(r"([^:]+):([^\r]*)\r\n")  # of what `_HEAD` has accepted
 _HOST = re.compile(r"(?:[A-Za-z0-9._\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+# An authority and the rest; a fragment is none of it (RFC 9110 §7.1).
+_ABSOLUTE_FORM = re.compile(r"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]+")
 _LENGTH_DIGITS = 18  # int() raises ValueError for thousands of them
 
@@ -39,6 +42,9 @@ _BAD_LENGTH = Text("The body's length must be stated in exactly one way", "请�
 
 def parse(data: bytes, max_size: int) -> tuple[str, HTTPHeaders]:
     """Return the start line and the headers of a request's head.
+
+    A target in absolute form becomes a path, and its authority the `Host` (RFC 9112 §3.2.2). `Expect` is
+    left only where the client waits for `100 Continue`, and in the one spelling that Tornado knows.
 
     Args:
         data: the head with the empty line that ends it.
@@ -63,11 +69,50 @@ def parse(data: bytes, max_size: int) -> tuple[str, HTTPHeaders]:
     # Several Host lines are joined with a comma, which no host has; HTTP/1.0 needs none.
     if not _is_host(headers["Host"] if "Host" in headers else _no_host(start_line)):
         raise InvalidRequest({NON_FIELD: [_BAD_HOST]})
+    if "Transfer-Encoding" in headers or "Content-Length" in headers or "Expect" in headers:
+        _check_body(start_line, headers)
+    if start_line[start_line.index(" ") + 1] != "/":
+        start_line = _in_origin_form(start_line, headers)
+    return start_line, headers
+
+
+def _in_origin_form(start_line: str, headers: HTTPHeaders) -> str:
+    """Return the start line with a path as its target; `*` and the authority of CONNECT are left."""
+    method, target, version = start_line.split(" ")
+    if method == "CONNECT" or (method == "OPTIONS" and target == "*"):
+        return start_line
+    absolute = _ABSOLUTE_FORM.fullmatch(target)
+    if absolute is None:
+        raise malformed()
+    authority, path = absolute.groups()
+    if not _is_host(authority):  # user information among them (RFC 9110 §4.2.4)
+        raise InvalidRequest({NON_FIELD: [_BAD_HOST]})
+    headers["Host"] = authority
+    if not path.startswith("/"):
+        path = "*" if method == "OPTIONS" and not path else f"/{path}"
+    return f"{method} {path} {version}"
+
+
+def _check_expectation(start_line: str, headers: HTTPHeaders) -> None:
+    """Refuse unknown expectations; those of HTTP/1.0, and without a body, are ignored (RFC 9110 §10.1.1)."""
+    expected = {member.strip(" \t").lower() for member in headers["Expect"].split(",")} - {""}
+    ignored = start_line.endswith("0")
+    if not ignored and expected - {"100-continue"}:
+        raise ExpectationFailed
+    has_body = "Transfer-Encoding" in headers or headers.get("Content-Length", "").strip("0")
+    if expected and has_body and not ignored:
+        headers["Expect"] = "100-continue"
+    else:
+        del headers["Expect"]
+
+
+def _check_body(start_line: str, headers: HTTPHeaders) -> None:
     if "Transfer-Encoding" in headers:
         _check_encoding(start_line, headers)
     elif "Content-Length" in headers:
         _check_length(headers["Content-Length"])
-    return start_line, headers
+    if "Expect" in headers:
+        _check_expectation(start_line, headers)
 
 
 def _check_length(length: str) -> None:

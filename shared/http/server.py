@@ -8,6 +8,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 
+import structlog
 from tornado.http1connection import HTTP1ConnectionParameters
 from tornado.httputil import (
     HTTPServerConnectionDelegate,
@@ -21,9 +22,12 @@ from shared.errors import RequestTimeout
 from shared.http.client_stream import ClientStream
 from shared.http.limits import ConnectionLimits
 from shared.http.listener import Listener
-from shared.http.request_connection import ClientConnection, encode_refusal
+from shared.http.refusals import encode_refusal
+from shared.http.request_connection import ClientConnection
 from shared.observability.metrics import ConnectionMetrics
 from shared.tasks import note_outcome
+
+log = structlog.get_logger()
 
 _BACKLOG = 1024
 _SWEEP_INTERVAL = 1.0
@@ -46,7 +50,6 @@ class DrainableServer:
         addresses: the addresses to listen on; `localhost` stands for both of this machine's own, `*` for all.
         max_header_size: limit of a request's head in bytes, at most 64 KiB.
         max_body_size: limit of a request's body in bytes.
-        body_timeout: seconds for a request's body; None if the application has its own limit.
         limits: of the connections, and of the time that their clients get.
         metrics: counts connections, unless None.
 
@@ -62,17 +65,14 @@ class DrainableServer:
         *,
         max_header_size: int | None = None,
         max_body_size: int | None = None,
-        body_timeout: float | None = None,
         limits: ConnectionLimits | None = None,
         metrics: ConnectionMetrics | None = None,
     ) -> None:
         self._application = application
-        self._params = HTTP1ConnectionParameters(
-            max_header_size=max_header_size, max_body_size=max_body_size, body_timeout=body_timeout
-        )
+        self._params = HTTP1ConnectionParameters(max_header_size=max_header_size, max_body_size=max_body_size)
         self._limits = limits or ConnectionLimits()
         self._metrics = metrics
-        self._connections: dict[ClientStream, asyncio.Task[None]] = {}
+        self._connections: dict[ClientConnection, asyncio.Task[None]] = {}
         # With port 0, IPv4 only: two address families would get two different ports.
         family = socket.AF_INET if port == 0 else socket.AF_UNSPEC
         try:
@@ -103,39 +103,53 @@ class DrainableServer:
         self._listener.stop()
         self._sweep_timer.cancel()
         tasks = list(self._connections.values())
-        for stream in list(self._connections):
-            stream.close()
+        for connection in list(self._connections):
+            connection.stream.close()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def writing(self) -> int:
         """Return the number of connections whose clients have not taken the whole response yet."""
-        return sum(stream.writing() for stream in self._connections)
+        return sum(connection.stream.writing() for connection in self._connections)
 
     def _serve(self, stream: ClientStream) -> None:
         connection = ClientConnection(stream, self._params, self._application, self._metrics)
         task = asyncio.create_task(connection.serve(), name="connection")
-        self._connections[stream] = task
-        task.add_done_callback(lambda _: self._connections.pop(stream))
+        self._connections[connection] = task
+        task.add_done_callback(lambda _: self._connections.pop(connection))
         task.add_done_callback(note_outcome)
 
     def _sweep(self) -> None:
         """End the connections whose clients let the server wait for too long."""
         self._sweep_timer = self._loop.call_later(_SWEEP_INTERVAL, self._sweep)
-        now, limits = self._loop.time(), self._limits
-        idle_seconds = limits.idle_seconds
+        now = self._loop.time()
+        idle_seconds = self._limits.idle_seconds
         if self._listener.crowded:
-            idle_seconds = min(idle_seconds, limits.crowded_idle_seconds)
-        for stream in [stream for stream in self._connections if not stream.closed()]:
-            if stream.stalled_for(now) > limits.write_seconds:
-                self._end(stream, "write")
-            elif stream.head_for(now) > limits.head_seconds:
-                if stream.buffered:
-                    stream.write(encode_refusal(RequestTimeout()))
-                self._end(stream, "head")
-            elif stream.idle_for(now) > idle_seconds:
-                self._end(stream, "idle")
+            idle_seconds = min(idle_seconds, self._limits.crowded_idle_seconds)
+        for connection in [connection for connection in self._connections if not connection.stream.closed()]:
+            try:
+                reason = self._end_if_late(connection, now, idle_seconds)
+            except Exception:  # the others must not wait for ever because of one
+                log.exception("connection_failed")
+                connection.stream.close()
+            else:
+                if reason and self._metrics is not None:
+                    self._metrics.timeouts.labels(reason).inc()
 
-    def _end(self, stream: ClientStream, reason: str) -> None:
-        stream.close()
-        if self._metrics is not None:
-            self._metrics.timeouts.labels(reason).inc()
+    def _end_if_late(self, connection: ClientConnection, now: float, idle_seconds: float) -> str:
+        """End a connection if its client lets the server wait, and return for what; else an empty string."""
+        stream, reading, limits = connection.stream, connection.reading, self._limits
+        if stream.stalled_for(now) > limits.write_seconds:
+            stream.close()
+            return "write"
+        if reading is not None and reading.body_overdue(now, limits):
+            reading.time_out()
+            return "body"
+        if stream.head_for(now) > limits.head_seconds:
+            if stream.buffered:
+                stream.write(encode_refusal(RequestTimeout()))
+            stream.close()
+            return "head"
+        if stream.idle_for(now) > idle_seconds:
+            stream.close()
+            return "idle"
+        return ""

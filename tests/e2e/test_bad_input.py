@@ -125,9 +125,9 @@ async def test_an_unknown_path_is_404(api: Api, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/code/", "POST"), ("PUT", "/register/", "POST"), ("DELETE", "/login/", "POST"),
-        ("GET", "/token/refresh/", "POST"), ("PATCH", "/.well-known/jwks.json", "GET"),
-        ("BREW", "/code/", "POST"),
+        ("GET", "/code/", "POST, OPTIONS"), ("PUT", "/register/", "POST, OPTIONS"),
+        ("DELETE", "/login/", "POST, OPTIONS"), ("GET", "/token/refresh/", "POST, OPTIONS"),
+        ("PATCH", "/.well-known/jwks.json", "GET, HEAD, OPTIONS"), ("BREW", "/code/", "POST, OPTIONS"),
     ],
 )  # fmt: skip
 async def test_an_unknown_method_is_405_and_names_the_known_ones(

@@ -57,3 +57,35 @@ def test_another_secret_gives_other_pseudonyms() -> None:
 @pytest.mark.parametrize("address", ["", "not an address", "0.0.0.0"])
 def test_what_is_no_address_has_a_pseudonym_of_the_same_form(address: str) -> None:
     assert len(ClientPseudonyms(SECRET).of(address)) == (17 if address else 0)
+
+
+@pytest.mark.parametrize(
+    ("forwarded_for", "found"),
+    [
+        ("203.0.113.7:51234", "203.0.113.7"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ('"[2001:db8::1]:443"', "2001:db8::1"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("6.6.6.6, 203.0.113.7:51234, 10.0.0.2:80", "203.0.113.7"),
+        ("6.6.6.6,203.0.113.7,::ffff:10.0.0.2,[::ffff:10.0.0.3]:443", "203.0.113.7"),
+        ("6.6.6.6, unknown", PROXY),
+        ("6.6.6.6, _hidden, 10.0.0.2", "10.0.0.2"),
+        ("6.6.6.6, unix:, 10.0.0.2:1", "10.0.0.2"),
+        ("6.6.6.6, , 10.0.0.2", "10.0.0.2"),
+        ("6.6.6.6,", PROXY),
+        (",203.0.113.7", "203.0.113.7"),
+        ("6.6.6.6, fe80::1%eth0", PROXY),
+        ('6.6.6.6, "203.0.113.7', PROXY),
+        ('"6.6.6.6, 10.0.0.2"', PROXY),
+        (", " * 40, PROXY),
+        ("203.0.113.7, " + "10.0.0.2:80, " * 15 + "10.0.0.3", "10.0.0.2"),
+        ("203.0.113.7, " + "10.0.0.2:80, " * 14 + "10.0.0.3", "203.0.113.7"),
+    ],
+)
+def test_an_entry_that_cannot_be_read_ends_the_chain_of_proxies(forwarded_for: str, found: str) -> None:
+    assert ClientAddresses(["10.0.0.0/8"]).find(PROXY, forwarded_for) == found
+
+
+def test_a_proxy_is_trusted_in_each_spelling() -> None:
+    for trusted, peer in (("10.0.0.0/8", f"::ffff:{PROXY}"), (f"::ffff:{PROXY}", PROXY)):
+        assert ClientAddresses([trusted]).find(peer, "203.0.113.7") == "203.0.113.7"

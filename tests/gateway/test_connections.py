@@ -143,7 +143,8 @@ async def test_without_a_descriptor_the_gateway_waits_and_says_so(
 
 async def test_clients_that_stall_are_cut_off(session: aiohttp.ClientSession, upstream: StubUpstream) -> None:
     async with AsyncExitStack() as stack:
-        gateway = await stack.enter_async_context(running_gateway(upstream.port))
+        limits = {"gateway_read_timeout": 8.0, "gateway_write_timeout": 8.0}
+        gateway = await stack.enter_async_context(running_gateway(upstream.port, **limits))
 
         async def client() -> RawClient:
             return await stack.enter_async_context(raw_client(gateway.port))
@@ -169,7 +170,7 @@ async def test_clients_that_stall_are_cut_off(session: aiohttp.ClientSession, up
             return await metric(session, gateway, "dialpass_http_connections") == 0
 
         await wait_until(all_gone)
-        assert await metric(session, gateway, "dialpass_http_connections_timed_out_total") == 4
+        assert await metric(session, gateway, "dialpass_http_connections_timed_out_total") == 5
 
 
 def slow_reader(gateway: Gateway) -> socket.socket:

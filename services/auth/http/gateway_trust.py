@@ -4,10 +4,8 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 
 from shared.http import gateway_secret
-from shared.networks import IpAddress, parse_address, parse_networks
+from shared.networks import parse_address, parse_forwarded, parse_networks
 
-# The longest spelling of an IPv6 address.
-_MAX_ADDRESS_LENGTH = 45
 _MAX_CACHED = 4096
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -50,7 +48,7 @@ class GatewayTrust:
             return False
         trusted = self._peers.get(peer)
         if trusted is None:
-            address = _parse(peer)
+            address = parse_address(peer)
             trusted = address is not None and any(address in network for network in self._networks)
             if len(self._peers) < _MAX_CACHED:
                 self._peers[peer] = trusted
@@ -59,9 +57,4 @@ class GatewayTrust:
 
 def client_address(forwarded: str | None, peer: str) -> str:
     """Return the address that the gateway forwards, or the peer's if that is none."""
-    return peer if forwarded is None or _parse(forwarded) is None else forwarded
-
-
-def _parse(text: str) -> IpAddress | None:
-    """Return an IP address, or None if the text is none or has a zone, which can be any text."""
-    return None if len(text) > _MAX_ADDRESS_LENGTH or "%" in text else parse_address(text)
+    return (parse_forwarded(forwarded) if forwarded else None) or peer

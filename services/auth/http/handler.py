@@ -27,7 +27,9 @@ from shared.errors import (
 )
 from shared.http import request_ids
 from shared.http.content_type import check_content
+from shared.http.header_text import as_text
 from shared.http.in_flight import InFlight
+from shared.http.methods import allow
 from shared.http.problem_handler import ProblemHandler
 from shared.networks import canonical
 from shared.observability.access_log import AccessLog
@@ -39,7 +41,7 @@ from shared.security.access_tokens import bearer_token
 _HANDLER_SECONDS = 8.0
 _USER_AGENT_LENGTH = 255
 _OPERATION = "operation"
-_METHODS = ("GET", "POST", "PATCH", "DELETE")
+_METHODS = ("GET", "POST", "PATCH", "DELETE")  # as `handle_<method>`; HEAD and OPTIONS go with them
 _SAFE_METHODS = ("GET", "HEAD")
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -156,7 +158,7 @@ class JsonHandler(ProblemHandler, Generic[Service]):
 
         It is the peer of the connection if the request is not the gateway's, or the header is no address.
         """
-        agent = self.request.headers.get("User-Agent", "")[:_USER_AGENT_LENGTH]
+        agent = as_text(self.request.headers.get("User-Agent", ""))[:_USER_AGENT_LENGTH]
         forwarded = self.request.headers.get("X-Forwarded-For") if self._from_gateway else None
         return Client(client_address(forwarded, self.request.remote_ip or ""), agent, self.request_id)
 
@@ -184,6 +186,13 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         """Answer GET."""
         await self._answer("handle_get", *path)
 
+    head = get  # Tornado leaves the body out, and keeps its length
+
+    async def options(self, *_path: str) -> None:
+        """Answer OPTIONS: say which methods there are."""
+        self.set_header("Allow", allow(self._handled()))
+        self._answer_nothing()
+
     async def post(self, *path: str) -> None:
         """Answer POST."""
         await self._answer("handle_post", *path)
@@ -199,7 +208,7 @@ class JsonHandler(ProblemHandler, Generic[Service]):
     async def _unsupported(self, *_path: str) -> None:
         raise self._method_not_allowed()
 
-    head = put = options = _unsupported
+    put = _unsupported
 
     async def _answer(self, handle: str, *path: str) -> None:
         method = getattr(self, handle, None)
@@ -221,8 +230,10 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         self.finish()
 
     def _method_not_allowed(self) -> MethodNotAllowed:
-        handled = [verb for verb in _METHODS if hasattr(self, f"handle_{verb.lower()}")]
-        return MethodNotAllowed(handled)
+        return MethodNotAllowed(self._handled())
+
+    def _handled(self) -> list[str]:
+        return [verb for verb in _METHODS if hasattr(self, f"handle_{verb.lower()}")]
 
     def as_app_error(self, error: BaseException) -> AppError:
         """Return the error to render; Tornado itself refuses unknown methods and multipart forms."""

@@ -112,8 +112,7 @@ class ConnectionPool:
                     self._port,
                     ssl=self._ssl,
                 )
-        # TimeoutError among them; uvloop's for a connection that is closed before it is made is no OSError.
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - OSError mostly; whatever it is, the request is answered
             self._unreachable_log.warning(upstream=self.name, error=type(error).__name__)
             request.fail(Unavailable(retry_after=_RETRY_AFTER_SECONDS))
             self._connect_for_queued()
@@ -158,8 +157,8 @@ class ConnectionPool:
     def _close_expired(self) -> None:
         """Close the connections that have been idle for too long; the longest idle is leftmost."""
         loop = asyncio.get_running_loop()
+        self._sweep_timer = loop.call_later(_SWEEP_INTERVAL, self._close_expired)
         expired = loop.time() - _KEEPALIVE_EXPIRY
         while self._idle and self._idle[0][1] < expired:
             connection, _ = self._idle.popleft()
             connection.transport.close()
-        self._sweep_timer = loop.call_later(_SWEEP_INTERVAL, self._close_expired)

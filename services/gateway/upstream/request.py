@@ -3,12 +3,17 @@
 import asyncio
 from typing import Protocol
 
-from shared.errors import AppError, GatewayTimeout
+import structlog
+
+from shared.errors import AppError, BadGateway, GatewayTimeout
+from shared.http.client_stream import unacknowledged
 
 Headers = list[tuple[str, str]]
 
 # Safe to repeat on another connection when the first one turns out to be dead (RFC 9110 §9.2.2).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+
+log = structlog.get_logger()
 
 
 class ResponseReceiver(Protocol):
@@ -41,7 +46,8 @@ class UpstreamRequest:
         method: the HTTP method.
         data: the whole request as it is written to the connection.
         receiver: receives the response.
-        timeout: seconds until the response must begin, and between the parts of a long one.
+        timeout: seconds until the response must begin, and between the parts of a long one. They do not
+            pass while the upstream takes the request, nor while the client takes the response.
 
     Attributes:
         transport: the connection that the request was written to, or None.
@@ -49,7 +55,9 @@ class UpstreamRequest:
         retried: whether the request has been sent a second time.
     """
 
-    __slots__ = ("_timeout", "_timer", "data", "done", "method", "receiver", "retried", "transport")
+    __slots__ = (
+        "_timeout", "_timer", "_unsent", "data", "done", "method", "receiver", "retried", "transport",
+    )  # fmt: skip
 
     def __init__(self, method: str, data: bytes, receiver: ResponseReceiver, timeout: float) -> None:
         self.method = method
@@ -60,6 +68,7 @@ class UpstreamRequest:
         self.retried = False
         self._timeout = timeout
         self._timer: asyncio.TimerHandle | None = None
+        self._unsent = 0
         self.restart_timer()
 
     @property
@@ -86,6 +95,12 @@ class UpstreamRequest:
             self.finish()
             self.receiver.on_error(error)
 
+    def break_off(self, error: Exception) -> None:
+        """End the request after an exception in its receiver, which may be done or not."""
+        log.error("response_not_passed_on", method=self.method, exc_info=error)
+        self.finish()
+        self.receiver.on_error(BadGateway())
+
     def cancel(self) -> None:
         """Drop the request and its connection without a call to the receiver."""
         self.finish()
@@ -93,24 +108,36 @@ class UpstreamRequest:
 
     def pause_until(self, written: asyncio.Future[None]) -> None:
         """Stop reading the response until `written` is done; meanwhile the upstream has no time limit."""
-        if self.transport is not None and not self.done:
+        if self.transport is not None and not self.done and not self.transport.is_closing():
             self.transport.pause_reading()
             if self._timer is not None:
                 self._timer.cancel()
             written.add_done_callback(self._resume_reading)
 
     def _resume_reading(self, _: asyncio.Future[None]) -> None:
-        if self.transport is not None and not self.done:
+        if self.transport is not None and not self.done and not self.transport.is_closing():
             self.restart_timer()
             self.transport.resume_reading()
 
     def _on_timeout(self) -> None:
-        self.fail(GatewayTimeout())
-        self._abort_connection()
+        unsent = 0 if self.transport is None else _unsent(self.transport)
+        if unsent != self._unsent:  # the upstream takes the request, however slowly
+            self._unsent = unsent
+            self.restart_timer()
+            return
+        try:
+            self.fail(GatewayTimeout())
+        finally:
+            self._abort_connection()
 
     def _abort_connection(self) -> None:
         if self.transport is not None:
             self.transport.abort()
+
+
+def _unsent(transport: asyncio.Transport) -> int:
+    """Return how many bytes the upstream's system has not acknowledged yet."""
+    return transport.get_write_buffer_size() + unacknowledged(transport.get_extra_info("socket").fileno())
 
 
 class Upstream(Protocol):

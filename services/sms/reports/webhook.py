@@ -21,6 +21,7 @@ from shared.clock import now
 from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, Unavailable
 from shared.http.content_type import media_type
 from shared.http.in_flight import InFlight
+from shared.http.methods import allow
 from shared.http.problem_handler import ProblemHandler
 from shared.observability.metrics import HttpMetrics, known_method
 from shared.redis.client import REDIS_FAILURES
@@ -144,6 +145,11 @@ class _YunpianHandler(WebhookHandler):
         """
         if not self._accepted:
             raise NotFound
+        if self.request.method == "OPTIONS":
+            self.set_status(204)
+            self.clear_header("Content-Type")
+            self.set_header("Allow", allow(_METHODS))
+            return
         if self.request.method not in _METHODS:
             raise MethodNotAllowed(_METHODS)
         batch = await self._batch()

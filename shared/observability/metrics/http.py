@@ -99,7 +99,7 @@ class ConnectionMetrics:
         self.timeouts = Counter(
             "dialpass_http_connections_timed_out_total",
             "Connections closed because of their client: head (a request's head took too long), "
-            "idle (no request), write (it did not read a response).",
+            "body (its body did), idle (no request), write (it did not read a response).",
             ("reason",),
             registry=registry,
         )

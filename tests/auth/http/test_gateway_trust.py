@@ -45,8 +45,8 @@ async def test_only_the_gateway_is_believed(
 @pytest.mark.parametrize(
     "forwarded",
     [
-        "x" * 4000, "1" * 4000, "é", "ＩＰ", "203.0.113.9, 198.51.100.1", "203.0.113.9:80", "unknown", "",
-        "[2001:db8::1]", "fe80::1%eth0", "fe80::1%" + "x" * 3000, "::ffff:203.0.113.9%1", "1.2.3",
+        "x" * 4000, "1" * 4000, "é", "ＩＰ", "203.0.113.9, 198.51.100.1", "203.0.113.9:x", "unknown", "",
+        "[203.0.113.9]", "fe80::1%eth0", "fe80::1%" + "x" * 3000, "::ffff:203.0.113.9%1", "1.2.3",
         "010.1.1.1", "203.0.113.９",
     ],
 )  # fmt: skip
@@ -111,4 +111,6 @@ def test_each_of_several_secrets_is_accepted() -> None:
 
 def test_a_valid_address_is_taken_as_it_is() -> None:
     assert client_address("2001:db8::1", PEER) == "2001:db8::1"
+    assert client_address("[2001:DB8::1]:443", PEER) == "2001:db8::1"
+    assert client_address("::ffff:203.0.113.9", PEER) == "203.0.113.9"
     assert client_address(None, PEER) == PEER

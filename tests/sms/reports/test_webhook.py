@@ -111,7 +111,7 @@ async def test_other_paths_are_answered_with_404(api: Api, path: str) -> None:
 async def test_only_post_is_allowed(api: Api) -> None:
     reply = await api.get(URL)
     assert_problem(reply, 405, "method-not-allowed")
-    assert reply.headers["Allow"] == "POST"
+    assert reply.headers["Allow"] == "POST, OPTIONS"
 
 
 @pytest.mark.parametrize(
