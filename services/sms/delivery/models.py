@@ -103,6 +103,8 @@ class Attempt:
         account: the account to be called.
         dial_code: the country code of the number, for a report that comes although the answer was lost.
         prefix: the first three digits of a mainland number, for the same.
+        text_key: the key of the text to the number, by which another message with the same text finds this
+            one; empty if it is not to be found.
     """
 
     token: str
@@ -110,6 +112,7 @@ class Attempt:
     account: str
     dial_code: str = ""
     prefix: str = ""
+    text_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +145,7 @@ class Acceptance:
         fee: RMB.
         dial_code: the country code of the number, such as `86`.
         prefix: the first three digits of a mainland number, else empty.
-        text_key: the key of the text to the number, by which another message with the same text finds this
-            one; empty if it is not to be found.
+        text_key: as of the attempt.
     """
 
     account: str
@@ -159,15 +161,17 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class SentText:
-    """A text that the provider has accepted, under another message's id.
+    """The same text to the same number, sent by another message.
 
     Attributes:
-        account: the account that accepted it.
+        account: the account that was called.
         sid: the provider's id of it, empty where it is not known.
+        accepted: whether it was accepted; otherwise it may have been.
     """
 
     account: str
     sid: str
+    accepted: bool
 
 
 @dataclass(frozen=True, slots=True)

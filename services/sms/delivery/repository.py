@@ -48,6 +48,7 @@ class MessageRepository:
         self._failover = batched.register(scripts.RECORD_FAILOVER)
         self._outcome = batched.register(scripts.RECORD_OUTCOME)
         self._acceptance = batched.register(scripts.RECORD_ACCEPTANCE)
+        self._find_sent_text = batched.register(scripts.FIND_SENT_TEXT)
         self._reopen = batched.register(scripts.REOPEN)
         self._apply_reports = redis.register_script(scripts.APPLY_REPORTS)
 
@@ -63,7 +64,9 @@ class MessageRepository:
             history.attempts, history.since.isoformat(), history.account, int(history.resent),
             int(history.redelivered), RECORD_LIFETIME_SECONDS, attempt.dial_code, attempt.prefix,
         ]  # fmt: skip
-        granted, state, attempts, since, account, resent = await self._claim([record_key(message_id)], args)
+        args += [message_id, _SENT_TEXT_SECONDS]
+        keys = [record_key(message_id), *filter(None, (attempt.text_key,))]
+        granted, state, attempts, since, account, resent = await self._claim(keys, args)
         return Record(
             state=cast("State", state.decode()) or None,
             attempts=int(attempts),
@@ -109,8 +112,8 @@ class MessageRepository:
             acceptance.attempts, acceptance.parts, str(acceptance.fee), acceptance.dial_code,
             acceptance.prefix, RECORD_LIFETIME_SECONDS, _SENT_TEXT_SECONDS, record_key(""),
         ]  # fmt: skip
-        keys = [record_key(message_id), sid_key(acceptance.sid)]
-        reply = await self._acceptance([*keys, acceptance.text_key] if acceptance.text_key else keys, args)
+        keys = [record_key(message_id), sid_key(acceptance.sid), *filter(None, (acceptance.text_key,))]
+        reply = await self._acceptance(keys, args)
         effect, *report = (part.decode() for part in reply)
         if not report:
             return AcceptanceResult(cast('Literal["accepted", "known", "twice"]', effect))
@@ -121,15 +124,13 @@ class MessageRepository:
         )
 
     @retry_until_available
-    async def sent_text(self, text_key: str) -> SentText | None:
-        """Return the text that was accepted under a key of `Acceptance` a few minutes ago at most."""
-        if not text_key:
+    async def find_sent_text(self, message_id: str, text_key: str) -> SentText | None:
+        """Find another message with the same text that was or may have been accepted a few minutes ago."""
+        found = await self._find_sent_text([text_key], [message_id, record_key("")]) if text_key else ()
+        if not found:
             return None
-        found = await cast("Awaitable[bytes | None]", self._redis.get(text_key))
-        if found is None:
-            return None
-        account, _, sid = found.decode().partition(" ")
-        return SentText(account, sid)
+        state, account, sid = (part.decode() for part in found)
+        return SentText(account, sid, accepted=state != "attempting")
 
     async def apply_reports(self, reports: Sequence[StatusReport], account: str) -> list[ReportResult]:
         """Apply status reports, all in one script; order and repetition do not matter.

@@ -29,8 +29,8 @@ local function apply(record, status, code, at, now)
 end
 """
 
-# KEYS record; ARGV claim, token, now, account to call, the history's attempts, since, account, resent and
-# redelivered, lifetime in seconds, dial code, prefix.
+# KEYS record, text or none; ARGV claim, token, now, account to call, the history's attempts, since, account,
+# resent and redelivered, lifetime in seconds, dial code, prefix, message id, seconds to keep the text.
 # Returns {granted, state, attempts, since, account, resent}; since is empty unless an outcome is unknown.
 CLAIM = (
     _FINAL
@@ -56,6 +56,7 @@ redis.call('HSET', KEYS[1], 'state', 'attempting', 'attempts', attempts, 'token'
   'updated_at', ARGV[3], 'since', since, 'account', account, 'resent', resent,
   'dial_code', ARGV[11], 'prefix', ARGV[12])
 redis.call('EXPIRE', KEYS[1], ARGV[10])
+if KEYS[2] then redis.call('SET', KEYS[2], ARGV[13], 'EX', ARGV[14], 'NX') end
 index(KEYS[1], false)
 return {1, 'attempting', attempts, '', '', resent}
 """
@@ -106,7 +107,7 @@ redis.call('HSET', KEYS[1], 'state', 'accepted', 'account', ARGV[2], 'sid', ARGV
   'prefix', ARGV[9], 'detail', '', 'since', '')
 redis.call('EXPIRE', KEYS[1], ARGV[10])
 index(KEYS[1], true)
-if KEYS[3] then redis.call('SET', KEYS[3], ARGV[2] .. ' ' .. ARGV[3], 'EX', ARGV[11]) end
+if KEYS[3] then redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[11]) end
 if ARGV[3] == '' then return {'accepted'} end
 local first = redis.call('HSETNX', KEYS[2], 'message:' .. ARGV[2], ARGV[1]) == 0
   and redis.call('HGET', KEYS[2], 'message:' .. ARGV[2])
@@ -130,6 +131,16 @@ end
 return reply
 """
 )
+
+# KEYS text; ARGV message id, prefix of a record's key.
+# Returns nothing, or {state, account, sid} of another message with the text that was or may be accepted.
+FIND_SENT_TEXT = """
+local id = redis.call('GET', KEYS[1])
+if not id or id == ARGV[1] then return {} end
+local known = redis.call('HMGET', ARGV[2] .. id, 'state', 'account', 'sid', 'accepted_at')
+if known[1] ~= 'attempting' and not known[4] then return {} end
+return {known[1], known[2] or '', known[3] or ''}
+"""
 
 # KEYS record; ARGV now, lifetime in seconds. Returns the state on record afterwards.
 REOPEN = (

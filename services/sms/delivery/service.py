@@ -131,6 +131,7 @@ class DeliveryService:
             account or self._provider.accounts[0],
             dial_code(mobile),
             network_prefix(mobile),
+            self._text_key(to_outgoing(message, self._compose(message))) if claim is not Claim.READ else "",
         )
         record = await self._repository.claim(message.message_id, claim, attempt, history)
         if record.state in FINAL_STATES:
@@ -172,17 +173,19 @@ class DeliveryService:
         lookup = await self._look_up_earlier(job, answer)
         if lookup is not None and lookup.found:
             return await self._accept(job, lookup.as_answer(), "filtered")
-        if answer.duplicate_hint is not DuplicateHint.NONE:
-            sent = await self._repository.sent_text(self._text_key(self._outgoing(job)))
-            if sent is not None:
+        hint = answer.duplicate_hint
+        if hint is not DuplicateHint.NONE:
+            key = job.attempt.text_key
+            sent = await self._repository.find_sent_text(job.message.message_id, key)
+            if sent is not None and (sent.accepted or hint is DuplicateHint.CERTAIN):
                 known = Answer(SendStatus.ACCEPTED, "0", sent.account, sent.sid)
                 return await self._accept(job, known, "same_text")
-        if lookup is not None and lookup.confirms(answer.duplicate_hint):
+            if sent is not None:  # its outcome will tell
+                return await self._retry(job, "in_doubt" if job.unknown else "waiting", answer.code)
+        if lookup is not None and lookup.confirms(hint):
             return await self._accept(job, lookup.as_answer(), "filtered")
         if lookup is not None and not lookup.certain:
             return await self._retry(job, "in_doubt", answer.code)
-        if answer.duplicate_hint is DuplicateHint.CERTAIN:  # by a message that is not on record here
-            return await self._accept(job, Answer(SendStatus.ACCEPTED, "0", answer.account), "same_text")
         state: UnsentState = "limited" if answer.status is SendStatus.LIMITED else "failed"
         return await self._end(job, state, answer.code)
 
@@ -235,7 +238,7 @@ class DeliveryService:
             fee=answer.fee,
             dial_code=job.attempt.dial_code,
             prefix=job.attempt.prefix,
-            text_key="" if resolution == "same_text" else self._text_key(self._outgoing(job)),
+            text_key="" if resolution == "same_text" else job.attempt.text_key,
         )
         recorded = await self._repository.record_acceptance(job.message.message_id, acceptance)
         if recorded.effect == "accepted" and resolution != "same_text":  # which is counted already

@@ -20,10 +20,12 @@ from tests.support.sms_delivery import (
     LAG,
     MESSAGE,
     OUTGOING,
+    REJECTED,
     SAME_TEXT,
     TIMEOUT,
     TOO_OFTEN,
     DeliveryHarness,
+    acceptance,
 )
 
 AGAIN = MESSAGE.model_copy(update={"message_id": "m2"})
@@ -97,12 +99,26 @@ async def test_three_messages_share_a_text(first: DeliveryHarness) -> None:
     assert [await client_state(harness) for harness in (first, *others)] == ["delivered"] * 3
 
 
-async def test_the_same_text_by_an_unknown_message_was_sent_too(own_redis: Redis) -> None:
-    harness = DeliveryHarness(own_redis).answering(SAME_TEXT)
+@pytest.mark.parametrize(("answer", "status"), [(SAME_TEXT, "accepted"), (TOO_OFTEN, "waiting")])
+async def test_while_the_outcome_of_the_same_text_is_unknown_the_message_is_not_limited(
+    own_redis: Redis, answer: Answer, status: str
+) -> None:
+    first = DeliveryHarness(own_redis).answering(TIMEOUT)
+    await first.deliver()
+    second = again(first).answering(answer)
 
-    result = await harness.deliver()
+    assert (await second.deliver()).status == status
+    await first.repository.record_acceptance("m1", acceptance("7"))
+    await second.answering(answer).deliver()
+    assert await client_state(second) == "sent"
 
-    assert (result.status, result.detail, result.resolution) == ("accepted", "", "same_text")
+
+@pytest.mark.parametrize("answer", [REJECTED, TOO_OFTEN])
+async def test_a_text_that_was_not_sent_explains_no_limit(own_redis: Redis, answer: Answer) -> None:
+    first = DeliveryHarness(own_redis).answering(answer)
+    await first.deliver()
+
+    assert (await again(first).answering(SAME_TEXT).deliver()).status == "limited"
 
 
 @pytest.mark.parametrize("change", [{"code": "654321"}, {"mobile": "13900000000"}, {"channel": "voice"}])
@@ -142,13 +158,6 @@ async def test_after_any_earlier_attempt_the_same_text_means_that_it_was_accepte
 
     assert result.status == "accepted"
     assert (result.detail == "7") == (found is FOUND)
-
-
-async def test_an_attempt_that_was_not_counted_is_one_too(own_redis: Redis) -> None:
-    harness = DeliveryHarness(own_redis).answering(DEFERRED)
-    await harness.deliver()
-
-    assert (await harness.after(5).answering(SAME_TEXT).deliver()).status == "accepted"
 
 
 async def test_a_record_that_may_be_the_messages_is_never_not_sent(own_redis: Redis) -> None:

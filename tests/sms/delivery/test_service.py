@@ -74,9 +74,10 @@ async def test_a_message_in_a_final_state_is_not_sent(own_redis: Redis, state: s
     assert (harness.provider.sent, harness.states) == ([], [])
 
 
-async def test_a_limit_of_the_number_ends_the_message(harness: DeliveryHarness) -> None:
-    harness.answering(TOO_OFTEN)
-    assert await harness.deliver() == DeliveryResult("limited", 1, "33", answer=TOO_OFTEN)
+@pytest.mark.parametrize("answer", [SAME_TEXT, TOO_OFTEN])
+async def test_a_limit_of_the_number_ends_the_message(harness: DeliveryHarness, answer: Answer) -> None:
+    harness.answering(answer)
+    assert await harness.deliver() == DeliveryResult("limited", 1, answer.code, answer=answer)
     assert harness.states == ["attempting", "limited"]
     assert harness.provider.searches == []
 
@@ -151,7 +152,7 @@ async def test_a_superseded_attempt_ends_nothing(own_redis: Redis) -> None:
     class Superseded(FakeProvider):
         async def send(self, *arguments: object, **options: object) -> Answer:
             await own_redis.hset(record_key("m1"), "token", "another")
-            return TOO_OFTEN
+            return SAME_TEXT
 
     harness = DeliveryHarness(own_redis, Superseded())
     result = await harness.deliver()
