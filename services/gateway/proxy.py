@@ -149,7 +149,8 @@ class ProxyRequest(HTTPMessageDelegate):
             raise NotFound
         if operations and size > self._connection.stream.buffered:
             operations.check_body(self._method, self._target, self._headers.get("Content-Type", ""))
-        if route.token is not TokenRule.NONE:
+        has_body = size > 0 or "Transfer-Encoding" in self._headers
+        if route.token is not TokenRule.NONE and not (route.token_or_body and has_body):
             return self._authenticate(required=route.token is TokenRule.REQUIRED)
         return None
 

@@ -58,6 +58,7 @@ class Operation:
         problems: its own errors, beside those that every operation of its kind has.
         signed_in: whether it requires an access token.
         note: what a user of the API has to know beside the summary.
+        token_or_body: whether a body may take the place of the access token.
     """
 
     tag: str
@@ -65,6 +66,7 @@ class Operation:
     problems: tuple[type[AppError], ...] = ()
     signed_in: bool = False
     note: str = ""
+    token_or_body: bool = False
 
     def __call__(self, method: _Method) -> _Method:
         """Attach the description to a method and return it."""

@@ -60,7 +60,9 @@ class SessionRepository:
     def __init__(self, database: Database, outbox: OutboxRepository) -> None:
         self._database = database
         self._outbox = outbox
-        self._locked = database.compile(SessionRow.select(*_COLUMNS).where(SessionRow.id == "").for_update())
+        by_id = SessionRow.select(*_COLUMNS).where(SessionRow.id == "")
+        self._by_id = database.compile(by_id)
+        self._locked = database.compile(by_id.for_update())
         self._of_user = database.compile(
             SessionRow.select(*_COLUMNS)
             .join(UserRow, on=(UserRow.id == SessionRow.user_id) & not_ended())
@@ -79,6 +81,11 @@ class SessionRepository:
                 **_changing(session),
             )
         )
+
+    async def find(self, session_id: str) -> Session | None:
+        """Return a session or None."""
+        row = await self._database.fetch_one(self._by_id, (session_id,))
+        return None if row is None else _session(row)
 
     async def lock(self, session_id: str) -> Session | None:
         """Return a session or None, locked until the current transaction ends."""

@@ -12,8 +12,9 @@ from services.auth.db.database import Database
 RECENT_SECONDS = 30
 # However many gateways poll, the database is read at most five times a second.
 _COALESCED_SECONDS = 0.2
-# Tokens are accepted for a moment after they expire.
-_MARGIN_SECONDS = 60
+# By the clocks of the database and of a gateway, each of which may be behind, and of the replica that wrote
+# the time when a token expires, which may be ahead.
+_MARGIN_SECONDS = 300
 
 # A mark has the time of a replica's clock, a row that of the server.
 _CLOCK_SKEW_SECONDS = 90
