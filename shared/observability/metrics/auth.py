@@ -9,8 +9,10 @@ class _CodeMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.codes = Counter(
             "dialpass_codes_total",
-            "Codes by what became of them: requested, refused, unsent, verified, wrong; withheld: decided on "
-            "after the answer, and then requested, refused, unsent or, without an account, nothing.",
+            "Codes by what became of them: requested, refused, unsent, verified, wrong; repeated: right, and "
+            "the same answer again; used: right, but used before; void: given up before Redis had it; "
+            "withheld: decided on after the answer, and then requested, refused, unsent or, without an "
+            "account, nothing.",
             ("purpose", "outcome"),
             registry=registry,
         )
