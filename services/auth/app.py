@@ -34,6 +34,7 @@ from services.auth.passwords.repository import PasswordRepository
 from services.auth.passwords.service import PasswordService
 from services.auth.reauthentication.service import ReauthenticationService
 from services.auth.routes import Services, make_application
+from services.auth.sessions.announcements import EndAnnouncements
 from services.auth.sessions.refresh_tokens import SessionPolicy
 from services.auth.sessions.repository import SessionRepository
 from services.auth.sessions.revocations import Revocations
@@ -52,6 +53,7 @@ from shared.clock import Clock
 from shared.contracts.messages import NoticeKind
 from shared.health import Health
 from shared.http import ops
+from shared.http.deadline import DeadlineReader
 from shared.http.limits import ConnectionLimits
 from shared.http.server import DrainableServer
 from shared.lifecycle import Service
@@ -111,6 +113,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         gateways=GatewayTrust(
             settings.gateway_secrets, settings.trusted_gateways, metrics.forwarded_refused.inc
         ),
+        deadlines=DeadlineReader(on_late=metrics.late_requests.inc),
         pseudonym=keyed_hash.client,
     )
     http_metrics.watch_in_flight(context.in_flight)
@@ -140,8 +143,8 @@ def build_services(
     warn_of_weak_settings(settings)
     database, hasher = connections.database, connections.hasher
     keyed_hash = KeyedHash(settings.code_secret.get_secret_value())
-    users = UserRepository(database)
-    sessions = SessionRepository(database, outbox)
+    users, announcements = UserRepository(database), EndAnnouncements(connections.redis, metrics)
+    sessions = SessionRepository(database, outbox, announcements.add)
     uow = UnitOfWork(database, outbox, AuditRepository(database, keyed_hash), now)
     administration = AccountAdministration(uow, users, sessions)
     throttle = SignInThrottle(connections.redis, keyed_hash, _sign_in_limits(settings), metrics, hasher)
@@ -168,7 +171,8 @@ def build_services(
     reauthentication = ReauthenticationService(uow, session_service, code_service, hasher, attempts, metrics)
     return Services(
         code_service, account_service, password_service, sign_in_service, reauthentication, session_service,
-        Revocations(database), tokens, ChangeLimiter(connections.redis, _change_limits(settings), metrics),
+        Revocations(database, announcements), tokens,
+        ChangeLimiter(connections.redis, _change_limits(settings), metrics),
     )  # fmt: skip
 
 

@@ -210,6 +210,7 @@ class ProxyRequest(HTTPMessageDelegate):
             request_id=self._request_id,
             forward_authorization=route.forward_authorization,
             gateway=route.upstream.gateway_secret,
+            deadline=route.upstream.deadline_line(route.timeout),
         )
         self._upstream_request = UpstreamRequest(self._method, data, self, route.timeout)
         route.upstream.send(self._upstream_request)

@@ -1,17 +1,19 @@
 """The base of the endpoints: JSON in, JSON or a problem document out, one log line each."""
 
-import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import structlog
 from pydantic import BaseModel
 from tornado.web import HTTPError
 
+from services.auth.deadline import time_limit
+from services.auth.errors import TooLate
 from services.auth.http.body import parse
 from services.auth.http.fields import ValidationContext
 from services.auth.http.gateway_trust import GatewayTrust, client_address
@@ -24,10 +26,12 @@ from shared.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from shared.http import request_ids
+from shared.http import deadline, request_ids
 from shared.http.content_type import check_content_type
+from shared.http.deadline import DeadlineReader, has_been_closed
 from shared.http.in_flight import InFlight
 from shared.http.problem_handler import ProblemHandler
+from shared.http.request_connection import RequestConnection
 from shared.networks import canonical
 from shared.observability.access_log import AccessLog
 from shared.observability.metrics import HttpMetrics, known_method
@@ -36,6 +40,8 @@ from shared.security.access_tokens import bearer_token
 
 # Below the gateway's time limit, so that a client gets this answer and not the gateway's 504.
 _HANDLER_SECONDS = 8.0
+# For the way of the answer.
+_MARGIN_SECONDS = 0.1
 _USER_AGENT_LENGTH = 255
 _OPERATION = "operation"
 _METHODS = ("GET", "POST", "PATCH", "DELETE")
@@ -97,6 +103,7 @@ class HttpContext:
         tracer: records spans.
         in_flight: the number of requests that are being answered.
         gateways: recognises the gateway's requests.
+        deadlines: tells how long the gateway waits.
         pseudonym: returns what stands for a client's address in log lines.
     """
 
@@ -108,6 +115,7 @@ class HttpContext:
     tracer: Tracer = OFF
     in_flight: InFlight = field(default_factory=InFlight)
     gateways: GatewayTrust = field(default_factory=GatewayTrust)
+    deadlines: DeadlineReader = field(default_factory=DeadlineReader)
     pseudonym: Callable[[str], str] = lambda _: ""
 
 
@@ -207,7 +215,7 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         if method is None:
             raise self._method_not_allowed()
         try:
-            async with asyncio.timeout(_HANDLER_SECONDS):
+            async with time_limit(self._seconds()):
                 answer: BaseModel | None = await method(*path)
         except TimeoutError as error:
             raise Unavailable from error
@@ -215,6 +223,19 @@ class JsonHandler(ProblemHandler, Generic[Service]):
             self._answer_nothing()
         else:
             self.finish(answer.model_dump_json())
+
+    def _seconds(self) -> float:
+        """Return how long the request may take, less than its gateway waits.
+
+        Raises:
+            TooLate: the gateway has given it up.
+        """
+        header = self.request.headers.get(deadline.HEADER) if self._from_gateway else None
+        connection = cast("RequestConnection", self.request.connection)
+        remaining = self._context.deadlines.remaining(header, lambda: has_been_closed(connection.stream))
+        if remaining is not None and remaining <= _MARGIN_SECONDS:
+            raise TooLate
+        return min(_HANDLER_SECONDS, math.inf if remaining is None else remaining - _MARGIN_SECONDS)
 
     def _answer_nothing(self) -> None:
         self.set_status(HTTPStatus.NO_CONTENT)

@@ -5,11 +5,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
 from services.auth.db.database import Database
+from services.auth.errors import EndedSessionsUnknown
+from services.auth.sessions.announcements import EndAnnouncements
+from shared.errors import Unavailable
 
 # How far back the regular poll of a gateway reaches. Rows do not become visible in the order of their
 # times, since a transaction may commit seconds after its statement. Reading a row many times costs
 # nothing, missing it would leave a session open, so the window is many times the longest transaction.
 RECENT_SECONDS = 30
+# How long the database may take. Gateways wait for a second, and ask every half second: a session that has
+# ended is refused within a second also if the database hangs.
+_DATABASE_SECONDS = 0.4
 # However many gateways poll, the database is read at most five times a second.
 _COALESCED_SECONDS = 0.2
 # By the clocks of the database and of a gateway, each of which may be behind, and of the replica that wrote
@@ -41,16 +47,39 @@ _Result = TypeVar("_Result")
 class Revocations:
     """The ended sessions of which an access token may still be valid, in MySQL.
 
-    `recent()` returns those that ended within the last half minute, `all()` all of them.
+    Args:
+        database: the source of truth.
+        announcements: what is known of the last minutes without it.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, announcements: EndAnnouncements | None = None) -> None:
         self._database = database
+        self._announcements = announcements
         recent = (RECENT_SECONDS, RECENT_SECONDS + _CLOCK_SKEW_SECONDS)
-        self.recent = CoalescedRead(lambda: self._read(_RECENT, *recent), _COALESCED_SECONDS).get
-        self.all = CoalescedRead(
+        self._recent = CoalescedRead(lambda: self._read(_RECENT, *recent), _COALESCED_SECONDS)
+        self._all = CoalescedRead(
             lambda: self._read(_ALL, _MARGIN_SECONDS, _MARK_SECONDS), _COALESCED_SECONDS
-        ).get
+        )
+
+    async def recent(self) -> Ended:
+        """Return the sessions that ended within the last half minute.
+
+        Raises:
+            EndedSessionsUnknown: the database does not answer; has those that are known without it.
+        """
+        return await self._in_time(self._recent)
+
+    async def all(self) -> Ended:
+        """Return all of them, as `recent`."""
+        return await self._in_time(self._all)
+
+    async def _in_time(self, read: "CoalescedRead[Ended]") -> Ended:
+        try:
+            async with asyncio.timeout(_DATABASE_SECONDS):
+                return await read.get()
+        except (TimeoutError, Unavailable) as error:
+            announced = await self._announcements.recent() if self._announcements else {}
+            raise EndedSessionsUnknown(announced) from error
 
     async def _read(self, sql: str, *seconds: int) -> Ended:
         rows = await self._database.fetch_all(sql, seconds)
@@ -77,5 +106,12 @@ class CoalescedRead(Generic[_Result]):
         if self._result is None or now - self._began > self._seconds:
             self._began = now
             self._result = asyncio.ensure_future(self._read())
+            self._result.add_done_callback(_retrieve)
         # A caller that is cancelled does not cancel the read for the others.
         return await asyncio.shield(self._result)
+
+
+def _retrieve(read: "asyncio.Future[_Result]") -> None:
+    """Look at the failure of a read, even if nobody has waited for it that long."""
+    if not read.cancelled():
+        read.exception()

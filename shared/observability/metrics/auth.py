@@ -156,6 +156,12 @@ class AuthMetrics(_CodeMetrics, _SignInMetrics, _HashMetrics, _AccountMetrics):
             ("dependency",),
             registry=registry,
         )
+        self.late_requests = Counter(
+            "dialpass_late_requests_total",
+            "Requests that were not begun, because their gateway had given them up: this process was stopped, "
+            "or has more to do than it can.",
+            registry=registry,
+        )
         self.forwarded_refused = Counter(
             "dialpass_forwarded_refused_total",
             "Requests that named a client's address, but were not the gateway's: its secret or network is"
