@@ -104,8 +104,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     stack.push_async_callback(services.codes.close)
     keyed_hash = KeyedHash(settings.code_secret.get_secret_value())
     context = HttpContext(
-        services.sessions.authenticate,
-        services.change_limiter.charge,
+        services.sessions.authenticate, services.change_limiter.charge,
         ValidationContext(settings.sms_regions, load_common_passwords()),
         access_log,
         http_metrics,
@@ -115,7 +114,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         ),
         deadlines=DeadlineReader(on_late=metrics.late_requests.inc),
         pseudonym=keyed_hash.client,
-    )
+    )  # fmt: skip
     http_metrics.watch_in_flight(context.in_flight)
     health = Health(
         required={"mysql": connections.database.check, "redis": redis_client.check(connections.redis)},
@@ -171,8 +170,7 @@ def build_services(
     reauthentication = ReauthenticationService(uow, session_service, code_service, hasher, attempts, metrics)
     return Services(
         code_service, account_service, password_service, sign_in_service, reauthentication, session_service,
-        Revocations(database, announcements), tokens,
-        ChangeLimiter(connections.redis, _change_limits(settings), metrics),
+        Revocations(database, announcements), tokens, _change_limiter(settings, connections, metrics),
     )  # fmt: skip
 
 
@@ -265,8 +263,9 @@ def _notice_service(
     return NoticeService(connections.publisher, texts, now, metrics)
 
 
-def _change_limits(settings: AuthSettings) -> ChangeLimits:
-    return ChangeLimits(settings.change_limit_session, settings.change_limit_account)
+def _change_limiter(settings: AuthSettings, connections: Connections, metrics: AuthMetrics) -> ChangeLimiter:
+    limits = ChangeLimits(settings.change_limit_session, settings.change_limit_account)
+    return ChangeLimiter(connections.redis, limits, metrics)
 
 
 def _sign_in_limits(settings: AuthSettings) -> SignInLimits:

@@ -158,8 +158,8 @@ class AuthMetrics(_CodeMetrics, _SignInMetrics, _HashMetrics, _AccountMetrics):
         )
         self.late_requests = Counter(
             "dialpass_late_requests_total",
-            "Requests that were not begun, because their gateway had given them up: this process was stopped, "
-            "or has more to do than it can.",
+            "Requests that were not begun, because their gateway had given them up: this process was stopped "
+            "or has too much to do.",
             registry=registry,
         )
         self.forwarded_refused = Counter(
