@@ -25,6 +25,8 @@ HEADER = "X-Dialpass-Deadline"
 _VALUE = re.compile(r"([0-9a-f]{16}) ([0-9]{1,12}\.[0-9]{3}) ([0-9]{1,5}(?:\.[0-9]{1,6})?)", re.ASCII)
 # How much two clocks may drift apart, in seconds a second; NTP corrects by half of this at most, each.
 _DRIFT = 0.001
+# For the way of the answer: what has less time left is late.
+_MARGIN_SECONDS = 0.1
 # Processes of gateways that are remembered.
 _MAX_SENDERS = 1024
 
@@ -57,7 +59,7 @@ class DeadlineReader:
         self._differences: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def remaining(self, value: str | None, given_up: Callable[[], bool]) -> float | None:
-        """Return the seconds until the gateway of a request gives it up.
+        """Return the seconds until the gateway of a request gives it up, less the way of the answer.
 
         Args:
             value: the header, of a request that is a gateway's.
@@ -75,7 +77,7 @@ class DeadlineReader:
         difference = least = now - sent_at
         if known := self._differences.pop(sender, None):
             least = min(difference, known[0] + (now - known[1]) * _DRIFT)
-        late = difference - least >= seconds
+        late = difference - least >= seconds - _MARGIN_SECONDS
         if late and not given_up():
             least, late = difference, False
         if len(self._differences) >= _MAX_SENDERS:
@@ -84,7 +86,7 @@ class DeadlineReader:
         if late:
             self._on_late()
             return 0.0
-        return seconds - (difference - least)
+        return seconds - _MARGIN_SECONDS - (difference - least)
 
 
 def has_been_closed(stream: IOStream | None) -> bool:

@@ -1,6 +1,5 @@
 """The base of the endpoints: JSON in, JSON or a problem document out, one log line each."""
 
-import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -40,8 +39,6 @@ from shared.security.access_tokens import bearer_token
 
 # Below the gateway's time limit, so that a client gets this answer and not the gateway's 504.
 _HANDLER_SECONDS = 8.0
-# For the way of the answer.
-_MARGIN_SECONDS = 0.1
 _USER_AGENT_LENGTH = 255
 _OPERATION = "operation"
 _METHODS = ("GET", "POST", "PATCH", "DELETE")
@@ -233,9 +230,9 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         header = self.request.headers.get(deadline.HEADER) if self._from_gateway else None
         connection = cast("RequestConnection", self.request.connection)
         remaining = self._context.deadlines.remaining(header, lambda: has_been_closed(connection.stream))
-        if remaining is not None and remaining <= _MARGIN_SECONDS:
+        if remaining == 0:
             raise TooLate
-        return min(_HANDLER_SECONDS, math.inf if remaining is None else remaining - _MARGIN_SECONDS)
+        return _HANDLER_SECONDS if remaining is None else min(_HANDLER_SECONDS, remaining)
 
     def _answer_nothing(self) -> None:
         self.set_status(HTTPStatus.NO_CONTENT)

@@ -49,7 +49,7 @@ class Revocations:
 
     Args:
         database: the source of truth.
-        announcements: what is known of the last minutes without it.
+        announcements: what is known of the last minutes without it; None to wait for the database alone.
     """
 
     def __init__(self, database: Database, announcements: EndAnnouncements | None = None) -> None:
@@ -74,12 +74,13 @@ class Revocations:
         return await self._in_time(self._all)
 
     async def _in_time(self, read: "CoalescedRead[Ended]") -> Ended:
+        if self._announcements is None:
+            return await read.get()
         try:
             async with asyncio.timeout(_DATABASE_SECONDS):
                 return await read.get()
         except (TimeoutError, Unavailable) as error:
-            announced = await self._announcements.recent() if self._announcements else {}
-            raise EndedSessionsUnknown(announced) from error
+            raise EndedSessionsUnknown(await self._announcements.recent()) from error
 
     async def _read(self, sql: str, *seconds: int) -> Ended:
         rows = await self._database.fetch_all(sql, seconds)
@@ -88,6 +89,9 @@ class Revocations:
 
 class CoalescedRead(Generic[_Result]):
     """A read whose result, or failure, serves all callers within a moment.
+
+    While a read is in progress, all callers wait for it, also those that come later: where the database is
+    slow, more reads would make it slower, and callers that cannot wait that long would never have a result.
 
     Args:
         read: performs the read.
@@ -103,7 +107,7 @@ class CoalescedRead(Generic[_Result]):
     async def get(self) -> _Result:
         """Return a result that is recent enough."""
         now = asyncio.get_running_loop().time()
-        if self._result is None or now - self._began > self._seconds:
+        if self._result is None or (self._result.done() and now - self._began > self._seconds):
             self._began = now
             self._result = asyncio.ensure_future(self._read())
             self._result.add_done_callback(_retrieve)
