@@ -15,6 +15,8 @@ LEASE_MS = 10_000
 REPEAT_MS = 60_000
 # Requests with one code that come within this time of each other are concurrent: one of them wins.
 RIVAL_MS = 1000
+# How long a repetition is held back, to see whether it comes alone.
+REPEAT_PAUSE_MS = 500
 # Of the hash of a code: those of attempts that were given up do not fill the memory.
 MAX_FIELDS = 256
 
@@ -39,6 +41,10 @@ class CodeInUse(Exception):
     def __init__(self, *, rival: bool) -> None:
         super().__init__()
         self.rival = rival
+
+
+class RepetitionPending(Exception):
+    """The code is right, and was used a short time ago: the attempt may ask again after a pause."""
 
 
 class LeaseEndings:

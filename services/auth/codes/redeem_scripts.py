@@ -17,15 +17,18 @@ from services.auth.codes.scripts import QUOTAS
 # proves the owner of the number, whose account trusts the address from then on.
 #
 # A right code that is in use, or was used, is no wrong try. Whoever comes while it is in use may ask again;
-# who comes that early that the two are one client's double request, or two clients', is a rival.
+# who comes that early that the two are concurrent is a rival. Whoever comes after the use has to wait for a
+# moment and ask again: a client that has lost the answer comes alone, concurrent ones come together.
 #
 # KEYS  1 code, 2 conversion, 3 trusted address, 4 wrong codes from the address, 5 from the network
 # ARGV  1 attempt, 2 proof, 3 wrong tries allowed, 4 ms that an address is trusted,
 #       5 JSON: the limits of wrong codes, of the address and of the network, 6 the address, 7 its network,
-#       8 ms of the lease, 9 ms in which a use can be repeated, 10 ms after a use in which others are rivals
+#       8 ms of the lease, 9 ms in which a use can be repeated, 10 ms after a use in which others are rivals,
+#       11 ms to wait for a repetition, 12 '1' after that
 # Returns {'redeemed'}, {'wrong'}, {'throttled', ms to wait, 'address' or 'network'},
-#         {'taken', '1' for a rival} while another attempt holds the lease, {'repeated', answer of the use},
-#         {'used'} if there is no answer, or not any more, {'void'} if the attempt has been given up
+#         {'taken', '1' for a rival} while another attempt holds the lease, {'wait'}, then
+#         {'repeated', answer of the use}; {'used'} if there is no answer, not any more, or not for concurrent
+#         ones, {'void'} if the attempt has been given up
 REDEEM = (
     QUOTAS
     + """
@@ -58,10 +61,12 @@ if alive and (proof == ARGV[2] or previous == ARGV[2] and tonumber(previous_unti
   local since = now - tonumber(used_at or 0)
   if used_by and not leased_until then
     local early = rivals and since < tonumber(ARGV[10])
-    if answer and not early and now - tonumber(answered_at) <= tonumber(ARGV[9]) then
-      return {'repeated', answer}
-    end
-    return {'used'}
+    if not answer or early or now - tonumber(answered_at) > tonumber(ARGV[9]) then return {'used'} end
+    local last, last_at = unpack(redis.call('HMGET', KEYS[1], 'repeating', 'repeating_at'))
+    if ARGV[12] == '1' then return last == ARGV[1] and {'repeated', answer} or {'used'} end
+    redis.call('HSET', KEYS[1], 'repeating', ARGV[1], 'repeating_at', text(now))
+    local alone = not last or last == ARGV[1] or now - tonumber(last_at) >= tonumber(ARGV[11])
+    return {alone and 'wait' or 'used'}
   end
   if used_by and not lease_over then
     if since >= tonumber(ARGV[10]) then return {'taken', '0'} end

@@ -10,10 +10,9 @@ from typing import NoReturn
 import structlog
 from redis.asyncio import Redis
 
-from services.auth.codes import redeem_scripts, scripts
+from services.auth.codes import leases, redeem_scripts, scripts
 from services.auth.codes.challenges import CHALLENGE_SECONDS, Solved
 from services.auth.codes.generator import CodeGenerator, new_nonce
-from services.auth.codes.leases import LEASE_MS, MAX_FIELDS, REPEAT_MS, RIVAL_MS, CodeInUse
 from services.auth.codes.quotas import Quotas, askers_of, conversion_key, wrong_keys
 from services.auth.errors import ChallengeNeeded, InvalidCode, TooManyAttempts, TooManyCodes
 from services.auth.keyed_hash import KeyedHash
@@ -181,7 +180,7 @@ class CodeRepository:
             log.warning("cooldown_not_released")
 
     async def redeem(
-        self, mobile: str, purpose: Purpose, code: str, *, address: str, attempt: str
+        self, mobile: str, purpose: Purpose, code: str, *, address: str, attempt: str, paused: bool = False
     ) -> str | None:
         """Verify a code and lease it to an attempt, atomically.
 
@@ -193,6 +192,7 @@ class CodeRepository:
             code: the code that the client presents.
             address: address of the client, which the account trusts from then on.
             attempt: id of this attempt, by which `confirm` and `restore` recognise it.
+            paused: whether it asks again after `RepetitionPending`.
 
         Returns:
             None, or the answer of an attempt that used the code a short time ago; then there is no lease.
@@ -201,6 +201,7 @@ class CodeRepository:
             InvalidCode: the code is wrong; one of the asker's tries is counted, or of those who did not ask.
                 Or it is right, but was used; that is no wrong try.
             CodeInUse: it is right, but leased to another attempt.
+            RepetitionPending: it is right, but was used by another attempt, whose answer is known.
             TooManyAttempts: too many wrong codes from the address or its network, which did not ask for it.
         """
         keys = [
@@ -213,15 +214,17 @@ class CodeRepository:
         askers = askers_of(mobile, address, self._hash)
         args: list[str | int] = [
             attempt, proof, self._max_tries, TRUSTED_MS, self._quotas.wrong, *askers,
-            LEASE_MS, REPEAT_MS, RIVAL_MS,
+            leases.LEASE_MS, leases.REPEAT_MS, leases.RIVAL_MS, leases.REPEAT_PAUSE_MS, int(paused),
         ]  # fmt: skip
         with self._translated_errors():
             outcome, *details = await self._redeem(keys, args)
         if outcome == b"redeemed":
             self._count("verified", mobile, purpose)
             return None
+        if outcome == b"wait":
+            raise leases.RepetitionPending
         if outcome == b"taken":
-            raise CodeInUse(rival=details[0] == b"1")
+            raise leases.CodeInUse(rival=details[0] == b"1")
         if outcome == b"throttled":
             self._metrics.throttled.labels("code", details[1].decode()).inc()
             raise TooManyAttempts(retry_after=math.ceil(details[0] / 1000))
@@ -234,13 +237,13 @@ class CodeRepository:
     async def confirm(self, mobile: str, purpose: Purpose, attempt: str, answer: str) -> None:
         """Use the code that an attempt has redeemed up; the use can be repeated if it has an answer."""
         with self._translated_errors():
-            await self._confirm([self._code_key(mobile, purpose)], [attempt, answer, REPEAT_MS])
+            await self._confirm([self._code_key(mobile, purpose)], [attempt, answer, leases.REPEAT_MS])
 
     async def restore(self, mobile: str, purpose: Purpose, attempt: str) -> None:
         """Make the code that an attempt has redeemed, or is still to redeem, valid again."""
         keys = [self._code_key(mobile, purpose), conversion_key(mobile, self._hash)]
         with self._translated_errors():
-            await self._restore(keys, [attempt, MAX_FIELDS])
+            await self._restore(keys, [attempt, leases.MAX_FIELDS])
 
     async def record_queued(self, message_id: str, at: datetime) -> None:
         """Write the first state of a message."""

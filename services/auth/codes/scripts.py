@@ -12,6 +12,7 @@ The key `code:<number>:<purpose>` is a hash, which processes of the previous ver
     used_at             when
     leased_until        when it is valid again, unless the use is confirmed before
     answer, answered_at what the use led to, for its repetition
+    repeating, repeating_at   the latest attempt to repeat the use, and when it came
     rivals              '1' if another attempt had the right code at the same time
     void:<attempt>      an attempt that has been given up, and may still arrive
     tries               wrong tries of all who have not asked for it (before: of everybody)

@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 
 from services.auth.codes.challenges import AltchaChallenges
-from services.auth.codes.leases import CodeInUse, LeaseEndings
+from services.auth.codes.leases import REPEAT_PAUSE_MS, CodeInUse, LeaseEndings, RepetitionPending
 from services.auth.codes.publisher import SendCodePublisher
 from services.auth.codes.repository import CodeRepository, Issued
 from services.auth.errors import (
@@ -158,9 +158,9 @@ class CodeService:
         answers that it led to. After any other failure it is valid again; also if Redis did not answer
         on entering, and carries the command out later, or does not answer after the block.
 
-        If the block has set an answer, the same code enters the block again for a minute, and `repeats`
-        is the answer: the block must do nothing but find out whether it is the same request, and raise
-        `InvalidCode` otherwise.
+        If the block has set an answer, the same code enters the block again for a minute, but not at the
+        same time as others, and `repeats` is the answer: the block must do nothing but find out whether it
+        is the same request, and raise `InvalidCode` otherwise.
 
         Raises:
             InvalidCode: on entering; one of the code's tries is counted, unless it is right but used.
@@ -189,17 +189,20 @@ class CodeService:
 
     async def _take(self, mobile: str, purpose: Purpose, code: str, address: str, attempt: str) -> str | None:
         """Take the lease of a code, or return the answer of its use; waits while another attempt has it."""
-        rival = False
+        rival = paused = False
         while True:
             try:
-                answer = await self._codes.redeem(mobile, purpose, code, address=address, attempt=attempt)
+                return await self._codes.redeem(
+                    mobile, purpose, code, address=address, attempt=attempt, paused=paused
+                )
             except CodeInUse as in_use:
                 rival = rival or in_use.rival
                 await asyncio.sleep(_POLL_SECONDS)
-                continue
-            if rival and answer is not None:
-                raise InvalidCode
-            return answer
+            except RepetitionPending:
+                if rival:
+                    raise InvalidCode from None
+                paused = True
+                await asyncio.sleep(REPEAT_PAUSE_MS / 1000)
 
     async def _issue(
         self, mobile: str, purpose: Purpose, client: Client, request: str, challenge: str | None

@@ -36,10 +36,10 @@ async def test_the_same_registration_gets_the_same_answer_for_a_minute(auth: Aut
     code = await auth.code("register")
     user_id = await register(auth, code)
     assert [await register(auth, code) for _ in range(3)] == [user_id] * 3
-    await age_use(auth, 58)
+    await age_use(auth, 55)
     assert await register(auth, code, client=STRANGER) == user_id
     assert len(await auth.events(user_id)) == len(await auth.audited(user_id)) == 1
-    await age_use(auth, 3)
+    await age_use(auth, 6)
     with pytest.raises(InvalidCode):
         await register(auth, code)
 
@@ -198,3 +198,14 @@ async def test_what_opens_a_session_is_not_repeated(auth: AuthHarness, signed_in
     await auth.services.reauthentication.with_code(caller, code, CLIENT)
     with pytest.raises(InvalidCode):
         await auth.services.reauthentication.with_code(caller, code, CLIENT)
+
+
+async def test_of_repetitions_that_come_together_none_is_answered_and_a_later_one_is(
+    auth: AuthHarness,
+) -> None:
+    code = await auth.code("register")
+    user_id = await register(auth, code)
+    together = [register(auth, code) for _ in range(20)]
+    answers = await asyncio.gather(*together, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {InvalidCode}
+    assert await register(auth, code) == user_id
