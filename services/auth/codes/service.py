@@ -20,6 +20,7 @@ from services.auth.errors import (
     InvalidCode,
     Overloaded,
     SmsUnavailable,
+    TooManyAttempts,
 )
 from services.auth.models import Client, CodeRequested
 from shared.clock import Clock
@@ -171,7 +172,9 @@ class CodeService:
         restore = partial(self._codes.restore, mobile, purpose, attempt)
         try:
             use = CodeUse(await self._take(mobile, purpose, code, address, attempt))
-        except (Unavailable, asyncio.CancelledError):
+        except (InvalidCode, TooManyAttempts):
+            raise
+        except BaseException:  # Redis may have the command, or get it later
             self._leases.settle_later(restore)
             raise
         if use.repeats is not None:
