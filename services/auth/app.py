@@ -36,6 +36,7 @@ from services.auth.passwords.repository import PasswordRepository
 from services.auth.passwords.service import PasswordService
 from services.auth.reauthentication.service import ReauthenticationService
 from services.auth.routes import Services, make_application
+from services.auth.sessions.announcements import EndAnnouncements
 from services.auth.sessions.refresh_tokens import SessionPolicy
 from services.auth.sessions.repository import SessionRepository
 from services.auth.sessions.revocations import Revocations
@@ -54,6 +55,7 @@ from shared.clock import Clock
 from shared.contracts.messages import NoticeKind
 from shared.health import Check, Health
 from shared.http import ops
+from shared.http.deadline import DeadlineReader
 from shared.http.limits import ConnectionLimits
 from shared.http.server import DrainableServer
 from shared.lifecycle import Service
@@ -103,8 +105,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     stack.push_async_callback(services.codes.close)
     keyed_hash = KeyedHash(settings.code_secret.get_secret_value())
     context = HttpContext(
-        services.sessions.authenticate,
-        services.change_limiter.charge,
+        services.sessions.authenticate, services.change_limiter.charge,
         ValidationContext(settings.sms_regions, load_common_passwords(), settings.code_length),
         access_log,
         http_metrics,
@@ -112,8 +113,9 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         gateways=GatewayTrust(
             settings.gateway_secrets, settings.trusted_gateways, metrics.forwarded_refused.inc
         ),
+        deadlines=DeadlineReader(on_late=metrics.late_requests.inc),
         pseudonym=keyed_hash.client,
-    )
+    )  # fmt: skip
     http_metrics.watch_in_flight(context.in_flight)
     health = Health(
         required={"mysql": connections.database.check, "redis": redis_client.check(connections.redis)},
@@ -153,8 +155,8 @@ def build_services(
     warn_of_weak_settings(settings)
     database, hasher = connections.database, connections.hasher
     keyed_hash = KeyedHash(settings.code_secret.get_secret_value())
-    users = UserRepository(database)
-    sessions = SessionRepository(database, outbox)
+    users, announcements = UserRepository(database), EndAnnouncements(connections.redis, metrics)
+    sessions = SessionRepository(database, outbox, announcements.add)
     uow = UnitOfWork(database, outbox, AuditRepository(database, keyed_hash), now)
     administration = AccountAdministration(uow, users, sessions)
     throttle = SignInThrottle(connections.redis, keyed_hash, _sign_in_limits(settings), metrics, hasher)
@@ -181,7 +183,7 @@ def build_services(
     reauthentication = ReauthenticationService(uow, session_service, code_service, hasher, attempts, metrics)
     return Services(
         code_service, account_service, password_service, sign_in_service, reauthentication, session_service,
-        Revocations(database), tokens, ChangeLimiter(connections.redis, _change_limits(settings), metrics),
+        Revocations(database, announcements), tokens, _change_limiter(settings, connections, metrics),
     )  # fmt: skip
 
 
@@ -274,8 +276,9 @@ def _notice_service(
     return NoticeService(connections.publisher, texts, now, metrics)
 
 
-def _change_limits(settings: AuthSettings) -> ChangeLimits:
-    return ChangeLimits(settings.change_limit_session, settings.change_limit_account)
+def _change_limiter(settings: AuthSettings, connections: Connections, metrics: AuthMetrics) -> ChangeLimiter:
+    limits = ChangeLimits(settings.change_limit_session, settings.change_limit_account)
+    return ChangeLimiter(connections.redis, limits, metrics)
 
 
 def _sign_in_limits(settings: AuthSettings) -> SignInLimits:

@@ -14,6 +14,8 @@ Unauthorized
 Unavailable
 ├── SmsUnavailable       the broker did not take the message
 ├── TransactionConflict  a transaction lost to a concurrent one; nothing was changed
+├── TooLate              the gateway has given the request up
+├── EndedSessionsUnknown  a gateway asked for the ended sessions while the database does not answer
 └── Overloaded           more password checks are queued than can be served in time
 TooManyAttempts          429, after failed sign-ins or wrong codes, or too many checks at a time
 TooManyCodes             429, inside the cooldown or over a quota
@@ -192,6 +194,27 @@ class SmsUnavailable(Unavailable):
 
     slug = "sms-unavailable"
     title = Text("Messages cannot be sent right now, please try again", "暂时无法发送短信，请稍后重试")
+
+
+class TooLate(Unavailable):
+    """The gateway has given the request up; nothing was begun, or what was begun was rolled back."""
+
+
+class EndedSessionsUnknown(Unavailable):
+    """The list of ended sessions cannot be read from the database. Only gateways see this.
+
+    Args:
+        announced: those that are known without it, with the expiry of their last access tokens.
+    """
+
+    def __init__(self, announced: Mapping[str, int]) -> None:
+        super().__init__()
+        self._announced = announced
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        """The sessions that are known."""
+        return {**super().members, "ended": self._announced}
 
 
 class TransactionConflict(Unavailable):

@@ -142,12 +142,15 @@ def _operation(endpoint: _Endpoint, refusals: dict[int, list[str]]) -> Document:
     if operation.note:
         described["description"] = operation.note
     if operation.signed_in:
-        described["security"] = [{"token": []}]
+        described["security"] = [{"token": []}, {}] if operation.token_or_body else [{"token": []}]
     if parameters := [_parameter(name) for name in _PARAMETER.findall(endpoint.path)]:
         described["parameters"] = parameters
     if operation.request:
         schema = {"$ref": _SCHEMA.format(model=operation.request.__name__)}
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        described["requestBody"] = {
+            "required": not operation.token_or_body,
+            "content": {"application/json": {"schema": schema}},
+        }
     return described
 
 

@@ -25,6 +25,7 @@ from services.gateway.upstream.client import UpstreamClient
 from services.gateway.upstream.pool import MAX_CONNECTIONS, ConnectionPool
 from shared.health import Health
 from shared.http import ops
+from shared.http.deadline import DeadlineSender
 from shared.http.limits import ConnectionLimits, within_descriptors
 from shared.http.server import DrainableServer
 from shared.lifecycle import Service
@@ -117,7 +118,8 @@ def _open_pools(
     urls = {urlsplit(route.url).netloc: route.url for route in settings.gateway_routes}
     urls |= {"auth": settings.auth_url, "sms": settings.sms_url}
     pools = {name: _open_pool(name, url, metrics, stack) for name, url in urls.items()}
-    # Auth alone gets it: another service could speak for the gateway with it.
+    # Auth alone gets them: another service could speak for the gateway with the secret.
+    pools["auth"].deadlines = DeadlineSender()
     pools["auth"].gateway_secret = next(iter(settings.gateway_secrets), "")
     return pools
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from tornado.httputil import HTTPHeaders
 
+from shared.http import deadline as deadline_header
 from shared.http import gateway_secret, request_ids, security_headers
 from shared.http.dates import http_date
 
@@ -14,7 +15,7 @@ _CONNECTION_HEADERS = frozenset(
     {
         "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Te", "Trailer",
         "Transfer-Encoding", "Upgrade", "Expect", "Host", "Content-Length", request_ids.HEADER.title(),
-        gateway_secret.HEADER,
+        gateway_secret.HEADER, deadline_header.HEADER,
     }
 )  # fmt: skip
 # By which services may know the client's address, certificate or identity, or take another method or path
@@ -70,6 +71,7 @@ def encode_request(
     request_id: str,
     forward_authorization: bool,
     gateway: str = "",
+    deadline: str = "",
 ) -> bytes:
     """Return the bytes of a request to an upstream.
 
@@ -86,6 +88,7 @@ def encode_request(
         request_id: the request's id.
         gateway: the secret by which the upstream recognises the gateway; empty for none.
         forward_authorization: whether the upstream gets the `Authorization` header.
+        deadline: the header line with the time until which the gateway waits; empty for none.
     """
     dropped: set[str] = set() if forward_authorization else {"Authorization"}
     if connection := headers.get("Connection"):
@@ -98,7 +101,7 @@ def encode_request(
     ]
     if gateway:
         lines.append(f"{gateway_secret.HEADER}: {gateway}")
-    lines.append(f"{identity}X-Forwarded-For: {client}")
+    lines.append(f"{deadline}{identity}X-Forwarded-For: {client}")
     lines.append(f"{request_ids.HEADER}: {request_id}")
     if body or method in {"POST", "PUT", "PATCH"}:
         lines.append(f"Content-Length: {len(body)}")

@@ -141,7 +141,8 @@ class ProxyRequest(RefusableRequest):
             raise NotFound
         if operations and size > self._connection.stream.buffered:
             operations.check_body(self._method, self._target, self._headers)
-        if route.token is not TokenRule.NONE:
+        has_body = size > 0 or "Transfer-Encoding" in self._headers
+        if route.token is not TokenRule.NONE and not (route.token_or_body and has_body):
             return self._authenticate(required=route.token is TokenRule.REQUIRED)
         return None
 
@@ -204,6 +205,7 @@ class ProxyRequest(RefusableRequest):
             request_id=self._request_id,
             forward_authorization=route.forward_authorization,
             gateway=route.upstream.gateway_secret,
+            deadline=route.upstream.deadline_line(route.timeout),
         )
         self._upstream_request = UpstreamRequest(self._method, data, self, route.timeout)
         route.upstream.send(self._upstream_request)

@@ -41,6 +41,8 @@ AUTH_PREFIXES = {
     "/reauthenticate": TokenRule.REQUIRED,
     "/.well-known": TokenRule.NONE,
 }
+# A refresh token in the body can take the place of the access token, which auth finds out.
+_TOKEN_OR_BODY = frozenset({"/logout"})
 _CALLBACK_PREFIX = "/callbacks"
 _CALLBACK_OPERATIONS = Operations({"/callbacks/yunpian/{secret}/": ("POST",)})
 # A hundred status reports, url-encoded twice, with room to spare.
@@ -72,6 +74,7 @@ class Route:
         token: what is required of a request's access token.
         operations: what is known of the upstream's paths, or None.
         forward_authorization: whether the upstream gets the `Authorization` header.
+        token_or_body: whether the upstream itself checks the token of a request that has a body.
     """
 
     prefix: str
@@ -81,6 +84,7 @@ class Route:
     token: TokenRule
     operations: Operations | None = None
     forward_authorization: bool = False
+    token_or_body: bool = False
 
 
 # The prefix with a slash at its end, and its route; the longest first.
@@ -151,9 +155,12 @@ def auth_routes(
 ) -> list[Route]:
     """Return the public routes of the auth service."""
     return [
-        Route(prefix, upstream, timeout, max_body, rule, operations, forward_authorization=True)
+        Route(
+            prefix, upstream, timeout, max_body, rule, operations,
+            forward_authorization=True, token_or_body=prefix in _TOKEN_OR_BODY,
+        )
         for prefix, rule in AUTH_PREFIXES.items()
-    ]
+    ]  # fmt: skip
 
 
 def callback_routes(upstream: Upstream, timeout: float) -> list[Route]:

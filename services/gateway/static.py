@@ -69,6 +69,10 @@ class StaticPages:
         sent = b"" if request.method == "HEAD" else body
         request.receiver.on_response(status, HTTPStatus(status).phrase, response_headers, sent)
 
+    def deadline_line(self, _seconds: float) -> str:
+        """Return nothing: pages are not waited for."""
+        return ""
+
 
 def _respond(method: str, path: str, headers: HTTPHeaders) -> tuple[int, Headers, bytes]:
     file = _FILES.get(path.rstrip("/") or "/")

@@ -4,6 +4,7 @@ They are JWTs (RFC 7519, with the profile of RFC 9068 where the claims of the or
 """
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,17 +14,20 @@ from jwt.types import Options
 
 from shared.errors import Unauthorized
 
-LEEWAY_SECONDS = 5
+# How far the clocks of auth and of those that verify may differ: a token may seem to come from the future. It
+# expires when the clock of who verifies it says so; else a clock that is behind would add to its lifetime.
+LEEWAY_SECONDS = 60
 # In characters; our tokens have 400 to 1000.
 MAX_TOKEN_LENGTH = 4096
 MAX_AUTHORIZATION_LENGTH = MAX_TOKEN_LENGTH + len("Bearer ")
 _REQUIRED_CLAIMS = ["iss", "aud", "sub", "sid", "iat", "exp", "jti"]
-_WITH_SIGNATURE: Options = {"require": _REQUIRED_CLAIMS}
+# PyJWT has one leeway for all times, so `exp` is checked here.
+_WITH_SIGNATURE: Options = {"require": _REQUIRED_CLAIMS, "verify_exp": False}
 _WITHOUT_SIGNATURE: Options = {
     "require": _REQUIRED_CLAIMS,
     "verify_signature": False,
+    "verify_exp": False,
     # PyJWT's defaults for these are then False.
-    "verify_exp": True,
     "verify_iat": True,
     "verify_nbf": True,
     "verify_aud": True,
@@ -121,7 +125,7 @@ class TokenVerifier:
             if key is None:
                 raise UnknownKey
             return self._decode(token, key)
-        except (jwt.InvalidTokenError, ValueError) as error:
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as error:
             raise Unauthorized(token_given=True) from error
 
     def check_claims(self, token: str) -> None:
@@ -155,10 +159,13 @@ def _access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> Acces
 
     Raises:
         ValueError: it is another kind of JWT, or a claim has another form than ours.
+        ExpiredSignatureError: it has expired.
     """
-    subject, session_id = claims["sub"], claims["sid"]
+    subject, session_id, expires_at = claims["sub"], claims["sid"], int(claims["exp"])
     if str(header.get("typ")).lower() not in _TYPES:
         raise ValueError("another kind of JWT")
     if not (_SUBJECT.fullmatch(subject) and _SESSION_ID.fullmatch(str(session_id))):
         raise ValueError("no id of a user or a session")
-    return AccessToken(int(subject), str(session_id), int(claims["exp"]))
+    if expires_at <= time.time():
+        raise jwt.ExpiredSignatureError("expired")
+    return AccessToken(int(subject), str(session_id), expires_at)

@@ -6,10 +6,11 @@ from dataclasses import replace
 from services.auth.accounts.administration import AccountAdministration
 from services.auth.accounts.repository import UserRepository
 from services.auth.codes.service import CodeService
-from services.auth.errors import AlreadyRegistered
+from services.auth.errors import AlreadyRegistered, InvalidCode
 from services.auth.models import AuditEntry, Caller, Client, NewUser, ProfileMember, User
 from services.auth.notices.service import NoticeService
 from services.auth.passwords.hasher import PasswordHasher
+from services.auth.passwords.repeats import find_repeated
 from services.auth.sessions.service import SessionService
 from services.auth.unit_of_work import UnitOfWork
 from shared.contracts.events import (
@@ -58,6 +59,8 @@ class AccountService:
     ) -> int:
         """Create the account of a number whose code is right, and return its id.
 
+        A client that has lost the answer may repeat the request within a minute, and gets the same one.
+
         Raises:
             InvalidCode: checked first, so that only the owner of a number learns whether it is registered.
             TooManyAttempts: after too many wrong codes from the address, or too many at the same time.
@@ -67,13 +70,18 @@ class AccountService:
         with count_outcome(self._metrics.registrations):
             async with (
                 self._uow.audit_failures("register", mobile, client),
-                self._codes.redeem(mobile, "register", code, client.ip),
+                self._codes.redeem(mobile, "register", code, client.ip) as use,
             ):
                 # The right code proves the owner.
                 with self._hasher.turn(mobile, client.ip, proven=True):
+                    if use.repeats is not None:
+                        users, user_id = self._users, use.repeats
+                        return (await find_repeated(users, self._hasher, user_id, mobile, password)).id
                     password_hash = await self._hasher.hash(password)
                 user = NewUser(mobile, password_hash, nickname, avatar, self._uow.now())
-                return await self._uow.run(lambda: self.create(user, client, "password"))
+                created = await self._uow.run(lambda: self.create(user, client, "password"))
+                use.answer = str(created)
+                return created
 
     async def create(self, user: NewUser, client: Client, method: SignInMethod) -> int:
         """Store an account with its records in the current transaction, and return its id.
@@ -125,6 +133,8 @@ class AccountService:
     async def change_mobile(self, caller: Caller, mobile: str, code: str, client: Client) -> None:
         """Move the caller's account to a number whose code is right, and end the caller's other sessions.
 
+        A client that has lost the answer may repeat the request within a minute; nothing changes again.
+
         Raises:
             ReauthenticationRequired: the session was proven too long ago; checked before the code.
             InvalidCode: checked first, so that only the owner of the new number learns whether it is taken.
@@ -149,9 +159,15 @@ class AccountService:
             await self._sessions.require_recent_proof(caller)
             async with (
                 self._uow.audit_failures("change_mobile", mobile, client),
-                self._codes.redeem(mobile, "change_mobile", code, client.ip),
+                self._codes.redeem(mobile, "change_mobile", code, client.ip) as use,
             ):
+                if use.repeats is not None:
+                    user = await self._users.find_by_mobile(mobile)
+                    if user is None or not use.repeats == str(user.id) == str(caller.user.id):
+                        raise InvalidCode
+                    return
                 old_mobile = await self._uow.run(change)
+                use.answer = str(caller.user.id)
         await self._notices.send("mobile_changed", old_mobile)
 
     async def delete(self, caller: Caller, code: str, client: Client) -> None:

@@ -10,7 +10,7 @@ from typing import NoReturn
 import structlog
 from redis.asyncio import Redis
 
-from services.auth.codes import scripts
+from services.auth.codes import leases, redeem_scripts, scripts
 from services.auth.codes.challenges import CHALLENGE_SECONDS, Solved
 from services.auth.codes.generator import CodeGenerator
 from services.auth.codes.quotas import Quotas, askers_of, conversion_key, wrong_keys
@@ -91,8 +91,9 @@ class CodeRepository:
         registry = RedisScripts(redis)
         self._issue = registry.register(scripts.ISSUE)
         self._release_cooldown = registry.register(scripts.RELEASE_COOLDOWN)
-        self._redeem = registry.register(scripts.REDEEM)
-        self._restore = registry.register(scripts.RESTORE)
+        self._redeem = registry.register(redeem_scripts.REDEEM)
+        self._confirm = registry.register(redeem_scripts.CONFIRM)
+        self._restore = registry.register(redeem_scripts.RESTORE)
         self._send_withheld = registry.register(scripts.SEND_WITHHELD)
 
     async def issue(
@@ -178,18 +179,29 @@ class CodeRepository:
         except Unavailable:
             log.warning("cooldown_not_released")
 
-    async def redeem(self, mobile: str, purpose: Purpose, code: str, *, address: str, attempt: str) -> None:
-        """Verify and consume a code, atomically.
+    async def redeem(
+        self, mobile: str, purpose: Purpose, code: str, *, address: str, attempt: str, paused: bool = False
+    ) -> str | None:
+        """Verify a code and lease it to an attempt, atomically.
+
+        The lease ends by `confirm` or `restore`, or by itself, and then the code is valid again.
 
         Args:
             mobile: canonical number.
             purpose: what the code has to be valid for.
             code: the code that the client presents.
             address: address of the client, which the account trusts from then on.
-            attempt: id of this attempt, by which `restore` recognises it.
+            attempt: id of this attempt, by which `confirm` and `restore` recognise it.
+            paused: whether it asks again after `RepetitionPending`.
+
+        Returns:
+            None, or the answer of an attempt that used the code a short time ago; then there is no lease.
 
         Raises:
             InvalidCode: the code is wrong; one of the asker's tries is counted, or of those who did not ask.
+                Or it is right, but was used; that is no wrong try.
+            CodeInUse: it is right, but leased to another attempt.
+            RepetitionPending: it is right, but was used by another attempt, whose answer is known.
             TooManyAttempts: too many wrong codes from the address or its network, which did not ask for it.
         """
         keys = [
@@ -201,29 +213,37 @@ class CodeRepository:
         proof = self._generator.proof(mobile, purpose, code)
         askers = askers_of(mobile, address, self._hash)
         args: list[str | int] = [
-            attempt, proof, self._max_tries, TRUSTED_MS, self._quotas.wrong, *askers
+            attempt, proof, self._max_tries, TRUSTED_MS, self._quotas.wrong, *askers,
+            leases.LEASE_MS, leases.REPEAT_MS, leases.RIVAL_MS, leases.REPEAT_PAUSE_MS, int(paused),
         ]  # fmt: skip
         with self._translated_errors():
             outcome, *details = await self._redeem(keys, args)
-        if details:
+        if outcome == b"redeemed":
+            self._count("verified", mobile, purpose)
+            return None
+        if outcome == b"wait":
+            raise leases.RepetitionPending
+        if outcome == b"taken":
+            raise leases.CodeInUse(rival=details[0] == b"1")
+        if outcome == b"throttled":
             self._metrics.throttled.labels("code", details[1].decode()).inc()
             raise TooManyAttempts(retry_after=math.ceil(details[0] / 1000))
-        if outcome == b"wrong":
-            self._metrics.codes.labels(purpose, "wrong").inc()
-            raise InvalidCode
-        self._count("verified", mobile, purpose)
+        self._metrics.codes.labels(purpose, outcome.decode()).inc()
+        if outcome == b"repeated":
+            answer: str = details[0].decode()
+            return answer
+        raise InvalidCode
+
+    async def confirm(self, mobile: str, purpose: Purpose, attempt: str, answer: str) -> None:
+        """Use the code that an attempt has redeemed up; the use can be repeated if it has an answer."""
+        with self._translated_errors():
+            await self._confirm([self._code_key(mobile, purpose)], [attempt, answer, leases.REPEAT_MS])
 
     async def restore(self, mobile: str, purpose: Purpose, attempt: str) -> None:
-        """Make the code that an attempt has redeemed valid again.
-
-        Never raises: it runs after another failure, and the user can ask for another code.
-        """
+        """Make the code that an attempt has redeemed, or is still to redeem, valid again."""
         keys = [self._code_key(mobile, purpose), conversion_key(mobile, self._hash)]
-        try:
-            with self._translated_errors():
-                await self._restore(keys, [attempt])
-        except Unavailable:
-            log.warning("code_not_given_back")
+        with self._translated_errors():
+            await self._restore(keys, [attempt, leases.MAX_FIELDS])
 
     async def record_queued(self, message_id: str, at: datetime) -> None:
         """Write the first state of a message."""

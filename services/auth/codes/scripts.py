@@ -1,4 +1,4 @@
-"""The Lua scripts that issue and redeem codes, each atomic.
+"""The Lua scripts that issue codes, each atomic; `redeem_scripts` has those that redeem them.
 
 Every script may run twice, because the client repeats a command whose answer was lost. The id of the
 request is stored in the key that it took, so that its repetition finds what the first run did.
@@ -8,7 +8,13 @@ up neither the owner's cooldown, nor the owner's quota, nor the tries of a code 
 
 The key `code:<number>:<purpose>` is a hash, which processes of the previous version share:
     nonce, proof        of the code; the key expires with it
-    used_by             the attempt that redeemed it
+    used_by             the attempt that redeemed it; for good, unless there is `leased_until`
+    used_at             when
+    leased_until        when it is valid again, unless the use is confirmed before
+    answer, answered_at what the use led to, for its repetition
+    repeating, repeating_at   the latest attempt to repeat the use, and when it came
+    rivals              '1' if another attempt had the right code at the same time
+    void:<attempt>      an attempt that has been given up, and may still arrive
     tries               wrong tries of all who have not asked for it (before: of everybody)
     asked:<asker>       the time until which an address or a network that has asked has tries of its own
     asks:<network>      how often its addresses have asked
@@ -19,7 +25,7 @@ The key `code:<number>:<purpose>` is a hash, which processes of the previous ver
 # A quota is a list of the times at which it was charged, newest first: a limit of n in a window is
 # reached while the n-th time lies inside the window. That is exact at any time, and all replicas share
 # one clock, that of Redis. A refused request is charged nothing.
-_QUOTAS = """
+QUOTAS = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -79,7 +85,7 @@ end
 # a quota of its own, half of what all strangers get, beyond which they are strangers. A withheld code is
 # charged to nothing that is paid for: SEND_WITHHELD does that, if it is sent.
 ISSUE = (
-    _QUOTAS
+    QUOTAS
     + _SENDING
     + """
 local rules = cjson.decode(ARGV[13])
@@ -119,7 +125,8 @@ local function replace(left)
 end
 
 local function current_code()
-  local valid, worn = code.nonce and not code.used_by, worn_out()
+  local lease_over = code.leased_until and tonumber(code.leased_until) <= now
+  local valid, worn = code.nonce and (not code.used_by or lease_over), worn_out()
   local left = valid and redis.call('PTTL', KEYS[2]) or 0
   -- A nonce of another length is that of a code of another length, from before a change of CODE_LENGTH.
   local outdated = valid and #code.nonce ~= #ARGV[3]
@@ -222,7 +229,7 @@ return issued(risk and '1' or '0', withheld)
 # ARGV  1 ms to remember the outcome, 2 JSON of the rules
 # Returns 1 if the message may be sent, 0 if the money or the quota of the dial code is used up
 SEND_WITHHELD = (
-    _QUOTAS
+    QUOTAS
     + _SENDING
     + """
 local outcome = redis.call('GET', KEYS[1])
@@ -242,58 +249,5 @@ RELEASE_COOLDOWN = """
 local flat = redis.call('HGETALL', KEYS[1])
 for place = 1, #flat, 2 do
   if flat[place + 1]:match('^%d+ (.*) %d$') == ARGV[1] then redis.call('HDEL', KEYS[1], flat[place]) end
-end
-"""
-
-# An address that has asked for the code, or that the account trusts, has tries of its own; so have all other
-# addresses of a network that has asked, together, and all others, together. Wrong codes, whatever their
-# numbers, are also counted by address and network; these limits do not hold for those who have tries of
-# their own left, so that others behind the same address cannot keep the owner of a code out. A right code
-# proves the owner of the number, whose account trusts the address from then on.
-#
-# KEYS  1 code, 2 conversion, 3 trusted address, 4 wrong codes from the address, 5 from the network
-# ARGV  1 attempt, 2 proof, 3 wrong tries allowed, 4 ms that an address is trusted,
-#       5 JSON: the limits of wrong codes, of the address and of the network, 6 the address, 7 its network
-# Returns {'redeemed'}, {'wrong'}, {'throttled', ms to wait, 'address' or 'network'}
-REDEEM = (
-    _QUOTAS
-    + """
-local used_by = redis.call('HGET', KEYS[1], 'used_by')
-if used_by == ARGV[1] then return {'redeemed'} end
-
-local rules, asker = cjson.decode(ARGV[5]), nil
-local address, network = unpack(redis.call('HMGET', KEYS[1], 'asked:' .. ARGV[6], 'asked:' .. ARGV[7]))
-if redis.call('EXISTS', KEYS[3]) == 1 or tonumber(address or 0) > now then
-  asker = ARGV[6]
-elseif tonumber(network or 0) > now then
-  asker = ARGV[7]
-end
-local tried = asker and 'tries:' .. asker or 'tries'
-local proof, previous, previous_until, tries =
-  unpack(redis.call('HMGET', KEYS[1], 'proof', 'previous', 'previous_until', tried))
-local usable = proof and not used_by and tonumber(tries or 0) < tonumber(ARGV[3])
-if not (asker and usable) then
-  for place, name in ipairs({'address', 'network'}) do
-    local left = used_up(KEYS[3 + place], redis.call('LLEN', KEYS[3 + place]), rules[place].limits)
-    if left then return {'throttled', left, name} end
-  end
-end
-if usable and (proof == ARGV[2] or previous == ARGV[2] and tonumber(previous_until) > now) then
-  redis.call('HSET', KEYS[1], 'used_by', ARGV[1])
-  redis.call('SET', KEYS[3], '1', 'PX', ARGV[4])
-  if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HINCRBY', KEYS[2], 'verified', 1) end
-  return {'redeemed'}
-end
-if usable then redis.call('HINCRBY', KEYS[1], tried, 1) end
-for place, rule in ipairs(rules) do charge(KEYS[3 + place], unpack(rule.kept)) end
-return {'wrong'}
-"""
-)
-
-# KEYS code, conversion; ARGV attempt.
-RESTORE = """
-if redis.call('HGET', KEYS[1], 'used_by') == ARGV[1] then
-  redis.call('HDEL', KEYS[1], 'used_by')
-  if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HINCRBY', KEYS[2], 'verified', -1) end
 end
 """

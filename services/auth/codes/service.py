@@ -4,10 +4,13 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from services.auth.codes.challenges import AltchaChallenges
+from services.auth.codes.leases import REPEAT_PAUSE_MS, CodeInUse, LeaseEndings, RepetitionPending
 from services.auth.codes.publisher import SendCodePublisher
 from services.auth.codes.repository import CodeRepository, Issued
 from services.auth.codes.voice import VoicePolicy
@@ -18,6 +21,7 @@ from services.auth.errors import (
     InvalidCode,
     Overloaded,
     SmsUnavailable,
+    TooManyAttempts,
 )
 from services.auth.models import Client, CodeRequested
 from shared.clock import Clock
@@ -30,7 +34,24 @@ from shared.tasks import contain
 _MAX_UNDECIDED = 200
 _DECISION_SECONDS = 5.0
 
+# Between two looks at a code that another attempt is using.
+_POLL_SECONDS = 0.1
+
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class CodeUse:
+    """The use of a code.
+
+    Attributes:
+        repeats: the answer of an earlier use of the same code by a client that may have lost it, within the
+            last minute; None if this is the only use.
+        answer: to be set to what a repetition needs; where it stays empty, there is none.
+    """
+
+    repeats: str | None = None
+    answer: str = ""
 
 
 class CodeService:
@@ -65,6 +86,7 @@ class CodeService:
         self._voice = voice
         self._clock = clock
         self._undecided: set[asyncio.Task[None]] = set()
+        self._leases = LeaseEndings()
 
     async def request(
         self,
@@ -121,8 +143,9 @@ class CodeService:
         return CodeRequested(message_id, int(issued.lifetime.total_seconds()), self._cooldown)
 
     async def close(self) -> None:
-        """Wait until the codes that were withheld are decided on."""
+        """Wait until the codes that were withheld are decided on, and leases have been ended."""
         await asyncio.gather(*self._undecided, return_exceptions=True)
+        await self._leases.close()
 
     async def status(self, message_id: str) -> MessageStatus:
         """Return the state of a message.
@@ -137,26 +160,60 @@ class CodeService:
         return status
 
     @asynccontextmanager
-    async def redeem(self, mobile: str, purpose: Purpose, code: str, address: str) -> AsyncIterator[None]:
+    async def redeem(self, mobile: str, purpose: Purpose, code: str, address: str) -> AsyncIterator[CodeUse]:
         """Redeem a code for the block; of concurrent uses exactly one enters it.
 
         The code stays used if the block succeeds or raises `InvalidCode` or `AlreadyRegistered`, the
-        answers that it led to. After any other failure it is valid again.
+        answers that it led to. After any other failure it is valid again; also if Redis did not answer
+        on entering, and carries the command out later, or does not answer after the block.
+
+        If the block has set an answer, the same code enters the block again for a minute, but not at the
+        same time as others, and `repeats` is the answer: the block must do nothing but find out whether it
+        is the same request, and raise `InvalidCode` otherwise.
 
         Raises:
-            InvalidCode: on entering; one of the code's tries is counted.
+            InvalidCode: on entering; one of the code's tries is counted, unless it is right but used.
             TooManyAttempts: on entering, after too many wrong codes from the address.
             Unavailable: on entering; Redis is down.
         """
         attempt = secrets.token_hex(8)
-        await self._codes.redeem(mobile, purpose, code, address=address, attempt=attempt)
+        restore = partial(self._codes.restore, mobile, purpose, attempt)
         try:
-            yield
+            use = CodeUse(await self._take(mobile, purpose, code, address, attempt))
+        except (InvalidCode, TooManyAttempts):
+            raise
+        except BaseException:  # Redis may have the command, or get it later
+            self._leases.settle_later(restore)
+            raise
+        if use.repeats is not None:
+            yield use
+            return
+        try:
+            yield use
         except (InvalidCode, AlreadyRegistered):
+            await self._leases.settle(partial(self._codes.confirm, mobile, purpose, attempt, ""))
             raise
         except BaseException:
-            await self._codes.restore(mobile, purpose, attempt)
+            await self._leases.settle(restore)
             raise
+        await self._leases.settle(partial(self._codes.confirm, mobile, purpose, attempt, use.answer))
+
+    async def _take(self, mobile: str, purpose: Purpose, code: str, address: str, attempt: str) -> str | None:
+        """Take the lease of a code, or return the answer of its use; waits while another attempt has it."""
+        rival = paused = False
+        while True:
+            try:
+                return await self._codes.redeem(
+                    mobile, purpose, code, address=address, attempt=attempt, paused=paused
+                )
+            except CodeInUse as in_use:
+                rival = rival or in_use.rival
+                await asyncio.sleep(_POLL_SECONDS)
+            except RepetitionPending:
+                if rival:
+                    raise InvalidCode from None
+                paused = True
+                await asyncio.sleep(REPEAT_PAUSE_MS / 1000)
 
     async def _issue(
         self, mobile: str, purpose: Purpose, client: Client, request: str, challenge: str | None

@@ -13,6 +13,7 @@ from peewee_async.databases import FetchResults, fetchall, fetchone
 from peewee_async.transactions import Transaction
 from peewee_async.utils import CursorProtocol
 
+from services.auth import deadline
 from services.auth.db.errors import (
     DRIVER_ERRORS,
     ConnectionLost,
@@ -118,6 +119,7 @@ class Database:
 
         Raises:
             TransactionConflict: a deadlock, or a lock that was waited for too long; a retry makes sense.
+            TooLate: the time of the request was over before the commit.
             Unavailable: also if the connection broke during the commit, which may have happened.
         """
         if _transaction():
@@ -133,6 +135,7 @@ class Database:
             mark = _open.set(opened)
             try:
                 yield
+                deadline.check()
             except Exception:
                 await _roll_back(transaction)
                 raise

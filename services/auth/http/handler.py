@@ -1,17 +1,18 @@
 """The base of the endpoints: JSON in, JSON or a problem document out, one log line each."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import structlog
 from pydantic import BaseModel
 from tornado.web import HTTPError
 
+from services.auth.deadline import time_limit
+from services.auth.errors import TooLate
 from services.auth.http.body import parse
 from services.auth.http.fields import ValidationContext
 from services.auth.http.gateway_trust import GatewayTrust, client_address
@@ -25,12 +26,14 @@ from shared.errors import (
     UnsupportedContentEncoding,
     UnsupportedMediaType,
 )
-from shared.http import request_ids
+from shared.http import deadline, request_ids
 from shared.http.content_type import check_content
+from shared.http.deadline import DeadlineReader, has_been_closed
 from shared.http.header_text import as_text
 from shared.http.in_flight import InFlight
 from shared.http.methods import allow
 from shared.http.problem_handler import ProblemHandler
+from shared.http.request_connection import RequestConnection
 from shared.networks import canonical
 from shared.observability.access_log import AccessLog
 from shared.observability.metrics import HttpMetrics, known_method
@@ -61,6 +64,7 @@ class Operation:
         problems: its own errors, beside those that every operation of its kind has.
         signed_in: whether it requires an access token.
         note: what a user of the API has to know beside the summary.
+        token_or_body: whether a body may take the place of the access token.
     """
 
     tag: str
@@ -68,6 +72,7 @@ class Operation:
     problems: tuple[type[AppError], ...] = ()
     signed_in: bool = False
     note: str = ""
+    token_or_body: bool = False
 
     def __call__(self, method: _Method) -> _Method:
         """Attach the description to a method and return it."""
@@ -98,6 +103,7 @@ class HttpContext:
         tracer: records spans.
         in_flight: the number of requests that are being answered.
         gateways: recognises the gateway's requests.
+        deadlines: tells how long the gateway waits.
         pseudonym: returns what stands for a client's address in log lines.
     """
 
@@ -109,6 +115,7 @@ class HttpContext:
     tracer: Tracer = OFF
     in_flight: InFlight = field(default_factory=InFlight)
     gateways: GatewayTrust = field(default_factory=GatewayTrust)
+    deadlines: DeadlineReader = field(default_factory=DeadlineReader)
     pseudonym: Callable[[str], str] = lambda _: ""
 
 
@@ -215,7 +222,7 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         if method is None:
             raise self._method_not_allowed()
         try:
-            async with asyncio.timeout(_HANDLER_SECONDS):
+            async with time_limit(self._seconds()):
                 answer: BaseModel | None = await method(*path)
         except TimeoutError as error:
             raise Unavailable from error
@@ -223,6 +230,19 @@ class JsonHandler(ProblemHandler, Generic[Service]):
             self._answer_nothing()
         else:
             self.finish(answer.model_dump_json())
+
+    def _seconds(self) -> float:
+        """Return how long the request may take, less than its gateway waits.
+
+        Raises:
+            TooLate: the gateway has given it up.
+        """
+        header = self.request.headers.get(deadline.HEADER) if self._from_gateway else None
+        connection = cast("RequestConnection", self.request.connection)
+        remaining = self._context.deadlines.remaining(header, lambda: has_been_closed(connection.stream))
+        if remaining == 0:
+            raise TooLate
+        return _HANDLER_SECONDS if remaining is None else min(_HANDLER_SECONDS, remaining)
 
     def _answer_nothing(self) -> None:
         self.set_status(HTTPStatus.NO_CONTENT)

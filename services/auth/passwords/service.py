@@ -13,6 +13,7 @@ from services.auth.errors import InvalidCode, PersonalPassword, WrongPassword
 from services.auth.models import AuditEntry, Caller, Client, User
 from services.auth.notices.service import NoticeService
 from services.auth.passwords.hasher import PasswordHasher
+from services.auth.passwords.repeats import find_repeated
 from services.auth.sessions.repository import SessionRepository
 from services.auth.sessions.service import SessionService
 from services.auth.sign_in.attempts import PasswordAttempts
@@ -91,7 +92,8 @@ class PasswordService:
         """Set the password of the account whose number's code is right, and end all its sessions.
 
         The account is read before the code is checked, and nothing is hashed before both are there: a
-        refusal takes the same steps whether or not there is an account.
+        refusal takes the same steps whether or not there is an account. A client that has lost the answer may
+        repeat the request within a minute; nothing changes again.
 
         Raises:
             InvalidCode: wrong code, unknown number or disabled account.
@@ -109,14 +111,18 @@ class PasswordService:
         with count_outcome(self._metrics.account_changes, "password_reset"):
             async with self._uow.audit_failures("reset", mobile, client):
                 known = await self._users.find_by_mobile(mobile)
-                async with self._codes.redeem(mobile, "reset", code, client.ip):
+                async with self._codes.redeem(mobile, "reset", code, client.ip) as use:
                     if known is None or not known.enabled:
                         raise InvalidCode
                     _refuse_personal(password, known)
                     # The right code proves the owner.
                     with self._hasher.turn(mobile, client.ip, proven=True):
+                        if use.repeats is not None:
+                            await find_repeated(self._users, self._hasher, use.repeats, mobile, password)
+                            return
                         password_hash = await self._hasher.hash(password)
                     await self._uow.run(lambda: reset(known.id, password_hash))
+                    use.answer = str(known.id)
         await self._notices.send("password_reset", mobile)
 
     async def renew_hash(self, user: User, password: str) -> None:

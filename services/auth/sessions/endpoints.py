@@ -1,16 +1,19 @@
 """`/token/refresh/`, `/logout/`, `/sessions/`, and the list of ended sessions for gateways."""
 
+from contextlib import suppress
+
 from services.auth import errors
 from services.auth.http.handler import JsonHandler, Operation, Routes
 from services.auth.sessions.revocations import Revocations
 from services.auth.sessions.schemas import (
     EndedSessionsResponse,
     LoginResponse,
+    LogoutRequest,
     RefreshRequest,
     SessionsResponse,
 )
 from services.auth.sessions.service import SessionService
-from shared.errors import NotFound, TooManyRequests
+from shared.errors import NotFound, TooManyRequests, Unauthorized
 
 _TAG = "Sessions"
 
@@ -22,8 +25,9 @@ class RefreshHandler(JsonHandler[SessionService]):
         "Sign-in",
         request=RefreshRequest,
         problems=(errors.SessionEnded, TooManyRequests),
-        note="The refresh token is exchanged for a new one; used again later than a few seconds, it ends the "
-        "session.",
+        note="The refresh token is exchanged for a new one. A client that has lost the answer asks again and "
+        "gets the same one, as long as that has not been used; after that, and a few seconds, the old one "
+        "ends the session.",
     )
     async def handle_post(self) -> LoginResponse:
         """Exchange a refresh token."""
@@ -34,9 +38,27 @@ class RefreshHandler(JsonHandler[SessionService]):
 class LogoutHandler(JsonHandler[SessionService]):
     """`POST /logout/`."""
 
-    @Operation(_TAG, signed_in=True)
+    @Operation(
+        _TAG,
+        request=LogoutRequest,
+        signed_in=True,
+        token_or_body=True,
+        note="Of the access token, or of `refresh_token` in the body, which takes its place: then the access "
+        "token may have expired or be missing, and a refresh token of no session, or of one that has ended, "
+        "is no error.",
+    )
     async def handle_post(self) -> None:
         """End the current session."""
+        given = self.body(LogoutRequest).refresh_token if self.request.body else None
+        if given is None:
+            await self._end_current()
+            return
+        if "Authorization" in self.request.headers:
+            with suppress(Unauthorized, NotFound):
+                await self._end_current()
+        await self.service.end_by_refresh_token(given, self.client)
+
+    async def _end_current(self) -> None:
         caller = await self.caller()
         await self.service.end(caller, caller.session_id, self.client, "signed_out")
 

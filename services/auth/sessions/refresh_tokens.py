@@ -8,6 +8,10 @@ each next one is derived from the one before by a key that only the session's ro
 - neither the row (key and hash) nor an old token alone leads to the current token;
 - the tag distinguishes an old token of the session, of which nothing is stored, from an unknown one.
 
+A client may have lost the answer with the next token, and come back with the one before after any time: as
+long as the next token has not been used, it gets the same one again. An older token means that two parties
+hold tokens of the session.
+
 See OAuth 2.0 Security Best Current Practice (RFC 9700 §4.14.2) for rotation and reuse detection.
 """
 
@@ -45,8 +49,8 @@ class SessionPolicy:
         access: lifetime of an access token.
         refresh: lifetime of a refresh token; each refresh starts it again.
         total: maximum lifetime of a session.
-        reuse_interval: how long a used token still gets an answer, for two tabs that refresh at the
-            same time and for lost answers.
+        reuse_interval: how long a used token still gets an answer although its successor has been used,
+            for tabs that refresh at the same time.
         max_sessions: sessions of an account; one more ends the least recently used one.
         max_proof_age: how long after a password or a code a session may change how one gets in; zero for
             ever.
@@ -139,8 +143,9 @@ class Exchange:
 
     Attributes:
         outcome: `rotated`: it was the current token and is replaced by the next one;
-            `repeated`: it was replaced within the reuse interval, the answer is the current token;
-            `reused`: it was replaced longer ago, so two parties hold it;
+            `repeated`: its successor has not been used, or it was replaced within the reuse interval; the
+            answer is the current token;
+            `reused`: it was replaced longer ago and its successor has been used, so two parties hold it;
             `unknown`: the session never had it.
         session: the session as it is now.
         token: the current token, or the presented one if the client may not have another.
@@ -174,6 +179,11 @@ def new_session(
     return session, token
 
 
+def holds_genuine(session: Session, token: RefreshToken) -> bool:
+    """Return whether a token is or was one of a session."""
+    return RefreshTokenFamily(session.id, session.family_key).is_genuine(token)
+
+
 def exchange(
     session: Session, token: RefreshToken, client: Client, now: datetime, policy: SessionPolicy
 ) -> Exchange:
@@ -188,7 +198,7 @@ def exchange(
         return Exchange(
             "rotated", _rotated(session, successor, [*recent, now], client, now, policy), successor
         )
-    if behind > len(recent):
+    if behind > max(1, len(recent)):
         return Exchange("reused", session, token)
     current = token
     for _ in range(behind):

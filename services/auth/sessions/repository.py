@@ -1,8 +1,9 @@
 """The sessions in MySQL."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from services.auth.db.database import Database
@@ -31,12 +32,16 @@ _COLUMNS = (
 
 # The rows that one transaction removes, in half a second; what a mark has ended beyond that is removed later.
 _AT_ONCE = 25_000
+# Of many that end at once, the database alone tells of the others.
+_ANNOUNCED = 1000
 # How long a mark is looked at; rows that it has ended are removed within minutes.
 MARK_SECONDS = 86_400
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 _ANY_SESSION = "0" * 32
 
 _OF_USER = "user_id = %s AND id <> %s AND created_at < %s"
+_EXPIRY = "CEILING(UNIX_TIMESTAMP(access_expires_at))"
+_ENDED = "MAX(id), CEILING(UNIX_TIMESTAMP(MAX(access_expires_at)))"
 _IN_TURN = f"ORDER BY id LIMIT {_AT_ONCE}"
 _SURPLUS = (
     "SELECT id FROM `sessions` WHERE user_id = %s AND expires_at > %s "
@@ -55,12 +60,26 @@ class SessionRepository:
 
     Ending sessions removes their rows, adds them to the list of ended sessions that gateways read, and
     adds an event for each, all in one transaction and in one statement each, whatever their number.
+
+    Args:
+        database: where they are.
+        outbox: takes the events.
+        announce: called with the sessions that have ended, and when the last access token of each expires,
+            once that is committed; with not more than `_ANNOUNCED` at once.
     """
 
-    def __init__(self, database: Database, outbox: OutboxRepository) -> None:
+    def __init__(
+        self,
+        database: Database,
+        outbox: OutboxRepository,
+        announce: Callable[[Mapping[str, int]], None] = lambda _: None,
+    ) -> None:
         self._database = database
         self._outbox = outbox
-        self._locked = database.compile(SessionRow.select(*_COLUMNS).where(SessionRow.id == "").for_update())
+        self._announce = announce
+        by_id = SessionRow.select(*_COLUMNS).where(SessionRow.id == "")
+        self._by_id = database.compile(by_id)
+        self._locked = database.compile(by_id.for_update())
         self._of_user = database.compile(
             SessionRow.select(*_COLUMNS)
             .join(UserRow, on=(UserRow.id == SessionRow.user_id) & not_ended())
@@ -79,6 +98,11 @@ class SessionRepository:
                 **_changing(session),
             )
         )
+
+    async def find(self, session_id: str) -> Session | None:
+        """Return a session or None."""
+        row = await self._database.fetch_one(self._by_id, (session_id,))
+        return None if row is None else _session(row)
 
     async def lock(self, session_id: str) -> Session | None:
         """Return a session or None, locked until the current transaction ends."""
@@ -153,9 +177,10 @@ class SessionRepository:
         """End the sessions that match a condition and return their number."""
         matching = f"FROM `sessions` WHERE {which}"
         # The first statement locks them.
-        found = await self._database.fetch_one(f"SELECT COUNT(*) {matching} FOR UPDATE", values)
+        found = await self._database.fetch_one(f"SELECT COUNT(*), {_ENDED} {matching} FOR UPDATE", values)
         number = int(found[0]) if found else 0
-        if number:
+        if found and number:
+            await self._announce_on_commit([found[1:]] if number == 1 else None, matching, values)
             ended = f"SELECT id, access_expires_at {matching} {_IN_TURN}"
             await self._database.execute(
                 f"INSERT INTO `ended_sessions` (session_id, expires_at) {ended}", values
@@ -165,6 +190,15 @@ class SessionRepository:
             await self._outbox.add_copies(event, _ANY_SESSION, ids, values)
             await self._database.execute(f"DELETE {matching} {_IN_TURN}", values)
         return number
+
+    async def _announce_on_commit(
+        self, rows: list[tuple[Any, ...]] | None, matching: str, values: Sequence[object]
+    ) -> None:
+        if rows is None:
+            each = f"SELECT id, {_EXPIRY} {matching} ORDER BY id LIMIT {_ANNOUNCED}"
+            rows = await self._database.fetch_all(each, values)
+        ended = {session_id: int(expires_at) for session_id, expires_at in rows}
+        self._database.on_commit(partial(self._announce, ended))
 
 
 def _changing(session: Session) -> dict[str, Any]:

@@ -5,15 +5,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
 from services.auth.db.database import Database
+from services.auth.errors import EndedSessionsUnknown
+from services.auth.sessions.announcements import EndAnnouncements
+from shared.errors import Unavailable
 
 # How far back the regular poll of a gateway reaches. Rows do not become visible in the order of their
 # times, since a transaction may commit seconds after its statement. Reading a row many times costs
 # nothing, missing it would leave a session open, so the window is many times the longest transaction.
 RECENT_SECONDS = 30
+# How long the database may take. Gateways wait for a second, and ask every half second: a session that has
+# ended is refused within a second also if the database hangs.
+_DATABASE_SECONDS = 0.4
 # However many gateways poll, the database is read at most five times a second.
 _COALESCED_SECONDS = 0.2
-# Tokens are accepted for a moment after they expire.
-_MARGIN_SECONDS = 60
+# By the clocks of the database and of a gateway, each of which may be behind, and of the replica that wrote
+# the time when a token expires, which may be ahead.
+_MARGIN_SECONDS = 300
 
 # A mark has the time of a replica's clock, a row that of the server.
 _CLOCK_SKEW_SECONDS = 90
@@ -40,16 +47,40 @@ _Result = TypeVar("_Result")
 class Revocations:
     """The ended sessions of which an access token may still be valid, in MySQL.
 
-    `recent()` returns those that ended within the last half minute, `all()` all of them.
+    Args:
+        database: the source of truth.
+        announcements: what is known of the last minutes without it; None to wait for the database alone.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, announcements: EndAnnouncements | None = None) -> None:
         self._database = database
+        self._announcements = announcements
         recent = (RECENT_SECONDS, RECENT_SECONDS + _CLOCK_SKEW_SECONDS)
-        self.recent = CoalescedRead(lambda: self._read(_RECENT, *recent), _COALESCED_SECONDS).get
-        self.all = CoalescedRead(
+        self._recent = CoalescedRead(lambda: self._read(_RECENT, *recent), _COALESCED_SECONDS)
+        self._all = CoalescedRead(
             lambda: self._read(_ALL, _MARGIN_SECONDS, _MARK_SECONDS), _COALESCED_SECONDS
-        ).get
+        )
+
+    async def recent(self) -> Ended:
+        """Return the sessions that ended within the last half minute.
+
+        Raises:
+            EndedSessionsUnknown: the database does not answer; has those that are known without it.
+        """
+        return await self._in_time(self._recent)
+
+    async def all(self) -> Ended:
+        """Return all of them, as `recent`."""
+        return await self._in_time(self._all)
+
+    async def _in_time(self, read: "CoalescedRead[Ended]") -> Ended:
+        if self._announcements is None:
+            return await read.get()
+        try:
+            async with asyncio.timeout(_DATABASE_SECONDS):
+                return await read.get()
+        except (TimeoutError, Unavailable) as error:
+            raise EndedSessionsUnknown(await self._announcements.recent()) from error
 
     async def _read(self, sql: str, *seconds: int) -> Ended:
         rows = await self._database.fetch_all(sql, seconds)
@@ -58,6 +89,9 @@ class Revocations:
 
 class CoalescedRead(Generic[_Result]):
     """A read whose result, or failure, serves all callers within a moment.
+
+    While a read is in progress, all callers wait for it, also those that come later: where the database is
+    slow, more reads would make it slower, and callers that cannot wait that long would never have a result.
 
     Args:
         read: performs the read.
@@ -73,8 +107,15 @@ class CoalescedRead(Generic[_Result]):
     async def get(self) -> _Result:
         """Return a result that is recent enough."""
         now = asyncio.get_running_loop().time()
-        if self._result is None or now - self._began > self._seconds:
+        if self._result is None or (self._result.done() and now - self._began > self._seconds):
             self._began = now
             self._result = asyncio.ensure_future(self._read())
+            self._result.add_done_callback(_retrieve)
         # A caller that is cancelled does not cancel the read for the others.
         return await asyncio.shield(self._result)
+
+
+def _retrieve(read: "asyncio.Future[_Result]") -> None:
+    """Look at the failure of a read, even if nobody has waited for it that long."""
+    if not read.cancelled():
+        read.exception()

@@ -16,6 +16,12 @@ class RefreshRequest(RequestBody):
     refresh_token: RefreshTokenString = Field(repr=False)
 
 
+class LogoutRequest(RequestBody):
+    """`POST /logout/`; without a body, the access token says which session ends."""
+
+    refresh_token: RefreshTokenString | None = Field(None, repr=False)
+
+
 class LoginResponse(BaseModel):
     """The answer to a sign-in or a refresh; lifetimes in seconds."""
 

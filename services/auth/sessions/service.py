@@ -10,6 +10,7 @@ from services.auth.sessions.refresh_tokens import (
     RefreshToken,
     SessionPolicy,
     exchange,
+    holds_genuine,
     new_session,
     parse_refresh_token,
     prove,
@@ -137,12 +138,13 @@ class SessionService:
 
         Concurrent requests with one token wait for the lock of the session's row, and all get the same
         next token. If the process is killed, the token was exchanged or not; a client without an answer
-        asks again within the reuse interval and gets what it missed.
+        asks again, however late, and gets what it missed.
 
         Raises:
             TooManyRequests: the session is refreshed too often.
             SessionEnded: the session has ended or expired, or ends now, because a token that was replaced
-                before the reuse interval was presented: somebody has a copy.
+                before the reuse interval, and whose successor has been used, was presented: somebody has a
+                copy.
             Unauthorized: not a refresh token of any session.
         """
         with count_outcome(self._metrics.refreshes):
@@ -167,12 +169,36 @@ class SessionService:
         """
 
         async def end() -> None:
-            now, user = self._uow.now(), caller.user
-            await self._users.lock(user.id)  # keeps the user's events in order
-            if not await self._sessions.end(user.id, session_id, reason=reason, now=now):
+            now = self._uow.now()
+            await self._users.lock(caller.user.id)  # keeps the user's events in order
+            if not await self._end(caller.user, session_id, client, reason, now):
                 raise NotFound
-            details = {"session_id": session_id, "reason": reason}
-            await self._uow.record(AuditEntry("session.ended", now, client, user.id, user.mobile, details))
+
+        await self._uow.run(end)
+
+    async def end_by_refresh_token(self, token: str, client: Client) -> None:
+        """End the session that a refresh token is or was of, if there is one; else do nothing.
+
+        The client wants the session to be over, so that text which is no token, or one of a session that
+        has ended, is no error (RFC 7009 §2.2). Every token of the session is a proof, also one that was
+        exchanged: presented to `refresh`, it would end the session as well.
+
+        Raises:
+            TooManyRequests: too many requests of this session from the client's network.
+        """
+        presented = parse_refresh_token(token)
+        if presented is None:
+            return
+        self._refresh_limiter.charge(presented.session_id, client.ip)
+        session = await self._sessions.find(presented.session_id)
+        if session is None or not holds_genuine(session, presented):
+            return
+
+        async def end() -> None:
+            now, user = self._uow.now(), await self._users.lock(session.user_id)
+            if user is None or user.has_ended(session) or session.expires_at <= now:
+                return
+            await self._end(user, session.id, client, "signed_out", now)
 
         await self._uow.run(end)
 
@@ -194,6 +220,16 @@ class SessionService:
         Part of the current transaction, which holds the lock of the user's row and writes the records.
         """
         return await self._sessions.end_all(caller.user.id, keep=caller.session_id, reason=cause, now=now)
+
+    async def _end(
+        self, user: User, session_id: str, client: Client, reason: EndReason, now: datetime
+    ) -> bool:
+        """End a session in the current transaction and return whether the user had one with this id."""
+        if not await self._sessions.end(user.id, session_id, reason=reason, now=now):
+            return False
+        details = {"session_id": session_id, "reason": reason}
+        await self._uow.record(AuditEntry("session.ended", now, client, user.id, user.mobile, details))
+        return True
 
     async def _exchange(self, presented: RefreshToken, client: Client) -> SignedIn | None:
         """Return the answer, or None if the session has ended or ends now."""

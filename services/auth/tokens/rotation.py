@@ -7,7 +7,9 @@ from typing import Literal
 
 from services.auth.tokens.key_ring import KeyPolicy, read_keys, signing_key, signing_order
 from services.auth.tokens.signing_keys import SigningKey
-from shared.security.access_tokens import LEEWAY_SECONDS
+
+# For requests that are on their way when the last token of a key expires.
+_MARGIN = timedelta(seconds=5)
 
 State = Literal["next", "signing", "verifying", "retirable"]
 
@@ -58,7 +60,7 @@ def _state(
         return KeyState(key, "signing", replaced_at)
     if replaced_at is None or replaced_at > now:
         return KeyState(key, "next", None)
-    gone_at = replaced_at + token_ttl + timedelta(seconds=LEEWAY_SECONDS)
+    gone_at = replaced_at + token_ttl + _MARGIN
     return KeyState(key, "retirable" if gone_at <= now else "verifying", gone_at)
 
 

@@ -12,7 +12,7 @@ from services.gateway.auth.revocations import Revocations
 from services.gateway.auth.token_cache import Identity, TokenCache
 from shared.errors import AppError, InternalError, TooManyRequests, Unauthorized, Unavailable
 from shared.observability.metrics import TokenMetrics
-from shared.security.access_tokens import LEEWAY_SECONDS, AccessToken, TokenVerifier, UnknownKey, bearer_token
+from shared.security.access_tokens import AccessToken, TokenVerifier, UnknownKey, bearer_token
 
 # HS256 tokens are verified by the auth service; the result is cached for this time.
 _REMOTE_CACHE_SECONDS = 60.0
@@ -159,7 +159,7 @@ class Authenticator:
 
 
 def _identity(token: AccessToken, valid_until: float | None = None) -> Identity:
-    expires_at = token.expires_at + LEEWAY_SECONDS
+    expires_at = token.expires_at
     return Identity(
         token.session_id,
         f"X-User-ID: {token.user_id}\r\nX-Session-ID: {token.session_id}\r\n",

@@ -117,7 +117,7 @@ const acts = {
   sessions: listSessions,
   others: () => call("DELETE", "/sessions/"),
   refresh: async () => signedIn(await call("POST", "/token/refresh/", { refresh_token: state.refreshToken })),
-  logout: async () => signedOut(await call("POST", "/logout/")),
+  logout: async () => signedOut(await call("POST", "/logout/", { refresh_token: state.refreshToken })),
 };
 
 // The browser itself sends nothing: each button says what it is for.

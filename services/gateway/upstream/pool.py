@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from services.gateway.upstream.connection import UpstreamConnection
 from services.gateway.upstream.request import UpstreamRequest
 from shared.errors import BadGateway, GatewayTimeout, Unavailable
+from shared.http.deadline import DeadlineSender
 from shared.observability.metrics import UpstreamMetrics, expose
 from shared.observability.rate_limited_log import RateLimitedLog
 from shared.tasks import note_outcome
@@ -37,9 +38,11 @@ class ConnectionPool:
     Attributes:
         gateway_secret: sent with each forwarded request, so that the service recognises the gateway;
             empty for none.
+        deadlines: tells the service how long a request is waited for; None if it is not told.
     """
 
     gateway_secret = ""
+    deadlines: DeadlineSender | None = None
 
     def __init__(self, name: str, url: str, metrics: UpstreamMetrics) -> None:
         parts = urlsplit(url)
@@ -70,6 +73,10 @@ class ConnectionPool:
             self._queue.append(request)
         else:
             request.fail(Unavailable(retry_after=_RETRY_AFTER_SECONDS))
+
+    def deadline_line(self, seconds: float) -> str:
+        """Return the header line with the time until which a request is waited for, if there is one."""
+        return self.deadlines.line(seconds) if self.deadlines else ""
 
     async def check(self) -> None:
         """Health check: raises OSError if the service accepts no connection."""

@@ -155,3 +155,6 @@ class Upstream(Protocol):
 
     def send(self, request: UpstreamRequest) -> None:
         """Send a request; its receiver gets the response."""
+
+    def deadline_line(self, seconds: float) -> str:
+        """Return the header line that tells the service how long a request is waited for, or nothing."""

@@ -23,8 +23,10 @@ class _CodeMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.codes = Counter(
             "dialpass_codes_total",
-            "Codes by what became of them: requested, refused, unsent, verified, wrong; withheld: decided on "
-            "after the answer, and then requested, refused, unsent or, without an account, nothing.",
+            "Codes by what became of them: requested, refused, unsent, verified, wrong; repeated: right, and "
+            "the same answer again; used: right, but used before; void: given up before Redis had it; "
+            "withheld: decided on after the answer, and then requested, refused, unsent or, without an "
+            "account, nothing.",
             ("purpose", "outcome"),
             registry=registry,
         )
@@ -172,6 +174,12 @@ class AuthMetrics(_CodeMetrics, _SignInMetrics, _HashMetrics, _AccountMetrics):
             registry=registry,
         )
         expose(self.dependency_failures, ("mysql", "redis", "rabbitmq"))
+        self.late_requests = Counter(
+            "dialpass_late_requests_total",
+            "Requests that were not begun, because their gateway had given them up: this process was stopped "
+            "or has too much to do.",
+            registry=registry,
+        )
         self.forwarded_refused = Counter(
             "dialpass_forwarded_refused_total",
             "Requests that named a client's address, but were not the gateway's: its secret or network is"

@@ -272,3 +272,13 @@ async def test_a_change_stands_if_its_notice_cannot_be_sent(make_auth: MakeAuth)
     assert auth.registry.get_sample_value("dialpass_notices_total", labels) == 1
     with pytest.raises(SmsUnavailable):
         await auth.services.codes.request(new_mobile(), "login", CLIENT)
+
+
+@pytest.mark.parametrize("seconds", [-59, -10, 10, 59])
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
+async def test_a_proof_holds_on_a_replica_whose_clock_is_ahead_or_behind(
+    auth: AuthHarness, caller: Caller, act: Act, seconds: int
+) -> None:
+    await auth.services.reauthentication.with_password(caller, PASSWORD, CLIENT)
+    auth.wait(seconds=seconds)
+    await act(auth, caller)

@@ -81,7 +81,7 @@ async def test_refreshing(auth: AuthHarness, interruption: Interruption, signed_
 async def test_reusing_an_old_token(
     auth: AuthHarness, interruption: Interruption, signed_in: SignedIn
 ) -> None:
-    current = await auth.refresh(signed_in.refresh_token)
+    current = await auth.refresh((await auth.refresh(signed_in.refresh_token)).refresh_token)
     auth.wait(minutes=1)
 
     async def reuse() -> None:

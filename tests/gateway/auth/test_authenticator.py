@@ -59,9 +59,11 @@ async def test_a_malformed_token_is_refused(client: Api, given: str) -> None:
 async def test_an_expired_token_is_refused_even_if_it_is_cached(client: Api, signer: Signer) -> None:
     expired = signer.token(at=now() - timedelta(seconds=70), seconds=60)
     assert_unauthorized(await client.get("/me/", token=expired), token_given=True)
-    within_leeway = signer.token(at=now() - timedelta(seconds=62), seconds=60)
-    assert (await client.get("/me/", token=within_leeway)).status == 200
-    await wait_until(lambda: is_refused(client, within_leeway))
+    expired = signer.token(at=now() - timedelta(seconds=61), seconds=60)
+    assert_unauthorized(await client.get("/me/", token=expired), token_given=True)
+    expiring = signer.token(at=now() - timedelta(seconds=58), seconds=60)
+    assert (await client.get("/me/", token=expiring)).status == 200
+    await wait_until(lambda: is_refused(client, expiring))
 
 
 @pytest.mark.usefixtures("upstream")
