@@ -1,12 +1,7 @@
 """The auth service, put together: settings, connections, repositories, services, endpoints."""
 
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-
-from redis.asyncio import Redis
 
 from services.auth.accounts.administration import AccountAdministration
 from services.auth.accounts.repository import UserRepository
@@ -15,12 +10,11 @@ from services.auth.audit.repository import AuditRepository
 from services.auth.change_limits import ChangeLimiter, ChangeLimits, RefreshLimiter
 from services.auth.codes.challenges import AltchaChallenges
 from services.auth.codes.generator import CodeGenerator
-from services.auth.codes.publisher import SendCodePublisher
 from services.auth.codes.quotas import Quotas
 from services.auth.codes.repository import CodeRepository
 from services.auth.codes.service import CodeService
 from services.auth.codes.voice import VoicePolicy
-from services.auth.db.cleanup import Cleanup
+from services.auth.connections import Connections, connect, places
 from services.auth.db.database import Database
 from services.auth.http.fields import ValidationContext, load_common_passwords
 from services.auth.http.gateway_trust import GatewayTrust
@@ -30,9 +24,6 @@ from services.auth.notices.service import NoticeService
 from services.auth.outbox.publisher import EventPublisher
 from services.auth.outbox.relay import Relay
 from services.auth.outbox.repository import OutboxRepository
-from services.auth.passwords.costs import learn_highest_cost
-from services.auth.passwords.hasher import PasswordHasher
-from services.auth.passwords.repository import PasswordRepository
 from services.auth.passwords.service import PasswordService
 from services.auth.reauthentication.service import ReauthenticationService
 from services.auth.routes import Services, make_application
@@ -46,14 +37,12 @@ from services.auth.sign_in.attempts import PasswordAttempts
 from services.auth.sign_in.service import SignInService
 from services.auth.sign_in.throttle import SignInLimits, SignInThrottle
 from services.auth.tokens.issuer import AccessTokenIssuer
-from services.auth.tokens.key_ring import KeyPolicy, KeyRing
 from services.auth.unit_of_work import UnitOfWork
 from services.auth.weak_settings import warn_of_weak_settings
-from services.auth.work_queue import Places
 from shared import clock
 from shared.clock import Clock
 from shared.contracts.messages import NoticeKind
-from shared.health import Check, Health
+from shared.health import Health
 from shared.http import ops
 from shared.http.deadline import DeadlineReader
 from shared.http.limits import ConnectionLimits
@@ -62,26 +51,12 @@ from shared.lifecycle import Service
 from shared.observability import tracing
 from shared.observability.access_log import AccessLog
 from shared.observability.metrics import AuthMetrics, HealthMetrics, HttpMetrics, new_registry
-from shared.observability.tracing import Tracer
-from shared.redis import client as redis_client
-from shared.security.sealing import Sealer
 from shared.tasks import start
 
 # The gateway forwards at most 64 KiB.
 _MAX_BODY_BYTES = 128 * 1024
 # Longer than the gateway keeps an idle connection, so that the gateway is the one that closes it.
 _IDLE_SECONDS = 75.0
-
-
-@dataclass(frozen=True, slots=True)
-class Connections:
-    """What the services reach the outside by, and what has to be closed."""
-
-    database: Database
-    redis: Redis
-    publisher: SendCodePublisher
-    hasher: PasswordHasher
-    keys: KeyRing
 
 
 async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
@@ -97,7 +72,7 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     tracer = tracing.open_tracer(settings, "auth", stack)
     access_log = AccessLog("auth", settings.log_format, settings.log_level)
     stack.callback(access_log.flush)
-    connections = _connect(settings, metrics, tracer, stack)
+    connections = connect(settings, metrics, tracer, stack)
     relay = _start_relay(settings, connections.database, metrics, stack)
     services = build_services(
         settings, connections, OutboxRepository(connections.database, relay.wake), metrics
@@ -117,12 +92,8 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
         pseudonym=keyed_hash.client,
     )  # fmt: skip
     http_metrics.watch_in_flight(context.in_flight)
-    health = Health(
-        required={"mysql": connections.database.check, "redis": redis_client.check(connections.redis)},
-        # Sign-ins work without the broker; an unready process would end that.
-        observed=_observed(connections),
-        metrics=HealthMetrics(registry),
-    )
+    # Sign-ins work without the broker; an unready process would end that.
+    health = Health(connections.required(), connections.observed(), metrics=HealthMetrics(registry))
     application = make_application(services, context, ops.routes(health, registry))
     limits = ConnectionLimits(idle_seconds=_IDLE_SECONDS)
     server = DrainableServer(
@@ -131,17 +102,6 @@ async def build(settings: AuthSettings, stack: AsyncExitStack) -> Service:
     )  # fmt: skip
     stack.push_async_callback(server.close)
     return Service(health, server.begin_drain, server.stop_listening, context.in_flight)
-
-
-def _observed(connections: Connections) -> Mapping[str, Check]:
-    link = connections.publisher.link
-    return {
-        "rabbitmq": link.check,
-        # Sign-ins are throttled by each process alone where Redis takes no writes, and need no new row.
-        "mysql_writes": connections.database.check_writes,
-        "redis_writes": redis_client.check_writes(connections.redis),
-        "rabbitmq_writes": link.check_writes,
-    }
 
 
 def build_services(
@@ -187,38 +147,12 @@ def build_services(
     )  # fmt: skip
 
 
-def _connect(
-    settings: AuthSettings, metrics: AuthMetrics, tracer: Tracer, stack: AsyncExitStack
-) -> Connections:
-    keys = KeyRing(settings.signing_keys_dir, _key_policy(settings), metrics)
-    start("signing_keys", keys.watch, stack)
-    database = Database(settings.mysql_url.get_secret_value(), settings.mysql_pool_size)
-    stack.push_async_callback(database.close)
-    redis = redis_client.connect(settings.redis_url.get_secret_value())
-    stack.push_async_callback(redis.aclose)
-    publisher = SendCodePublisher(settings.amqp_urls, Sealer(settings.message_secrets), metrics, tracer)
-    stack.push_async_callback(publisher.link.close)
-    publisher.link.start()
-    hasher = PasswordHasher(
-        rounds=settings.bcrypt_rounds,
-        workers=settings.bcrypt_workers,
-        max_wait=settings.bcrypt_max_wait,
-        metrics=metrics,
-        places=_places(settings),
-    )
-    stack.callback(hasher.close)
-    start("password_costs", partial(learn_highest_cost, PasswordRepository(database), hasher), stack)
-    marked = SessionRepository(database, OutboxRepository(database)).remove_marked
-    cleanup = Cleanup(database, timedelta(days=settings.audit_retention_days), clock.now, marked)
-    start("cleanup", cleanup.run, stack)
-    return Connections(database, redis, publisher, hasher, keys)
-
-
 def _start_relay(
     settings: AuthSettings, database: Database, metrics: AuthMetrics, stack: AsyncExitStack
 ) -> Relay:
     """Start to publish events, on connections of its own: requests and events do not wait for each other."""
-    own = Database(settings.mysql_url.get_secret_value(), pool_size=1)
+    on_failure = metrics.dependency_failures.labels("mysql").inc
+    own = Database(settings.mysql_url.get_secret_value(), 1, on_failure)
     stack.push_async_callback(own.close)
     publisher = EventPublisher(settings.amqp_urls, metrics)
     stack.push_async_callback(publisher.link.close)
@@ -252,7 +186,7 @@ def _code_service(
         metrics=metrics,
     )
     challenges = AltchaChallenges(
-        keyed_hash, cost=settings.challenge_cost, metrics=metrics, places=_places(settings)
+        keyed_hash, cost=settings.challenge_cost, metrics=metrics, places=places(settings)
     )
     return CodeService(
         codes,
@@ -292,10 +226,6 @@ def _sign_in_limits(settings: AuthSettings) -> SignInLimits:
     )
 
 
-def _places(settings: AuthSettings) -> Places:
-    return Places(settings.checks_in_progress_account, settings.checks_in_progress_address)
-
-
 def _session_policy(settings: AuthSettings) -> SessionPolicy:
     return SessionPolicy(
         access=timedelta(seconds=settings.access_token_ttl),
@@ -305,7 +235,3 @@ def _session_policy(settings: AuthSettings) -> SessionPolicy:
         max_sessions=settings.max_sessions,
         max_proof_age=timedelta(seconds=settings.reauth_max_age),
     )
-
-
-def _key_policy(settings: AuthSettings) -> KeyPolicy:
-    return KeyPolicy(settings.token_algorithm, timedelta(seconds=settings.signing_key_delay))

@@ -10,7 +10,7 @@ from services.auth.accounts.service import AccountService
 from services.auth.change_limits import ChangeLimiter
 from services.auth.codes import endpoints as codes
 from services.auth.codes.service import CodeService
-from services.auth.http.handler import HttpContext, NotFoundHandler, Routes
+from services.auth.http.handler import HttpContext, JsonHandler, Routes
 from services.auth.passwords import endpoints as passwords
 from services.auth.passwords.service import PasswordService
 from services.auth.reauthentication import endpoints as reauthentication
@@ -22,6 +22,7 @@ from services.auth.sign_in import endpoints as sign_in
 from services.auth.sign_in.service import SignInService
 from services.auth.tokens import endpoints as tokens
 from services.auth.tokens.issuer import AccessTokenIssuer
+from shared.errors import NotFound
 
 PUBLIC_ROUTES: Routes = [
     *codes.ROUTES,
@@ -76,3 +77,12 @@ def make_application(
         default_handler_args={"context": context, "route": "other", "service": None},
         log_function=lambda _handler: None,  # each handler writes its own line
     )
+
+
+class NotFoundHandler(JsonHandler[None]):
+    """Answers every path that no route matches."""
+
+    def prepare(self) -> None:
+        """Refuse every method."""
+        super().prepare()
+        raise NotFound

@@ -37,7 +37,7 @@ def readiness(system: System) -> dict[str, str]:
 
 
 def metric(system: System, name: str) -> float:
-    """Return what the auth service counts under a name without labels."""
+    """Return what the auth service counts under a name, with its labels if it has some."""
     with urllib.request.urlopen(system.auth.probe.replace("readyz", "metrics"), timeout=5) as response:
         lines = response.read().decode().splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
@@ -130,6 +130,7 @@ async def test_without_the_database_a_code_is_not_used_up(
     await quick_503(own_api.post("/login/", {"mobile": mobile, "password": PASSWORD}), 5)
     await asyncio.to_thread(own_system.auth.wait_for, 503)
     assert readiness(own_system)["mysql"] != "ok"
+    assert metric(own_system, 'dialpass_dependency_failures_total{dependency="mysql"}') > 0
     await asyncio.to_thread(bring_back, servers.mariadb)
     await asyncio.to_thread(own_system.auth.wait_for, 200)
     registered = await own_api.post("/register/", body)

@@ -14,6 +14,7 @@ from services.auth import app
 from services.auth.accounts.administration import AccountAdministration
 from services.auth.accounts.repository import UserRepository
 from services.auth.audit.repository import AuditRecord, AuditRepository
+from services.auth.connections import Connections
 from services.auth.keyed_hash import KeyedHash
 from services.auth.models import Caller, Client, NewUser, SignedIn, User
 from services.auth.outbox.repository import OutboxRepository
@@ -76,7 +77,7 @@ class AuthHarness:
         self.outbox = OutboxRepository(self.database)
         self.services: Services = app.build_services(
             self._settings(),
-            app.Connections(self.database, self.redis, self.publisher, self.hasher, keys),
+            Connections(self.database, self.redis, self.publisher, self.hasher, keys),
             self.outbox,
             metrics,
             lambda: self.now,

@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import peewee
@@ -23,6 +22,7 @@ from services.auth.db.errors import (
     translate_errors,
 )
 from services.auth.db.pool import FailoverPool, is_read_only
+from services.auth.db.transactions import OpenTransaction, current_transaction, open_transaction
 from services.auth.errors import TransactionConflict
 from shared.errors import Unavailable
 from shared.server_urls import parse_mysql_url
@@ -42,18 +42,6 @@ _NAMED_LOCK_IDLE_SECONDS = 10
 
 
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True, slots=True)
-class _OpenTransaction:
-    """An open transaction, and the actions to run once it is committed."""
-
-    task: asyncio.Task[Any] | None
-    on_commit: list[Callable[[], None]] = field(default_factory=list)
-
-
-# A task that is started inside a transaction inherits this value, although it is not its task.
-_open: ContextVar[_OpenTransaction | None] = ContextVar("open_transaction", default=None)
 
 
 def session_parameters() -> dict[str, Any]:
@@ -90,9 +78,11 @@ class Database:
         url: `mysql://user:password@host:port/name`, with several hosts separated by commas, and
             `?tls=verify` for TLS.
         pool_size: maximum number of connections.
+        on_failure: called for each failure of the server or of a connection.
     """
 
-    def __init__(self, url: str, pool_size: int) -> None:
+    def __init__(self, url: str, pool_size: int, on_failure: Callable[[], None] = lambda: None) -> None:
+        self._translate = partial(translate_errors, on_failure=on_failure)
         address = parse_mysql_url(url)
         pool = {"minsize": 1, "maxsize": pool_size, "pool_recycle": _RECYCLE_SECONDS}
         self._db = _Servers(
@@ -122,17 +112,17 @@ class Database:
             TooLate: the time of the request was over before the commit.
             Unavailable: also if the connection broke during the commit, which may have happened.
         """
-        if _transaction():
+        if current_transaction():
             yield
             return
         async with (
             self._leave_read_only_server(),
-            translate_errors(_TRANSACTION_SECONDS),
+            self._translate(_TRANSACTION_SECONDS),
             AsyncExitStack() as connection,
         ):
             transaction = await self._begin(connection)
-            opened = _OpenTransaction(asyncio.current_task())
-            mark = _open.set(opened)
+            opened = OpenTransaction(asyncio.current_task())
+            mark = open_transaction.set(opened)
             try:
                 yield
                 deadline.check()
@@ -142,7 +132,7 @@ class Database:
             # If the task is cancelled, the pool closes the connection and the server rolls back: no
             # waiting for a server that may be the reason.
             finally:
-                _open.reset(mark)
+                open_transaction.reset(mark)
             await transaction.commit()
         for action in opened.on_commit:
             action()
@@ -162,7 +152,7 @@ class Database:
 
     def on_commit(self, action: Callable[[], None]) -> None:
         """Run an action once the current transaction is committed, or at once if none is open."""
-        if opened := _transaction():
+        if opened := current_transaction():
             opened.on_commit.append(action)
         else:
             action()
@@ -181,7 +171,7 @@ class Database:
             whether the lock was acquired.
         """
         async with AsyncExitStack() as stack:
-            async with translate_errors(_QUERY_SECONDS):
+            async with self._translate(_QUERY_SECONDS):
                 await stack.enter_async_context(self._db.aio_connection())
             await self.fetch_one(f"SET SESSION wait_timeout = {_NAMED_LOCK_IDLE_SECONDS}", ())
             taken = await self.fetch_one(f"SELECT GET_LOCK({LOCK_NAME}, %s)", (lock, seconds)) == (1,)
@@ -265,7 +255,7 @@ class Database:
         try:
             return await self._run(sql, values, result)
         except ConnectionLost:
-            if _transaction():
+            if current_transaction():
                 raise
             return await self._run(sql, values, result)
 
@@ -274,27 +264,14 @@ class Database:
         try:
             return int(await self._run(sql, values, result))
         except StatementNotSent:
-            if _transaction():
+            if current_transaction():
                 raise
             return int(await self._run(sql, values, result))
 
     async def _run(self, sql: str, values: Sequence[object], result: FetchResults) -> Any:  # noqa: ANN401
-        _transaction()
-        async with self._leave_read_only_server(), translate_errors(_QUERY_SECONDS):
+        current_transaction()
+        async with self._leave_read_only_server(), self._translate(_QUERY_SECONDS):
             return await self._db.aio_execute_sql(sql, values, fetch_results=result)
-
-
-def _transaction() -> _OpenTransaction | None:
-    """Return the open transaction of this task, or None.
-
-    Raises:
-        RuntimeError: the open transaction is that of the task that started this one: both would use one
-            connection.
-    """
-    opened = _open.get()
-    if opened and opened.task is not asyncio.current_task():
-        raise RuntimeError("a task that was started inside a transaction uses the database")
-    return opened
 
 
 async def _roll_back(transaction: Transaction) -> None:

@@ -1,7 +1,7 @@
 """Translation of the database drivers' errors."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import peewee
@@ -49,11 +49,17 @@ class ReadOnly(Unavailable):
 
 
 @asynccontextmanager
-async def translate_errors(seconds: float) -> AsyncIterator[None]:
+async def translate_errors(
+    seconds: float, on_failure: Callable[[], None] = lambda: None
+) -> AsyncIterator[None]:
     """Limit the block to `seconds` and translate the drivers' errors.
 
     A cancelled statement surfaces as pymysql's InterfaceError, because aiomysql closes the connection;
     unless it was this time limit that cancelled it, the cancellation is raised again.
+
+    Args:
+        seconds: the time limit.
+        on_failure: called for each failure of the server or the connection; a conflict is none.
 
     Raises:
         DuplicateKey: a row with the same unique key exists.
@@ -74,7 +80,10 @@ async def translate_errors(seconds: float) -> AsyncIterator[None]:
     except DRIVER_ERRORS as error:
         if task and task.cancelling() > cancellations:
             raise asyncio.CancelledError from error
-        raise _failure(error) from error
+        failure = _failure(error)
+        if not isinstance(failure, TransactionConflict):
+            on_failure()
+        raise failure from error
 
 
 def _failure(error: Exception) -> Unavailable:

@@ -21,7 +21,6 @@ from shared.errors import (
     AppError,
     InvalidRequest,
     MethodNotAllowed,
-    NotFound,
     Unavailable,
     UnsupportedContentEncoding,
     UnsupportedMediaType,
@@ -295,12 +294,3 @@ class JsonHandler(ProblemHandler, Generic[Service]):
 
 # Pattern of the path, template of the path, and endpoint.
 Routes = list[tuple[str, str, type[JsonHandler[Any]]]]
-
-
-class NotFoundHandler(JsonHandler[None]):
-    """Answers every path that no route matches."""
-
-    def prepare(self) -> None:
-        """Refuse every method."""
-        super().prepare()
-        raise NotFound

@@ -169,7 +169,7 @@ class AuthMetrics(_CodeMetrics, _SignInMetrics, _HashMetrics, _AccountMetrics):
         )
         self.dependency_failures = Counter(
             "dialpass_dependency_failures_total",
-            "Requests that failed because a dependency did.",
+            "Calls of a dependency that failed; some are repeated, most fail a request.",
             ("dependency",),
             registry=registry,
         )

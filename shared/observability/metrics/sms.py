@@ -12,6 +12,9 @@ _MESSAGE_OUTCOMES = (
 _DELIVERY_SECONDS = (1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
+_REPORT_EFFECTS = ("applied", "duplicate", "recovered", "unknown", "unreadable", "undecided", "reply")
+
+
 class SmsMetrics:
     """The messages that the worker handles."""
 
@@ -110,10 +113,24 @@ class ProviderMetrics(_LimitMetrics):
         )
 
 
-class ReportMetrics:
+class _PullMetrics:
+    """Pulls of status reports."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.pulls = Counter(
+            "dialpass_sms_report_pulls_total",
+            "Pulls of status reports: reports, empty, failed.",
+            ("outcome",),
+            registry=registry,
+        )
+        expose(self.pulls, ("reports", "empty", "failed"))
+
+
+class ReportMetrics(_PullMetrics):
     """Status reports: what became of accepted messages at the phone."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
         self.accepted = Counter(
             "dialpass_sms_accepted_total",
             "Messages that the provider accepted, by dial code and the first three digits of mainland"
@@ -147,14 +164,7 @@ class ReportMetrics:
             ("effect",),
             registry=registry,
         )
-        expose(self.reports, ("applied", "duplicate", "unknown", "unreadable"))
-        self.pulls = Counter(
-            "dialpass_sms_report_pulls_total",
-            "Pulls of status reports: reports, empty, failed.",
-            ("outcome",),
-            registry=registry,
-        )
-        expose(self.pulls, ("reports", "empty", "failed"))
+        expose(self.reports, _REPORT_EFFECTS)
 
 
 class BacklogMetrics:
