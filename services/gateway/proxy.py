@@ -251,6 +251,7 @@ class ProxyRequest(RefusableRequest):
             log.exception("problem_not_written", request_id=self._request_id)
         finally:
             if not self._completed:
+                self._status = self._status or error.status  # in the log and the metrics; nothing was sent
                 self._connection.cut()
                 self._complete()
 

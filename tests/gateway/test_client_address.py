@@ -3,6 +3,8 @@
 import pytest
 
 from services.gateway.client_address import ClientAddresses, ClientPseudonyms
+from tests.support.gateway import StubUpstream, running_gateway
+from tests.support.raw_http import raw_client
 
 PROXY = "10.0.0.1"
 
@@ -89,3 +91,22 @@ def test_an_entry_that_cannot_be_read_ends_the_chain_of_proxies(forwarded_for: s
 def test_a_proxy_is_trusted_in_each_spelling() -> None:
     for trusted, peer in (("10.0.0.0/8", f"::ffff:{PROXY}"), (f"::ffff:{PROXY}", PROXY)):
         assert ClientAddresses([trusted]).find(peer, "203.0.113.7") == "203.0.113.7"
+
+
+async def test_lines_of_several_proxies_are_one_list() -> None:
+    """HAProxy adds a line of its own; Azure and IIS add ports; all of them behind one another."""
+    upstream = StubUpstream()
+    lines = (
+        "X-Forwarded-For: 6.6.6.6",
+        'x-forwarded-for: "[2001:db8::7]:51234", 10.0.0.3:443',
+        "X-Forwarded-For: ::ffff:10.0.0.2",
+    )
+    request = "\r\n".join(["GET /code/a HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+    async with (
+        running_gateway(trusted_proxies=("127.0.0.1", "10.0.0.0/8")) as gateway,
+        upstream.listening(gateway.upstream_port),
+        raw_client(gateway.port) as client,
+    ):
+        client.send(request)
+        assert (await client.response()).status == 200
+    assert b"\r\nX-Forwarded-For: 2001:db8::7\r\n" in upstream.requests[0]

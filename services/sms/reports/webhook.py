@@ -100,7 +100,8 @@ class WebhookHandler(ProblemHandler):
         """Count a request whose client has gone while it was sending; Tornado calls nothing else then."""
         super().on_connection_close()
         if self._receiving:
-            self.set_status(_CLIENT_CLOSED_REQUEST, "Client Closed Request")
+            error = getattr(self.request.connection, "error", None)  # the answer that it was given
+            self.set_status(error.status if error else _CLIENT_CLOSED_REQUEST, "Client Closed Request")
             self.on_finish()
 
     def on_finish(self) -> None:

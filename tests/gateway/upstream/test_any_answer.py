@@ -1,6 +1,7 @@
 """Whatever an upstream sends, its client gets an answer that is whole or visibly not, or a close."""
 
 import asyncio
+import json
 import random
 import socket
 import ssl
@@ -21,7 +22,7 @@ from tests.support.answers import (
     reset,
 )
 from tests.support.certificates import Authority
-from tests.support.gateway import OK, Gateway, Handler, StubUpstream, running_gateway
+from tests.support.gateway import OK, Gateway, Handler, StubUpstream, never_answer, running_gateway
 from tests.support.judge import Judgement, judge
 
 
@@ -136,3 +137,62 @@ async def test_a_tls_connection_that_is_cut_does_not_end_a_body(
         assert (answer.status, answer.body, answer.whole) == (200, BODY, whole) or (
             answer.reset and not whole
         ), end
+
+
+def broken(*_arguments: object, **_options: object) -> None:
+    raise RuntimeError("a defect")
+
+
+@pytest.mark.parametrize("client", REQUESTS)
+@pytest.mark.parametrize("place", ["proxy.encode_response_head", "proxy.ResponseStartLine", "proxy.frame"])
+async def test_a_defect_while_an_answer_is_taken_in_is_502(
+    gateway: Gateway,
+    upstream: StubUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    place: str,
+    client: str,
+) -> None:
+    monkeypatch.setattr(f"services.gateway.{place}", broken)
+    for handler in (answering(OK), answering(UNTIL_CLOSE, end=close)):
+        upstream.handler = handler
+        answer = await judged(gateway, client)
+        assert (answer.whole, answer.status) in {(True, 200), (True, 502), (False, 0)}
+        await asyncio.sleep(0.1)
+        lines = [
+            json.loads(line) for line in capsys.readouterr().out.splitlines() if '"event": "request"' in line
+        ]
+        assert [line["status"] for line in lines] == [answer.status or 502]
+        assert answer.status == 200 or "problem" in lines[0]
+    monkeypatch.undo()
+    upstream.handler = None
+    assert (await judged(gateway, "1.1")).body == BODY
+
+
+async def test_a_defect_in_the_middle_of_an_answer_cuts_it_off(
+    gateway: Gateway,
+    upstream: StubUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("shared.http.request_connection.RequestConnection.write", broken)
+    upstream.handler = answering(UNTIL_CLOSE[:-4], UNTIL_CLOSE[-4:], end=close, pause=0.1)
+    for client in ("1.1 close", "1.0"):
+        answer = await judged(gateway, client)
+        assert (answer.whole, answer.status) == (False, 200)
+        await asyncio.sleep(0.1)
+        out = capsys.readouterr().out
+        assert '"status": 200' in out
+        assert '"problem": "bad-gateway"' in out
+        assert "a defect" in out
+
+
+async def test_where_not_even_a_problem_can_be_written_the_connection_ends(
+    gateway: Gateway, upstream: StubUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.http.problems.render", broken)
+    for handler in (answering(b"garbage\r\n"), answering(OK[:50], end=close), never_answer):
+        upstream.handler = handler
+        assert not (await judged(gateway, "1.1")).whole
+    upstream.handler = None
+    assert (await judged(gateway, "1.1")).body == BODY

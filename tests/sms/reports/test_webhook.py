@@ -218,3 +218,14 @@ def assert_problem(reply: Reply, status: int, slug: str) -> None:
     assert (reply.status, reply["status"]) == (status, status)
     assert reply["type"] == f"/problems/{slug}"
     assert reply.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_options_names_the_method_where_the_secret_is_right(
+    session: aiohttp.ClientSession, system: System
+) -> None:
+    worker = Api(session, f"http://127.0.0.1:{system.sms.env['SMS_PORT']}")
+    for api in (worker, Api(session, system.url)):
+        reply = await api.call("OPTIONS", URL)
+        assert (reply.status, reply.headers["Allow"]) == (204, "POST, OPTIONS")
+        assert "Date" in reply.headers
+    assert_problem(await worker.call("OPTIONS", "/callbacks/yunpian/wrong/"), 404, "not-found")
