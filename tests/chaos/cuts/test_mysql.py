@@ -117,6 +117,32 @@ async def test_idle_connections_that_were_cut_are_not_handed_out(client: Client,
 
 
 @pytest.mark.parametrize("how", ["reset", "end"])
+async def test_a_transaction_that_is_cut_between_two_statements_is_unavailable(
+    client: Client, how: How
+) -> None:
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            async with client.database.transaction():
+                await client.read()
+                await client.proxy.cut_all(how)
+                await client.read()
+        await client.write()
+    await client.healthy()
+
+
+async def test_connections_that_are_reset_when_they_are_opened_are_unavailable(client: Client) -> None:
+    for _ in range(20):
+        client.proxy.refusing = True
+        await client.proxy.cut_all("reset")
+        for work in (client.read, client.write):
+            with pytest.raises(Unavailable):
+                await work()
+        client.proxy.refusing = False
+        await client.write()
+    await client.healthy()
+
+
+@pytest.mark.parametrize("how", ["reset", "end"])
 async def test_cuts_under_load_are_unavailable(client: Client, how: How) -> None:
     over = False
 
