@@ -9,11 +9,11 @@ is fetched.
 import asyncio
 import time
 
-import structlog
 from pydantic import BaseModel, ValidationError
 
 from services.gateway.upstream.client import UpstreamClient
 from shared.errors import AppError, BadGateway, Unavailable
+from shared.observability.failure_log import FailureLog
 from shared.observability.metrics import TokenMetrics
 
 _ALL_PATH, _RECENT_PATH = "/internal/ended-sessions/", "/internal/ended-sessions/recent/"
@@ -26,8 +26,6 @@ _FULL_UPDATE_INTERVAL = 600.0
 # Tokens are accepted for some seconds after they expire.
 _EXPIRY_MARGIN = 60
 _OK = 200
-
-log = structlog.get_logger()
 
 
 class _Document(BaseModel):
@@ -79,19 +77,15 @@ class Revocations:
     async def update_forever(self) -> None:
         """Update the list at regular intervals until cancelled."""
         due = self._now()
-        failing = False
+        failures = FailureLog("ended_sessions_unknown", "ended_sessions_known_again")
         while True:
             try:
                 await self.update()
             except AppError as error:
                 self._metrics.revocations_failures.inc()
-                if not failing:
-                    log.warning("ended_sessions_unknown", problem=error.slug)
-                failing = True
+                failures.failed(problem=error.slug)
             else:
-                if failing:
-                    log.info("ended_sessions_known_again")
-                failing = False
+                failures.succeeded()
             due = max(due + _UPDATE_INTERVAL, self._now())
             await asyncio.sleep(due - self._now())
 

@@ -204,3 +204,26 @@ async def test_an_audit_entry_holds_no_number(database: Database) -> None:
     )
     masked = f"139****{mobile[-4:]}"
     assert row == (7, masked, "2001:db8::1", "агент 🐼", "request-1", '{"method": "密码"}')
+
+
+async def test_a_change_of_what_another_one_changed_since_it_was_read_is_tried_again(
+    database: Database,
+) -> None:
+    """MariaDB refuses it since 11.6 (error 1020); earlier versions and MySQL change the newer row."""
+    async with database.transaction():
+        user_id = await add(database, new_mobile())
+    tries, refuses = 0, False
+
+    async def read_then_change() -> None:
+        nonlocal tries, refuses
+        tries += 1
+        refuses = bool(await database.fetch_one("SHOW VARIABLES LIKE 'innodb_snapshot_isolation'", ()))
+        if refuses:
+            await database.fetch_one("SET SESSION innodb_snapshot_isolation = ON", ())
+        await database.fetch_one("SELECT nickname FROM users WHERE id = %s", (user_id,))
+        if tries == 1:
+            await asyncio.create_task(touch(database, user_id), context=_EMPTY)
+        await touch(database, user_id)
+
+    await database.with_deadlock_retry(read_then_change)
+    assert tries == (2 if refuses else 1)
