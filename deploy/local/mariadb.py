@@ -16,16 +16,11 @@ from deploy.local.programs import require
 from deploy.local.server import START_TIMEOUT, Server, ServerTls
 
 DATABASE = USER = "dialpass"
-# An option that begins with `loose` is one of MariaDB or MySQL alone, which the other one passes over.
-SMALL_FOOTPRINT = (
-    "--innodb-buffer-pool-size=64M",
-    "--loose-innodb-log-file-size=16M",
-    "--loose-innodb-redo-log-capacity=32M",
-    "--loose-mysqlx=OFF",
-    "--performance-schema=OFF",
-    "--skip-log-bin",
-)
-NOT_DURABLE = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--loose-sync-frm=0")
+SMALL_FOOTPRINT = ("--innodb-buffer-pool-size=64M", "--performance-schema=OFF", "--skip-log-bin")
+NOT_DURABLE = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0")
+OF_MARIADB = ("--innodb-log-file-size=16M",)
+# Without a second protocol, whose socket would be a common one, and without a folder for files of statements.
+OF_MYSQL = ("--innodb-redo-log-capacity=32M", "--mysqlx=OFF", "--secure-file-priv=NULL")
 
 
 class MariaDb(Server):
@@ -92,17 +87,20 @@ class MariaDb(Server):
     def _installation(self, data: Path) -> list[str]:
         server = _server()
         if _is_mysql(server):
-            return [str(server), *self._base_options(data), "--initialize-insecure", "--loose-mysqlx=OFF"]
-        options = ("--skip-test-db", "--auth-root-authentication-method=socket", *NOT_DURABLE)
+            return [str(server), *self._base_options(data), "--initialize-insecure", *OF_MYSQL]
+        options = ("--skip-test-db", "--auth-root-authentication-method=socket", "--sync-frm=0", *NOT_DURABLE)
         # A path that begins with the working directory's dot, and the folder of temporary tables by the
         # environment: the script passes options on without quotes, so they must not have blanks.
         return [str(require("mariadb-install-db")), *self._base_options(f"./{data.name}"), *options]
 
     def _command(self) -> list[str]:
+        server = _server()
+        own = OF_MYSQL if _is_mysql(server) else OF_MARIADB
         return [
-            str(_server()),
+            str(server),
             *self._base_options(self._data),
             *self._tuning,
+            *own,
             *self._tls_options(),
             # Not shared: a server deletes the temporary tables that it finds there when it starts.
             f"--tmpdir={self.environment()['TMPDIR']}",

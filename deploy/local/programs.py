@@ -22,7 +22,7 @@ RABBITMQ_FOLDERS = (
 )
 # Each entry of a tuple is one program, with its alternative names.
 NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
-    "mariadb": (("mariadbd", "mysqld"), ("mariadb-install-db",)),
+    "mariadb": (("mariadbd", "mysqld"), ("mariadb-install-db", "mysqld")),
     "redis": (("redis-server", "valkey-server"),),
     "rabbitmq": (("erl",), ("epmd",)),
     "chromium": (("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),),

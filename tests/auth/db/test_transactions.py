@@ -2,10 +2,12 @@
 
 import asyncio
 import contextvars
+import hashlib
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from deploy.local.mariadb import DATABASE
 from services.auth.accounts.repository import UserRepository
 from services.auth.audit.repository import AuditRepository
 from services.auth.db.database import Database
@@ -227,3 +229,15 @@ async def test_a_change_of_what_another_one_changed_since_it_was_read_is_tried_a
 
     await database.with_deadlock_retry(read_then_change)
     assert tries == (2 if refuses else 1)
+
+
+async def test_processes_of_the_version_before_take_turns_with_this_ones(database: Database) -> None:
+    """They computed the name of a lock on the server: `CONCAT(lock, '.', MD5(DATABASE()))`."""
+    former = f"dialpass.test.{hashlib.md5(DATABASE.encode(), usedforsecurity=False).hexdigest()}"
+    async with database.named_lock("dialpass.test", 0.1) as taken:
+        assert taken
+        holder = await asyncio.create_task(
+            database.fetch_one("SELECT IS_FREE_LOCK(%s)", (former,)), context=contextvars.Context()
+        )
+        assert holder == (0,)
+    assert await database.fetch_one("SELECT IS_FREE_LOCK(%s)", (former,)) == (1,)
