@@ -5,6 +5,7 @@ another one, gets it, although nothing listens on it yet, or again.
 """
 
 import json
+import os
 import secrets
 import socket
 from collections import OrderedDict
@@ -19,7 +20,7 @@ ATTEMPTS = 200
 # Each is a descriptor; the oldest ones, which have been used by then, are given up.
 MAX_CLAIMS = 200
 
-_claims: OrderedDict[int, socket.socket] = OrderedDict()
+_claims: OrderedDict[int, int] = OrderedDict()  # descriptors by port
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -48,9 +49,9 @@ def claim(port: int) -> bool:
     except OSError:
         held.close()
         return False
-    _claims[port] = held
+    _claims[port] = held.detach()  # until the process ends, on purpose
     while len(_claims) > MAX_CLAIMS:
-        _claims.popitem(last=False)[1].close()
+        os.close(_claims.popitem(last=False)[1])
     return True
 
 

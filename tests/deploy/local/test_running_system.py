@@ -36,6 +36,17 @@ class Run:
     output: Path
     port: int
 
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + 90
+        while "Dialpass is running." not in self.output.read_text():
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.1)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(90)
+
     def lines(self) -> list[str]:
         return COLOURS.sub("", self.output.read_text()).splitlines()
 
@@ -51,31 +62,26 @@ def command(folder: Path, *words: str, **variables: str) -> "subprocess.Complete
     )
 
 
-@pytest.fixture(name="run", scope="module")
-def _run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    ensure_programs()
-    folder = tmp_path_factory.mktemp("one machine") / ".run"
-    output, port = folder.parent / "output", free_port()
-    chosen = {
-        name: str(free_port()) for name in ("GATEWAY_OPS_PORT", "AUTH_PORT", "SMS_PORT", "SIMULATOR_PORT")
-    }
-    environment = BARE | {FOLDER_VARIABLE: str(folder), "GATEWAY_PORT": str(port), **chosen}
+def start(folder: Path) -> Run:
+    output, port = folder.parent / f"{folder.name}.output", free_port()
+    environment = BARE | {FOLDER_VARIABLE: str(folder), "GATEWAY_PORT": str(port)}
     with output.open("wb") as written:
         process = subprocess.Popen(
             [sys.executable, "-m", "deploy.local", "up"], cwd=ROOT, env=environment,
             stdin=subprocess.DEVNULL, stdout=written, stderr=written,
         )  # fmt: skip
-    run = Run(process, folder, output, port)
+    return Run(process, folder, output, port)
+
+
+@pytest.fixture(name="run", scope="module")
+def _run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    ensure_programs()
+    run = start(tmp_path_factory.mktemp("one machine") / ".run")
     try:
-        deadline = time.monotonic() + 90
-        while "Dialpass is running." not in output.read_text():
-            assert process.poll() is None, output.read_text()
-            assert time.monotonic() < deadline, output.read_text()
-            time.sleep(0.1)
+        run.wait_ready()
         yield run
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(90)
+        run.stop()
 
 
 def test_a_start_has_no_warning_and_a_quiet_system_writes_no_line(run: Run) -> None:
@@ -138,8 +144,7 @@ def test_a_system_that_the_environment_names_wins_and_none_of_the_running_one_is
 
 def test_a_stop_has_no_warning_and_leaves_nothing_for_commands(run: Run) -> None:
     before = len(run.lines())
-    run.process.send_signal(signal.SIGTERM)
-    assert run.process.wait(90) == 0
+    assert run.stop() == 0
     stop = run.lines()[before:]
     assert [line for line in stop if re.search(r"warning|error|critical|Traceback", line)] == []
     assert not (run.folder / COMMANDS).exists()
@@ -168,3 +173,25 @@ def test_without_a_run_a_command_says_what_is_missing(tmp_path: Path) -> None:
     done = command(tmp_path / "none", "services.sms", "queue", "status")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(("AMQP_URL is missing", "REDIS_URL is missing"))
+
+
+def consumers(run: Run) -> int:
+    done = run.command("services.sms", "queue", "status", "--json")
+    assert done.returncode == 0, done.stderr
+    return int(json.loads(done.stdout)["queues"][0]["consumers"])
+
+
+def test_two_systems_that_start_at_once_do_not_touch_each_other(tmp_path: Path) -> None:
+    ensure_programs()
+    runs = [start(tmp_path / name) for name in ("one", "another one")]
+    try:
+        for run in runs:
+            run.wait_ready()
+        assert [consumers(run) for run in runs] == [1, 1]
+        assert runs[0].stop() == 0
+        assert consumers(runs[1]) == 1
+        assert runs[1].stop() == 0
+    finally:
+        for run in runs:
+            run.stop()
+    assert [line for run in runs for line in run.lines() if "warning" in line] == []
