@@ -1,7 +1,11 @@
 PYTHON = .venv/bin/python
 LOCK = $(PYTHON) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q
 
-.PHONY: help setup run test chaos containers lint types imports format lock monitoring bench clean
+# Of `make newest`: the Debian release whose servers are used, and what is run on them.
+RELEASE = trixie
+ON_SERVERS = tests/auth tests/chaos tests/deploy/local tests/e2e tests/gateway tests/shared tests/sms
+
+.PHONY: help setup run test chaos newest containers lint types imports format lock monitoring bench clean
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -18,6 +22,10 @@ test: setup lint types imports ## lint, types, import contracts, all tests
 
 chaos: setup ## the chaos tests in their long mode: twenty workers start and stop for a minute, more failovers
 	CHAOS=long $(PYTHON) -m pytest tests/chaos --timeout 300
+
+newest: setup ## the tests on servers of the next Debian: RabbitMQ 4, MariaDB 11.8, Valkey 8 (root, Debian)
+	programs=$$($(PYTHON) -m deploy.local servers $(RELEASE)) && \
+	    SERVER_PROGRAMS=$$programs $(PYTHON) -m pytest $(ON_SERVERS) --timeout 300
 
 containers: setup ## a sign-up through the compose file, in a Docker engine
 	$(PYTHON) -m pytest tests/containers

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared import running_system
 from shared.networks import parse_networks
 from shared.security.development_secrets import is_published
 from shared.security.tls import TlsFiles, UnusableFile, client_context
@@ -196,16 +197,21 @@ class ServiceSettings(BaseSettings):
         return value
 
     @classmethod
-    def load(cls) -> Self:
+    def load(cls, command_of: str = "") -> Self:
         """Read the settings from the environment, or exit.
 
         Exits with status 2 after one line on standard error for each missing or malformed variable.
         Values are never printed: some are secrets.
+
+        Args:
+            command_of: for a command, its service: variables that are not set are those of the system that
+                `make run` runs in this checkout.
         """
+        left_out = running_system.complete(command_of) if command_of else ""
         try:
             return cls()
         except ValidationError as error:
-            _report(cls, error)
+            _report(cls, error, left_out)
 
 
 class RedisSettings(ServiceSettings):
@@ -275,7 +281,7 @@ def _secrets_in(value: object) -> Iterator[str]:
                             if isinstance(member, SecretStr))  # fmt: skip
 
 
-def _report(settings: type[_Settings], error: ValidationError) -> NoReturn:
+def _report(settings: type[_Settings], error: ValidationError, hint: str = "") -> NoReturn:
     for problem in error.errors(include_input=False, include_context=False):
         name = str(problem["loc"][0])
         what = "is missing" if problem["type"] == "missing" else "is malformed"
@@ -283,4 +289,5 @@ def _report(settings: type[_Settings], error: ValidationError) -> NoReturn:
             what += f": {problem['msg']}"
         takes = settings.model_fields[name].description
         sys.stderr.write(f"{name.upper()} {what}; it takes {takes}\n")
+    sys.stderr.write(f"{hint}\n" if hint else "")
     raise SystemExit(EXIT_BAD_SETTINGS)

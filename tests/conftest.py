@@ -1,16 +1,21 @@
 """Real servers for the whole run, started on first use; new connections for each test."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 from redis.asyncio import Redis
 
+from deploy.local.private import TEMPORARY_VARIABLES
 from deploy.local.programs import ensure_programs
 from deploy.local.servers import Servers, start_all, stop_all, throwaway
 from services.auth.db.database import Database
 from shared.redis import client as redis_client
+from shared.running_system import FOLDER_VARIABLE
 from tests.support.client import Api, Phone
 from tests.support.isolation import isolated_urls
 from tests.support.provider import Simulator, running_simulator
@@ -18,6 +23,32 @@ from tests.support.proxies import TcpProxy
 from tests.support.system import DEVELOPMENT, System, make_system, run
 
 os.environ.update(DEVELOPMENT)
+
+_FOLDER = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the files of this run, and of all processes that it starts, out of the reach of other runs.
+
+    pytest's own folders have a common parent, whose oldest entries each run deletes.
+    """
+    folder = config.stash[_FOLDER] = Path(tempfile.mkdtemp(prefix="dialpass-tests-"))
+    config.option.basetemp = config.option.basetemp or str(folder / "pytest")
+    temporary = folder / "tmp"
+    temporary.mkdir()
+    os.environ.update(dict.fromkeys(TEMPORARY_VARIABLES, str(temporary)))
+    tempfile.tempdir = None  # read again from the environment
+    # Commands would find a system that `make run` runs in this checkout.
+    os.environ[FOLDER_VARIABLE] = str(folder / "run")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remove the folder, unless something in it may say why a test failed."""
+    folder = session.config.stash.get(_FOLDER, None)
+    if folder is not None and exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

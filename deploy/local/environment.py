@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings
 from deploy.local.errors import LocalError
 from deploy.local.files import read_or_create
 from deploy.local.ports import is_free
+from deploy.local.private import TEMPORARY_VARIABLES
 
 Settings = dict[str, str]
 
@@ -80,11 +81,18 @@ def uses_simulator(settings: Settings) -> bool:
 
 
 def choose_ports(
-    settings: Settings, free: Callable[[int], bool] = lambda port: is_free(port, ALL_ADDRESSES)
+    settings: Settings,
+    free: Callable[[int], bool] = lambda port: is_free(port, ALL_ADDRESSES),
+    take: Callable[[int], bool] = lambda _: True,
 ) -> Settings:
     """Return the ports of the services.
 
     The gateway's port and those that the user set are fixed; the others move to the next free one.
+
+    Args:
+        settings: the user's.
+        free: returns whether nothing listens on a port.
+        take: claims a port that may move for this run; returns whether it got it.
 
     Raises:
         LocalError: a fixed port is in use or malformed.
@@ -99,7 +107,7 @@ def choose_ports(
         if name not in ports:
             taken = set(ports.values())
             after = range(default, MAX_PORT + 1)
-            ports[name] = next(port for port in after if port not in taken and free(port))
+            ports[name] = next(port for port in after if port not in taken and free(port) and take(port))
     return {name: str(port) for name, port in ports.items()}
 
 
@@ -132,7 +140,7 @@ def service_settings(settings: Settings, ports: Settings, urls: Settings, run: P
         "DRAIN_DELAY": "0",  # there is no load balancer
         "PYTHONUNBUFFERED": "1",
     }
-    merged = defaults | settings | ports | urls
+    merged = defaults | settings | ports | urls | dict.fromkeys(TEMPORARY_VARIABLES, str(run / "tmp"))
     if uses_simulator(settings):
         # The simulator takes the key that the worker sends.
         api_key = read_or_create(run / "yunpian_api_key", lambda: secrets.token_hex(16))
@@ -157,6 +165,20 @@ def for_process(name: str, settings: Settings, own: Settings | None = None) -> S
         addresses["GATEWAY_OPS_BIND_ADDRESS"] = settings.get("GATEWAY_OPS_BIND_ADDRESS", LOOPBACK)
     kept = {variable: value for variable, value in settings.items() if variable not in others}
     return kept | addresses | (own or {})
+
+
+def for_commands(name: str, settings: Settings, own: Settings | None = None) -> Settings:
+    """Return the variables that a service's commands read, and no others.
+
+    Args:
+        name: of `PROCESSES`.
+        settings: those of all, from `service_settings`.
+        own: the service's own values of some of them.
+    """
+    merged = settings | (own or {})
+    module, _ = PROCESSES[name]
+    known = {variable for found in _settings_classes(module) for variable in _variables(found)}
+    return {variable: merged[variable] for variable in sorted(known & merged.keys())}
 
 
 def _settings_of(name: str) -> set[str]:

@@ -3,8 +3,9 @@
 import os
 import secrets
 import shutil
+import subprocess
+from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pymysql
 
@@ -15,17 +16,15 @@ from deploy.local.programs import require
 from deploy.local.server import START_TIMEOUT, Server, ServerTls
 
 DATABASE = USER = "dialpass"
-SMALL_FOOTPRINT = (
-    "--innodb-buffer-pool-size=64M",
-    "--innodb-log-file-size=16M",
-    "--performance-schema=OFF",
-    "--skip-log-bin",
-)
-NOT_DURABLE = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--sync-frm=0")
+SMALL_FOOTPRINT = ("--innodb-buffer-pool-size=64M", "--performance-schema=OFF", "--skip-log-bin")
+NOT_DURABLE = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0")
+OF_MARIADB = ("--innodb-log-file-size=16M",)
+# Without a second protocol, whose socket would be a common one, and without a folder for files of statements.
+OF_MYSQL = ("--innodb-redo-log-capacity=32M", "--mysqlx=OFF", "--secure-file-priv=NULL")
 
 
 class MariaDb(Server):
-    """A private MariaDB with the database `dialpass` and a user that can create databases `dialpass…`.
+    """A private MariaDB or MySQL, with the database `dialpass` and a user that can create `dialpass…`.
 
     Args:
         folder: its data.
@@ -50,8 +49,6 @@ class MariaDb(Server):
         self._tls = tls
         self._tuning = SMALL_FOOTPRINT if durable else (*SMALL_FOOTPRINT, *NOT_DURABLE)
         self._data = self.folder / "data"
-        # Not shared: a server deletes the temporary tables that it finds there when it starts.
-        self._scratch = self.folder / "tmp"
 
     @property
     def url(self) -> str:
@@ -65,40 +62,48 @@ class MariaDb(Server):
         super()._prepare()
         if not self._data.exists():
             self._install()
-        self._scratch.mkdir(exist_ok=True)
+        user, password = f"{USER}@'{LOOPBACK}'", self._password()
         # Executed at each start, before connections are accepted.
         write_private(
             self.folder / "init.sql",
             f"CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4;\n"
-            f"CREATE OR REPLACE USER {USER}@'{LOOPBACK}' IDENTIFIED BY '{self._password()}';\n"
-            f"GRANT ALL ON `{DATABASE}%`.* TO {USER}@'{LOOPBACK}';\n",
+            f"CREATE USER IF NOT EXISTS {user} IDENTIFIED BY '{password}';\n"
+            f"ALTER USER {user} IDENTIFIED BY '{password}';\n"
+            f"GRANT ALL ON `{DATABASE}%`.* TO {user};\n",
         )
 
     def _install(self) -> None:
-        # Installed elsewhere, because the script does not support spaces in the path, and renamed when
-        # complete, so that an interrupted installation is not used.
+        # Renamed when complete, so that an interrupted installation is not used.
         unfinished = self.folder / "data.new"
         shutil.rmtree(unfinished, ignore_errors=True)
-        program = str(require("mariadb-install-db"))
-        options = ("--skip-test-db", "--auth-root-authentication-method=socket", *NOT_DURABLE)
-        with TemporaryDirectory() as scratch:
-            installed = Path(scratch, "data")
-            command = [program, *self._base_options(installed), *options, f"--tmpdir={scratch}"]
-            install = self._spawn("install", command)
-            install.wait()
-            install.end()
-            if install.returncode:
-                raise LocalError(f"mariadb-install-db failed:\n{tail(self.log)}")
-            shutil.move(installed, unfinished)
+        command = self._installation(unfinished)
+        install = self._spawn("install", command)
+        install.wait()
+        install.end()
+        if install.returncode:
+            raise LocalError(f"{Path(command[0]).name} failed:\n{tail(self.log)}")
         unfinished.rename(self._data)
 
+    def _installation(self, data: Path) -> list[str]:
+        server = _server()
+        if _is_mysql(server):
+            return [str(server), *self._base_options(data), "--initialize-insecure", *OF_MYSQL]
+        options = ("--skip-test-db", "--auth-root-authentication-method=socket", "--sync-frm=0", *NOT_DURABLE)
+        # A path that begins with the working directory's dot, and the folder of temporary tables by the
+        # environment: the script passes options on without quotes, so they must not have blanks.
+        return [str(require("mariadb-install-db")), *self._base_options(f"./{data.name}"), *options]
+
     def _command(self) -> list[str]:
+        server = _server()
+        own = OF_MYSQL if _is_mysql(server) else OF_MARIADB
         return [
-            str(require("mariadbd", "mysqld")),
+            str(server),
             *self._base_options(self._data),
             *self._tuning,
+            *own,
             *self._tls_options(),
-            f"--tmpdir={self._scratch}",
+            # Not shared: a server deletes the temporary tables that it finds there when it starts.
+            f"--tmpdir={self.environment()['TMPDIR']}",
             f"--port={self.port}",
             f"--bind-address={LOOPBACK}",
             "--skip-networking=OFF",
@@ -116,7 +121,7 @@ class MariaDb(Server):
         return [f"--ssl-ca={files.ca}", f"--ssl-cert={files.certificate}", f"--ssl-key={files.key}"]
 
     @staticmethod
-    def _base_options(data: Path) -> list[str]:
+    def _base_options(data: Path | str) -> list[str]:
         options = ["--no-defaults", f"--datadir={data}", "--skip-name-resolve"]
         return [*options, "--user=root"] if os.geteuid() == 0 else options
 
@@ -130,3 +135,13 @@ class MariaDb(Server):
             connect_timeout=2,
             read_timeout=2,
         ).close()
+
+
+def _server() -> Path:
+    return require("mariadbd", "mysqld")
+
+
+@cache
+def _is_mysql(server: Path) -> bool:
+    shown = subprocess.run([server, "--version"], capture_output=True, text=True, check=True)
+    return "MariaDB" not in shown.stdout

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from deploy.local.errors import LocalError
 
+# Names a folder whose programs are used instead of this machine's: servers of another version.
+OWN_PROGRAMS = "SERVER_PROGRAMS"
 # Debian's server programs are not in the PATH of ordinary users.
 EXTRA_PATH = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin", "/sbin")
 RABBITMQ_FOLDERS = (
@@ -20,7 +22,7 @@ RABBITMQ_FOLDERS = (
 )
 # Each entry of a tuple is one program, with its alternative names.
 NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
-    "mariadb": (("mariadbd", "mysqld"), ("mariadb-install-db",)),
+    "mariadb": (("mariadbd", "mysqld"), ("mariadb-install-db", "mysqld")),
     "redis": (("redis-server", "valkey-server"),),
     "rabbitmq": (("erl",), ("epmd",)),
     "chromium": (("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),),
@@ -38,6 +40,7 @@ PACKAGES = {
     "prometheus": "prometheus",
 }
 SERVERS = ("mariadb", "redis", "rabbitmq")
+LOCK_SECONDS = 600  # to wait for another apt-get
 SERVICE_STARTERS = ("invoke-rc.d", "deb-systemd-invoke")
 
 Report = Callable[[str], None]
@@ -46,7 +49,8 @@ Report = Callable[[str], None]
 def find(*names: str) -> Path | None:
     """Return the first program found with one of `names`, or None."""
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), *EXTRA_PATH))
-    found = (shutil.which(name, path=path) for name in names)
+    places = (os.environ[OWN_PROGRAMS], path) if os.environ.get(OWN_PROGRAMS) else (path,)
+    found = (shutil.which(name, path=place) for place in places for name in names)
     return next((Path(program) for program in found if program), None)
 
 
@@ -64,7 +68,8 @@ def require(*names: str) -> Path:
 
 def rabbitmq_script() -> Path | None:
     """Return RabbitMQ's start script; the wrapper in Debian's PATH only works for root."""
-    folders = [*map(Path, RABBITMQ_FOLDERS)]
+    own = os.environ.get(OWN_PROGRAMS)
+    folders = [*([Path(own)] if own else ()), *map(Path, RABBITMQ_FOLDERS)]
     folders += sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"), reverse=True)
     scripts = (folder / "rabbitmq-server" for folder in folders)
     return next((script for script in scripts if os.access(script, os.X_OK)), None)
@@ -109,18 +114,19 @@ def install(names: Iterable[str], report: Report = print) -> None:
     packages = [PACKAGES[name] for name in names]
     report(f"installing {' '.join(packages)} with apt-get")
     with tempfile.TemporaryDirectory() as folder:
-        _apt_get("update", "-q")
+        _apt_get("update", "-q", may_fail=True)  # another apt-get may be updating the lists
         # Packages start their services with these programs, which are replaced during the installation.
         for starter in SERVICE_STARTERS:
             replacement = Path(folder, starter)
             replacement.write_text("#!/bin/sh\nexit 0\n")
             replacement.chmod(replacement.stat().st_mode | stat.S_IXUSR)
         path = f"{folder}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        options = ("-o", f"DPkg::Path={path}", "--no-install-recommends", "-q", "-y")
+        settings = (f"DPkg::Path={path}", f"DPkg::Lock::Timeout={LOCK_SECONDS}")
+        options = (*(f"--option={one}" for one in settings), "--no-install-recommends", "-q", "-y")
         _apt_get(*options, "install", *packages)
 
 
-def _apt_get(*arguments: str) -> None:
+def _apt_get(*arguments: str, may_fail: bool = False) -> None:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(
         ["apt-get", *arguments],
@@ -131,6 +137,6 @@ def _apt_get(*arguments: str) -> None:
         text=True,
         check=False,
     )
-    if done.returncode:
+    if done.returncode and not may_fail:
         last = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-10:])
         raise LocalError(f"apt-get {arguments[0]} failed:\n{last}")

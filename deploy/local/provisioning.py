@@ -81,6 +81,7 @@ def _start_private(
         servers.own_urls = {
             service: {"AMQP_URL": private.rabbitmq.url_of(service)} for service in BROKER_USERS
         }
+        servers.urls["RABBITMQ_MANAGEMENT_URL"] = private.rabbitmq.management_url_of("monitor") or ""
 
 
 def _start_containers(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import secrets
 import shutil
 import socket
@@ -17,6 +16,7 @@ import aio_pika
 from deploy.local.errors import LocalError
 from deploy.local.files import read_or_create, write_private
 from deploy.local.ports import LOOPBACK
+from deploy.local.private import private_environment
 from deploy.local.processes import stop_stale
 from deploy.local.programs import rabbitmq_script, require
 from deploy.local.server import POLL_SECONDS, START_TIMEOUT, Server, ServerTls
@@ -84,6 +84,11 @@ class RabbitMq(Server):
         port = self._ports.management
         return f"http://{LOOPBACK}:{port}/" if port else None
 
+    def management_url_of(self, user: str) -> str | None:
+        """Return the URL of the management API for a user of the definitions, or None if it is off."""
+        port = self._ports.management
+        return f"http://{user}:{self._password_of(user)}@{LOOPBACK}:{port}/" if port else None
+
     def start(self) -> None:
         """Start it and wait until it accepts clients."""
         complete = self.folder / "complete"
@@ -149,7 +154,7 @@ class RabbitMq(Server):
         """Start the port mapper in the foreground; the node would start it as a daemon."""
         stop_stale(self.folder / "epmd.pid")
         options = ["-port", str(self._ports.epmd), "-address", LOOPBACK]
-        epmd = self._spawn("epmd", [str(require("epmd")), *options], self.environment())
+        epmd = self._spawn("epmd", [str(require("epmd")), *options])
         self._helpers.append(epmd)
         deadline = time.monotonic() + EPMD_TIMEOUT
         while not _is_listening(self._ports.epmd):
@@ -162,11 +167,8 @@ class RabbitMq(Server):
 
     def environment(self) -> Mapping[str, str]:
         """Return the environment of the node and its commands."""
-        # Without the variables of another broker on this machine.
-        excluded = ("RABBITMQ_", "ERL_", "ERLANG_")
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(excluded)}
-        return inherited | {
-            "HOME": str(self.folder),  # the folder of the Erlang cookie
+        # HOME is the folder of the Erlang cookie.
+        return private_environment(self.folder) | {
             "ERL_EPMD_PORT": str(self._ports.epmd),
             "ERL_EPMD_ADDRESS": LOOPBACK,
             "ERL_CRASH_DUMP_SECONDS": "0",

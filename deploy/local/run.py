@@ -1,5 +1,6 @@
 """The one-machine run: start everything, supervise it, stop it."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -15,10 +16,13 @@ from rich.console import Console
 from deploy.local import environment, summary
 from deploy.local.environment import Settings
 from deploy.local.errors import LocalError
-from deploy.local.files import hold_lock
+from deploy.local.files import hold_lock, write_private
+from deploy.local.ports import claim
 from deploy.local.processes import shell_command_tied_to_parent
 from deploy.local.provisioning import ProvisionedServers, provision
 from deploy.local.supervisor import Supervisor, supervise
+from shared import running_system
+from shared.running_system import LOCK
 
 Report = Callable[[str], None]
 # The port and path of a readiness probe.
@@ -30,14 +34,15 @@ MODULES = {
     "auth": ("services.auth", "serve"),
     "sms": ("services.sms", "serve"),
 }
-LOCK = ".lock"
+# The gateway uses auth and the worker, and the worker the simulator, which ends last.
+STOP_ORDER = (("gateway",), ("auth", "sms"))
 READY_TIMEOUT = 90.0
 OK = 200
 
 
 def up(root: Path, console: Console) -> None:
     """Run the whole system until Ctrl-C or SIGTERM."""
-    run = root / ".run"
+    run = running_system.run_folder()
 
     def report(line: str) -> None:
         console.print(line, highlight=False, markup=False)
@@ -45,7 +50,9 @@ def up(root: Path, console: Console) -> None:
     settings = environment.user_settings(root)
     stop_on_signals()
     with hold_lock(run / LOCK), ExitStack() as closing:
-        ports = environment.choose_ports(settings)
+        (run / "tmp").mkdir(mode=0o700, exist_ok=True)
+        (run / running_system.COMMANDS).unlink(missing_ok=True)  # of a run that was killed
+        ports = environment.choose_ports(settings, take=claim)
         servers = provision(root, run, settings, closing, report)
         service_settings = environment.service_settings(settings, ports, servers.urls, run)
         environments = {
@@ -53,6 +60,7 @@ def up(root: Path, console: Console) -> None:
             for name in MODULES
         }
         prepare(root, environments["auth"], report)
+        leave_for_commands(run, service_settings, servers, closing)
         # Returns once the services have ended; further signals do not interrupt the servers' stop.
         failure = supervise(
             commands(ports),
@@ -60,10 +68,25 @@ def up(root: Path, console: Console) -> None:
             str(root),
             watch=lambda supervisor: watch(supervisor, console, ports, servers, run),
             own_environments=environments,
+            stop_order=STOP_ORDER,
         )
         report("stopping the servers")
     if failure:
         raise LocalError(failure)
+
+
+def leave_for_commands(
+    run: Path, settings: Settings, servers: ProvisionedServers, closing: ExitStack
+) -> None:
+    """Write the file by which the services' commands find this run; it is removed by `closing`."""
+    variables = {
+        name: environment.for_commands(name, settings, servers.own_urls.get(name))
+        for name in MODULES
+        if name != "simulator"
+    }
+    file = run / running_system.COMMANDS
+    closing.callback(file.unlink, missing_ok=True)
+    write_private(file, json.dumps(variables))
 
 
 def stop_on_signals() -> None:

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from deploy.local.errors import LocalError, tail
 from deploy.local.ports import is_free
+from deploy.local.private import private_environment
 from deploy.local.processes import OwnedProcess, stop_stale
 
 START_TIMEOUT = 90.0
@@ -65,7 +66,7 @@ class Server(ABC):
         self._prepare()
         if not is_free(self.port):
             raise LocalError(f"{self.name}: port {self.port} is in use")
-        self._process = self._spawn("server", self._command(), self.environment())
+        self._process = self._spawn("server", self._command())
         self._wait_until_ready(self._process)
         self._ready = True
 
@@ -100,9 +101,9 @@ class Server(ABC):
     def _probe(self) -> None:
         """Connect to it; any exception means that it is not ready."""
 
-    def environment(self) -> Mapping[str, str] | None:
-        """Return the environment of the server, None for this process's."""
-        return None
+    def environment(self) -> Mapping[str, str]:
+        """Return the environment of the server and its programs, in which all folders are its own."""
+        return private_environment(self.folder)
 
     def _prepare(self) -> None:
         """Prepare the start: create files, end processes of an earlier run."""
@@ -113,13 +114,11 @@ class Server(ABC):
         while self._helpers:
             self._helpers.pop().end()
 
-    def _spawn(
-        self, role: str, command: Sequence[str], environment: Mapping[str, str] | None = None
-    ) -> OwnedProcess:
+    def _spawn(self, role: str, command: Sequence[str]) -> OwnedProcess:
         if self._stopping:
             raise LocalError(f"{self.name}: stopped while starting")
         pid_file = self.folder / f"{role}.pid"
-        return OwnedProcess(command, log=self.log, pid_file=pid_file, environment=environment)
+        return OwnedProcess(command, log=self.log, pid_file=pid_file, environment=self.environment())
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process:

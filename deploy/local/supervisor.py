@@ -2,8 +2,9 @@
 
 import os
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from multiprocessing.queues import Queue
 from types import MappingProxyType
 
@@ -16,6 +17,7 @@ from deploy.local.launch import die_with_parent
 GRACE_SECONDS = 20.0
 LAST_LINES = 10
 START_POLL = 0.1
+STOP_POLL = 0.05
 
 
 class TiedProcess(Process):  # type: ignore[misc]  # honcho has no types
@@ -50,12 +52,18 @@ class RecordingPrinter(Printer):  # type: ignore[misc]  # honcho has no types
 class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
     """Starts the services, and stops all of them when one ends or a signal arrives."""
 
-    def __init__(self, watch: Callable[["Supervisor"], None], grace: float = GRACE_SECONDS) -> None:
+    def __init__(
+        self,
+        watch: Callable[["Supervisor"], None],
+        grace: float = GRACE_SECONDS,
+        stop_order: Sequence[Collection[str]] = (),
+    ) -> None:
         self.printer = RecordingPrinter()
         super().__init__(self.printer)
         self._process_ctor = TiedProcess
         self._watch = watch
         self._grace = grace
+        self._stop_order = stop_order
         self.failure: str | None = None
 
     @property
@@ -64,15 +72,33 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
         return bool(self._terminating)
 
     def terminate(self) -> None:
-        """Terminate all services, and kill those that still run after the grace period."""
-        if self._terminating:
+        """Ask the services to end, in their order, and kill those that have not after the grace period."""
+        if self.stopping:
             return
         if not self._all_started():  # honcho does not know all process ids yet
             self._after(START_POLL, self.terminate)
             return
         self.failure = self.failure or self._first_exit()
-        self._after(self._grace, super().kill)
-        super().terminate()
+        self._terminating = True
+        threading.Thread(target=self._stop_in_order, daemon=True).start()
+
+    def _stop_in_order(self) -> None:
+        ordered = {name for group in self._stop_order for name in group}
+        for group in (*self._stop_order, [name for name in self._processes if name not in ordered]):
+            self._send(group, self._procmgr.terminate)
+            deadline = time.monotonic() + self._grace
+            while self._running(group) and time.monotonic() < deadline:
+                time.sleep(STOP_POLL)
+            self._send(group, self._procmgr.kill)
+
+    def _running(self, group: Collection[str]) -> dict[str, int]:
+        """Return the process ids of those that have not ended."""
+        states = ((name, self._processes.get(name, {})) for name in group)
+        return {name: state["pid"] for name, state in states if "pid" in state and "returncode" not in state}
+
+    def _send(self, group: Collection[str], signal_group: Callable[[int], None]) -> None:
+        for pid in self._running(group).values():
+            signal_group(pid)
 
     def kill(self) -> None:
         """Do nothing: honcho would kill the services before their drain has ended."""
@@ -108,6 +134,7 @@ def supervise(
     watch: Callable[[Supervisor], None],
     grace: float = GRACE_SECONDS,
     own_environments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    stop_order: Sequence[Collection[str]] = (),
 ) -> str | None:
     """Run `commands` until a signal arrives.
 
@@ -118,11 +145,13 @@ def supervise(
         watch: called in a thread of its own.
         grace: seconds until a command that was asked to end is killed.
         own_environments: by the names of their commands.
+        stop_order: names of commands: those of a group are asked to end once the groups before have ended;
+            the ones in no group are the last.
 
     Returns:
         the reason if they ended otherwise, else None.
     """
-    supervisor = Supervisor(watch, grace)
+    supervisor = Supervisor(watch, grace, stop_order)
     for name, command in commands.items():
         supervisor.add_process(name, command, env=dict(own_environments.get(name, environment)), cwd=cwd)
     supervisor.loop()

@@ -50,7 +50,7 @@ def migrate(
     """Bring the database's tables up to date; safe to run several at once."""
     from services.auth.db import migrate as migrations  # noqa: PLC0415
 
-    url = MysqlSettings.load().mysql_url.get_secret_value()
+    url = MysqlSettings.load("auth").mysql_url.get_secret_value()
     done: list[str] = []
     try:
         if wait is None:

@@ -35,7 +35,7 @@ def serve() -> None:
 @cli.command()
 def client(address: Annotated[str, typer.Argument(help="An IPv4 or IPv6 address.")]) -> None:
     """Show what stands for a client's address in log lines (member client), under CLIENT_PSEUDONYM_SECRET."""
-    secret = GatewaySettings.load().client_secret
+    secret = GatewaySettings.load("gateway").client_secret
     if secret is None:
         typer.echo("CLIENT_PSEUDONYM_SECRET is not set: each process uses a random one.", err=True)
         raise typer.Exit(2)

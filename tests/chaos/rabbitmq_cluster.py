@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.ports import LOOPBACK, free_ports
+from deploy.local.private import private_environment
 from deploy.local.processes import OwnedProcess
 from deploy.local.programs import require
 from deploy.local.rabbitmq import RabbitMq, RabbitPorts
@@ -63,6 +64,7 @@ def rabbitmq_cluster(folder: Path) -> Iterator[Cluster]:
         [str(require("epmd")), "-port", str(ports["epmd"]), "-address", LOOPBACK],
         log=folder / "epmd.log",
         pid_file=folder / "epmd.pid",
+        environment=private_environment(folder),
     )
     try:
         start_all(nodes[:1])

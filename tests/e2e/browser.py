@@ -11,6 +11,8 @@ from typing import Any
 
 import aiohttp
 
+from deploy.local.private import private_environment, short_folder
+
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--window-size=1100,1000", "--remote-debugging-port=0",
@@ -82,10 +84,17 @@ class Tab:
 
 
 @asynccontextmanager
-async def browser_tab(chromium: Path, profile: Path) -> AsyncIterator[Tab]:
+async def browser_tab(chromium: Path) -> AsyncIterator[Tab]:
     """Start a browser with a new profile."""
+    with short_folder("chromium-") as profile:
+        async with _browser_tab(chromium, profile) as tab:
+            yield tab
+
+
+@asynccontextmanager
+async def _browser_tab(chromium: Path, profile: Path) -> AsyncIterator[Tab]:
     process = await asyncio.create_subprocess_exec(
-        chromium, *_FLAGS, f"--user-data-dir={profile}", "about:blank",
+        chromium, *_FLAGS, f"--user-data-dir={profile}", "about:blank", env=private_environment(profile),
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:

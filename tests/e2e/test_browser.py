@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -11,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp import web
 
+from deploy.local.private import private_environment, short_folder
 from tests.support.client import Api, Phone, new_mobile
 from tests.support.system import BROWSER_ORIGIN, System
 
@@ -23,9 +23,9 @@ _FLAGS = (
 
 async def dom(chromium: Path, url: str) -> str:
     """Return a page's document once its scripts have come to rest."""
-    with tempfile.TemporaryDirectory() as profile:
+    with short_folder("chromium-") as profile:
         process = await asyncio.create_subprocess_exec(
-            chromium, *_FLAGS, f"--user-data-dir={profile}", url,
+            chromium, *_FLAGS, f"--user-data-dir={profile}", url, env=private_environment(profile),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         async with asyncio.timeout(60):

@@ -13,10 +13,10 @@ from tests.support.system import System, make_system
 
 
 async def test_the_page_takes_a_person_from_a_number_to_a_session_and_out(
-    chromium: Path, system: System, phone: Phone, tmp_path: Path
+    chromium: Path, system: System, phone: Phone
 ) -> None:
     mobile = new_mobile()
-    async with browser_tab(chromium, tmp_path) as tab:
+    async with browser_tab(chromium) as tab:
         await tab.open(system.url + "/")
         await tab.wait_for("document.readyState === 'complete'")
         await tab.type("mobile", mobile)
@@ -41,9 +41,9 @@ async def test_the_page_takes_a_person_from_a_number_to_a_session_and_out(
 
 @pytest.mark.parametrize("path", ["/docs/", "/docs"])
 async def test_the_reader_shows_every_operation_without_the_internet(
-    chromium: Path, system: System, tmp_path: Path, path: str
+    chromium: Path, system: System, path: str
 ) -> None:
-    async with browser_tab(chromium, tmp_path) as tab:
+    async with browser_tab(chromium) as tab:
         await tab.open(system.url + path)
         await tab.wait_for("document.querySelectorAll('.opblock').length >= 17")
         shown = await tab.run("document.body.innerText")
@@ -65,10 +65,8 @@ def suspicious(servers: Servers, mysql_url: str, tmp_path: Path) -> Iterator[Sys
         yield system
 
 
-async def test_the_page_solves_the_challenge_that_it_is_asked(
-    chromium: Path, suspicious: System, tmp_path: Path
-) -> None:
-    async with browser_tab(chromium, tmp_path / "profile") as tab:
+async def test_the_page_solves_the_challenge_that_it_is_asked(chromium: Path, suspicious: System) -> None:
+    async with browser_tab(chromium) as tab:
         await tab.open(suspicious.url + "/")
         await tab.wait_for("document.readyState === 'complete'")
         for _ in range(2):

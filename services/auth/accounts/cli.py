@@ -35,7 +35,7 @@ def show_user(mobile: Mobile) -> None:
     async def show(database: Database) -> User | None:
         return await UserRepository(database).find_by_mobile(mobile)
 
-    _print(_facts(_run(MysqlSettings.load(), show)))
+    _print(_facts(_run(MysqlSettings.load("auth"), show)))
 
 
 @user_cli.command("disable")
@@ -61,7 +61,7 @@ def delete_user(
         await accounts.delete(user.id, _operator())
         return user
 
-    settings = OperatorSettings.load()
+    settings = OperatorSettings.load("auth")
     if not yes:
         typer.confirm("Erase this account for good?", abort=True)
     _print({"deleted": str(_administer(mobile, delete, settings).id)})
@@ -73,7 +73,7 @@ def _administer(
     settings: OperatorSettings | None = None,
 ) -> User:
     """Run `work` on the account of a number and return the account."""
-    settings = settings or OperatorSettings.load()
+    settings = settings or OperatorSettings.load("auth")
 
     async def administer(database: Database) -> User:
         outbox = OutboxRepository(database)

@@ -51,7 +51,7 @@ def show_audit(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,  # noqa: FBT002
 ) -> None:
     """Show what was done to accounts: who, what, from where, in which request."""
-    settings = OperatorSettings.load()
+    settings = OperatorSettings.load("auth")
     try:
         records = asyncio.run(_find(settings, user, mobile, since, limit))
     except Unavailable:

@@ -1,6 +1,7 @@
 """The connection to MySQL or MariaDB: pool, session settings, transactions, time limits."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -35,13 +36,19 @@ _RECYCLE_SECONDS = 600
 # Below the time limit of a statement, so that a wait for a lock ends as that and not as a lost connection.
 _LOCK_WAIT_SECONDS = 1
 
-# Named locks belong to the server, which may hold the databases of several installations.
-LOCK_NAME = "CONCAT(%s, '.', MD5(DATABASE()))"
 # The server closes a connection that is idle for longer, because its process has vanished.
 _NAMED_LOCK_IDLE_SECONDS = 10
 
 
 _Result = TypeVar("_Result")
+
+
+def lock_name(lock: str, database: str) -> str:
+    """Return the server's name of a database's lock: named locks belong to the server, not to a database.
+
+    The digest is computed here, because MySQL has no MD5() since 9.6.
+    """
+    return f"{lock}.{hashlib.md5(database.encode(), usedforsecurity=False).hexdigest()}"
 
 
 def session_parameters() -> dict[str, Any]:
@@ -174,13 +181,14 @@ class Database:
             async with self._translate(_QUERY_SECONDS):
                 await stack.enter_async_context(self._db.aio_connection())
             await self.fetch_one(f"SET SESSION wait_timeout = {_NAMED_LOCK_IDLE_SECONDS}", ())
-            taken = await self.fetch_one(f"SELECT GET_LOCK({LOCK_NAME}, %s)", (lock, seconds)) == (1,)
+            name = lock_name(lock, self._db.database)
+            taken = await self.fetch_one("SELECT GET_LOCK(%s, %s)", (name, seconds)) == (1,)
             try:
                 yield taken
             finally:
                 if taken:
                     with suppress(Unavailable):
-                        await self.fetch_one(f"SELECT RELEASE_LOCK({LOCK_NAME})", (lock,))
+                        await self.fetch_one("SELECT RELEASE_LOCK(%s)", (name,))
 
     async def fetch_one(self, sql: str, values: Sequence[object]) -> tuple[Any, ...] | None:
         """Run a SELECT and return its first row or None; repeated once if an idle connection had died."""

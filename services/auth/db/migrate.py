@@ -9,7 +9,7 @@ from typing import Any
 import peewee
 from peewee_migrate import Router
 
-from services.auth.db.database import LOCK_NAME, session_parameters
+from services.auth.db.database import lock_name, session_parameters
 from services.auth.db.tls import EncryptedDatabase
 from shared.security.tls import client_context
 from shared.server_urls import parse_mysql_url
@@ -100,10 +100,11 @@ def _router(database: Any) -> Any:  # noqa: ANN401
 
 @contextmanager
 def _migration_lock(database: Any) -> Iterator[None]:  # noqa: ANN401 - peewee is untyped
-    taken = database.execute_sql(f"SELECT GET_LOCK({LOCK_NAME}, %s)", (_LOCK, _LOCK_SECONDS)).fetchone()
+    name = lock_name(_LOCK, database.database)
+    taken = database.execute_sql("SELECT GET_LOCK(%s, %s)", (name, _LOCK_SECONDS)).fetchone()
     if taken != (1,):
         raise MigrationFailed("another migration is running")
     try:
         yield
     finally:
-        database.execute_sql(f"SELECT RELEASE_LOCK({LOCK_NAME})", (_LOCK,))
+        database.execute_sql("SELECT RELEASE_LOCK(%s)", (name,))

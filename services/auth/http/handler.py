@@ -41,6 +41,7 @@ from shared.security.access_tokens import bearer_token
 
 # Below the gateway's time limit, so that a client gets this answer and not the gateway's 504.
 _HANDLER_SECONDS = 8.0
+_SLOW_SECONDS = 1.0
 _USER_AGENT_LENGTH = 255
 _OPERATION = "operation"
 _METHODS = ("GET", "POST", "PATCH", "DELETE")  # as `handle_<method>`; HEAD and OPTIONS go with them
@@ -129,7 +130,7 @@ class JsonHandler(ProblemHandler, Generic[Service]):
     """
 
     content_type = "application/json"
-    # Whether requests without a problem are logged at level debug only, because there are many.
+    # Whether requests are routine: logged at level debug only, unless they fail or are slow.
     quiet = False
 
     def initialize(self, context: HttpContext, route: str, service: Service) -> None:
@@ -280,14 +281,15 @@ class JsonHandler(ProblemHandler, Generic[Service]):
         self._write_line(method, status, seconds)
 
     def _write_line(self, method: str, status: int, seconds: float) -> None:
-        if not (self.quiet or self._context.tracer.on):
+        quiet = self.quiet and not self.problem and seconds < _SLOW_SECONDS
+        if not (quiet or self._context.tracer.on):
             self._context.access_log.write(
                 self.request_id, method, self.route, status, seconds, self.problem, self._pseudonym
             )
             return
         # structlog adds the ids of the trace, for instance, at the price of its time.
         details = {"problem": self.problem} if self.problem else {}
-        write = log.debug if self.quiet and not self.problem else log.info
+        write = log.debug if quiet else log.info
         ms = round(seconds * 1000, 2)
         write("request", method=method, route=self.route, status=status, ms=ms, **details)
 

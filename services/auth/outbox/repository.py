@@ -94,7 +94,7 @@ class OutboxRepository:
         parts = re.split(f"{event.event_id}|{placeholder}", event.model_dump_json())
         an_id = "CONVERT(id USING utf8mb4)"  # as are the other parts
         # Unique, and the same in both places.
-        event_id = f"MD5(CONCAT(%s, {an_id}))"
+        event_id = f"LEFT(SHA2(CONCAT(%s, {an_id}), 256), 32)"
         body = f"CONCAT(%s, {event_id}, %s, {an_id}, %s)"
         columns = "user_id, event_id, type, body, request_id, created_at"
         copies = f"SELECT %s, {event_id}, %s, {body}, %s, %s FROM ({ids}) ids"  # noqa: S608 - no values in it

@@ -62,7 +62,7 @@ def retire_key(
 def _settings(folder: Path | None) -> tuple[TokenSettings, Path]:
     if folder is not None:
         return TokenSettings.load(), folder
-    settings = KeySettings.load()
+    settings = KeySettings.load("auth")
     return settings, settings.signing_keys_dir
 
 

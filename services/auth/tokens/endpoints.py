@@ -12,6 +12,8 @@ _JWKS_SECONDS = 300
 class JwksHandler(JsonHandler[AccessTokenIssuer]):
     """`GET /.well-known/jwks.json`."""
 
+    quiet = True  # every gateway asks each ten seconds; requests of clients are in the gateway's log
+
     @Operation("Sign-in", note="RFC 7517; may be cached.")
     async def handle_get(self) -> JwksResponse:
         """Publish the keys that verify access tokens."""

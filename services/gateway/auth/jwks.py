@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 
 import jwt
-import structlog
 
 from services.gateway.upstream.client import UpstreamClient
 from shared.errors import AppError, BadGateway, Unavailable
+from shared.observability.failure_log import FailureLog
 from shared.observability.metrics import TokenMetrics
 from shared.security.access_tokens import VerifyingKey
 
@@ -19,8 +19,6 @@ _RETRY_INTERVAL = 0.5
 _MIN_INTERVAL = 1.0
 _ALGORITHMS = frozenset({"ES256", "RS256", "EdDSA"})
 _OK = 200
-
-log = structlog.get_logger()
 
 
 class Jwks:
@@ -51,13 +49,15 @@ class Jwks:
 
     async def refresh_forever(self) -> None:
         """Fetch the keys at regular intervals until cancelled."""
+        failures = FailureLog("key_set_unknown", "key_set_known_again")
         while True:
             try:
                 await self.refresh()
             except AppError as error:
-                log.warning("key_set_unknown", problem=error.slug)
+                failures.failed(problem=error.slug)
                 await asyncio.sleep(_RETRY_INTERVAL)
             else:
+                failures.succeeded()
                 await asyncio.sleep(_REFRESH_INTERVAL)
 
     async def refresh(self) -> None:

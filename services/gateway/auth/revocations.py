@@ -11,11 +11,11 @@ import asyncio
 import time
 from contextlib import suppress
 
-import structlog
 from pydantic import BaseModel, ValidationError
 
 from services.gateway.upstream.client import UpstreamClient
 from shared.errors import AppError, BadGateway, Unavailable
+from shared.observability.failure_log import FailureLog
 from shared.observability.metrics import TokenMetrics
 
 _ALL_PATH, _RECENT_PATH = "/internal/ended-sessions/", "/internal/ended-sessions/recent/"
@@ -28,8 +28,6 @@ _FULL_UPDATE_INTERVAL = 600.0
 # Auth's replicas may differ by this in when the last token of a session expires.
 _EXPIRY_MARGIN = 300
 _OK = 200
-
-log = structlog.get_logger()
 
 
 class _Document(BaseModel):
@@ -81,19 +79,15 @@ class Revocations:
     async def update_forever(self) -> None:
         """Update the list at regular intervals until cancelled."""
         due = self._now()
-        failing = False
+        failures = FailureLog("ended_sessions_unknown", "ended_sessions_known_again")
         while True:
             try:
                 await self.update()
             except AppError as error:
                 self._metrics.revocations_failures.inc()
-                if not failing:
-                    log.warning("ended_sessions_unknown", problem=error.slug)
-                failing = True
+                failures.failed(problem=error.slug)
             else:
-                if failing:
-                    log.info("ended_sessions_known_again")
-                failing = False
+                failures.succeeded()
             due = max(due + _UPDATE_INTERVAL, self._now())
             await asyncio.sleep(due - self._now())
 

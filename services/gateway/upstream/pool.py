@@ -13,6 +13,7 @@ from services.gateway.upstream.connection import UpstreamConnection
 from services.gateway.upstream.request import UpstreamRequest
 from shared.errors import BadGateway, GatewayTimeout, Unavailable
 from shared.http.deadline import DeadlineSender
+from shared.observability.failure_log import START_SECONDS
 from shared.observability.metrics import UpstreamMetrics, expose
 from shared.observability.rate_limited_log import RateLimitedLog
 from shared.tasks import note_outcome
@@ -60,7 +61,7 @@ class ConnectionPool:
         self._idle: deque[tuple[UpstreamConnection, float]] = deque()
         self._queue: deque[UpstreamRequest] = deque()
         self._sweep_timer: asyncio.TimerHandle | None = None
-        self._unreachable_log = RateLimitedLog("upstream_unreachable")
+        self._unreachable_log = RateLimitedLog("upstream_unreachable", START_SECONDS)
 
     def send(self, request: UpstreamRequest) -> None:
         """Send a request on an idle connection, on a new one, or on the next that becomes idle."""
@@ -126,6 +127,7 @@ class ConnectionPool:
             return
         self._connections.add(connection)
         self._connections_opened.inc()
+        self._unreachable_log.expect_none()
         if self._sweep_timer is None:
             self._close_expired()
         if request.done:  # timed out or cancelled while connecting

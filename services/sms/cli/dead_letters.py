@@ -32,7 +32,7 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """List dead letters, oldest first."""
-    settings = MessageSettings.load()
+    settings = MessageSettings.load("sms")
     rows = run(_summaries(settings, limit))
     show_rows(rows, _COLUMNS, as_json=as_json)
 
@@ -40,7 +40,7 @@ def list_letters(
 @cli.command()
 def show(letter_id: Annotated[str, typer.Argument()], *, as_json: AsJson = False) -> None:
     """Show one dead letter."""
-    settings = MessageSettings.load()
+    settings = MessageSettings.load("sms")
     show_record(run(_details(settings, letter_id)), as_json=as_json)
 
 
@@ -56,7 +56,7 @@ def replay_letters(
 
     Ends with status 1 where a letter that was asked for stays dead.
     """
-    settings = MessageSettings.load()
+    settings = MessageSettings.load("sms")
     rows = run(_replay(settings, _chosen(ids, every=every), include_expired=expired))
     show_rows(rows, _OUTCOME_COLUMNS, as_json=as_json)
     failed = {ReplayResult.EXPIRED, ReplayResult.UNREADABLE}
@@ -73,7 +73,7 @@ def drop(
     as_json: AsJson = False,
 ) -> None:
     """Remove dead letters for good."""
-    settings = MessageSettings.load()
+    settings = MessageSettings.load("sms")
     chosen = _chosen(ids, every=every)
     if not yes:
         typer.confirm(f"drop {'all letters' if chosen is None else len(chosen)} for good?", abort=True)

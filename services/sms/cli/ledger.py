@@ -20,7 +20,7 @@ def main() -> None:
 @cli.command()
 def show(message_id: str, *, as_json: AsJson = False) -> None:
     """Show what is on record about a message; it holds neither number nor code."""
-    settings = RedisSettings.load()
+    settings = RedisSettings.load("sms")
     record = run(_record(settings, message_id))
     if not record:
         fail("no such message, or it is older than a day")

@@ -26,7 +26,7 @@ def check(*, as_json: AsJson = False) -> None:
 
     Ends with status 1 where an account cannot send.
     """
-    settings = ProviderSettings.load()
+    settings = ProviderSettings.load("sms")
     rows = run(_check(settings))
     show_rows(rows, _COLUMNS, as_json=as_json)
     if any(row["state"] != "ok" for row in rows):

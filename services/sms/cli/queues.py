@@ -58,7 +58,7 @@ def status(*, as_json: AsJson = False) -> None:
 
     Rates, and what consumers hold, need RABBITMQ_MANAGEMENT_URL.
     """
-    settings = QueueSettings.load()
+    settings = QueueSettings.load("sms")
     found = run(_status(settings))
     if as_json:
         show_record(found, as_json=True)

@@ -47,7 +47,7 @@ def send(
     except InvalidMobile:
         raise typer.BadParameter("takes a mobile number", param_hint="--mobile") from None
     wanted = _FINAL - {"accepted"} if delivered else _FINAL
-    record = run(_send(MessageSettings.load(), _message(number, channel), wait, wanted))
+    record = run(_send(MessageSettings.load("sms"), _message(number, channel), wait, wanted))
     show_record(record, as_json=as_json)
     if record["state"] not in wanted & _SENT:
         raise typer.Exit(EXIT_FAILED)

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextvars
+import hashlib
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from deploy.local.mariadb import DATABASE
 from services.auth.accounts.repository import UserRepository
 from services.auth.audit.repository import AuditRepository
 from services.auth.db.database import Database
@@ -204,3 +206,38 @@ async def test_an_audit_entry_holds_no_number(database: Database) -> None:
     )
     masked = f"139****{mobile[-4:]}"
     assert row == (7, masked, "2001:db8::1", "агент 🐼", "request-1", '{"method": "密码"}')
+
+
+async def test_a_change_of_what_another_one_changed_since_it_was_read_is_tried_again(
+    database: Database,
+) -> None:
+    """MariaDB refuses it since 11.6 (error 1020); earlier versions and MySQL change the newer row."""
+    async with database.transaction():
+        user_id = await add(database, new_mobile())
+    tries, refuses = 0, False
+
+    async def read_then_change() -> None:
+        nonlocal tries, refuses
+        tries += 1
+        refuses = bool(await database.fetch_one("SHOW VARIABLES LIKE 'innodb_snapshot_isolation'", ()))
+        if refuses:
+            await database.fetch_one("SET SESSION innodb_snapshot_isolation = ON", ())
+        await database.fetch_one("SELECT nickname FROM users WHERE id = %s", (user_id,))
+        if tries == 1:
+            await asyncio.create_task(touch(database, user_id), context=_EMPTY)
+        await touch(database, user_id)
+
+    await database.with_deadlock_retry(read_then_change)
+    assert tries == (2 if refuses else 1)
+
+
+async def test_processes_of_the_version_before_take_turns_with_this_ones(database: Database) -> None:
+    """They computed the name of a lock on the server: `CONCAT(lock, '.', MD5(DATABASE()))`."""
+    former = f"dialpass.test.{hashlib.md5(DATABASE.encode(), usedforsecurity=False).hexdigest()}"
+    async with database.named_lock("dialpass.test", 0.1) as taken:
+        assert taken
+        holder = await asyncio.create_task(
+            database.fetch_one("SELECT IS_FREE_LOCK(%s)", (former,)), context=contextvars.Context()
+        )
+        assert holder == (0,)
+    assert await database.fetch_one("SELECT IS_FREE_LOCK(%s)", (former,)) == (1,)

@@ -10,8 +10,9 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
+from deploy.local.mariadb import DATABASE
 from deploy.local.servers import Servers
-from services.auth.db.database import LOCK_NAME, Database
+from services.auth.db.database import Database, lock_name
 from services.auth.outbox.publisher import EventPublisher
 from services.auth.outbox.relay import Relay
 from services.auth.outbox.repository import OutboxRepository
@@ -131,8 +132,9 @@ async def kill_the_lock_holder(database: Database) -> None:
 
 
 async def lock_holders(database: Database) -> AsyncIterator[int | None]:
+    name = lock_name("dialpass.outbox", DATABASE)
     for _ in range(500):
-        row = await database.fetch_one(f"SELECT IS_USED_LOCK({LOCK_NAME})", ("dialpass.outbox",))
+        row = await database.fetch_one("SELECT IS_USED_LOCK(%s)", (name,))
         yield row[0] if row else None
         await asyncio.sleep(0.02)
 

@@ -19,6 +19,7 @@ from shared.contracts.events import decode_event
 from shared.errors import Unauthorized
 from tests.auth.conftest import MakeAuth
 from tests.support.auth import CLIENT, NEW_PASSWORD, AuthHarness
+from tests.support.database import numbers
 from tests.support.session_rows import new_session
 
 MANY = 20_000
@@ -30,8 +31,9 @@ async def open_many(database: Database, user_id: int, number: int, seed: str = "
     await database.fetch_all(
         "INSERT INTO sessions (id, user_id, chain_key, refresh_hash, ip, user_agent, created_at, "
         "last_used_at, expires_at, access_expires_at) "
-        "SELECT MD5(CONCAT(%s, '-', seq)), %s, REPEAT('0', 64), MD5(seq), '192.0.2.1', 'test', NOW(6), "
-        f"NOW(6), NOW(6) + INTERVAL 7 DAY, NOW(6) + INTERVAL 15 MINUTE FROM seq_1_to_{number}",
+        "SELECT LEFT(SHA2(CONCAT(%s, '-', n), 256), 32), %s, REPEAT('0', 64), SHA2(n, 256), '192.0.2.1', "
+        "'test', NOW(6), NOW(6), NOW(6) + INTERVAL 7 DAY, NOW(6) + INTERVAL 15 MINUTE "
+        f"FROM ({numbers(number)}) numbers",
         (f"{user_id}{seed}", user_id),
     )
 

@@ -107,3 +107,9 @@ def test_a_secret_is_created_once_and_readable_by_its_owner_only(name: str, tmp_
     assert service_settings({}, ports, {}, tmp_path)[name.upper()] == first
     assert len(bytes.fromhex(first)) == 32
     assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_port_that_another_starting_run_has_claimed_moves() -> None:
+    ports = choose_ports({}, all_free, take=lambda port: port != 8002)
+    assert ports["SMS_PORT"] == "8003"
+    assert ports["GATEWAY_PORT"] == "8888"

@@ -11,7 +11,8 @@ SCRIPT = """
 import os, sys
 from deploy.local.supervisor import supervise
 commands = dict(pair.split("=", 1) for pair in sys.argv[1:])
-print("reason:", supervise(commands, os.environ, ".", lambda supervisor: None, grace=0.5))
+order = [["first"], ["second", "missing"]]
+print("reason:", supervise(commands, os.environ, ".", lambda supervisor: None, grace=0.5, stop_order=order))
 """
 
 
@@ -78,3 +79,24 @@ def test_services_are_killed_with_the_supervisor(tmp_path: Path) -> None:
     size = beat.stat().st_size
     time.sleep(0.3)
     assert beat.stat().st_size == size
+
+
+def test_services_end_in_their_order_each_after_those_before() -> None:
+    slow = "trap 'sleep 0.2; echo {}; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    names = ("last", "second", "first")
+    with start(**{name: slow.format(f"{name}-ended") for name in names}) as process:
+        for _ in names:
+            read_until(process, "up")
+        process.send_signal(signal.SIGTERM)
+        output = finish(process)
+    ended = [name for line in output.splitlines() for name in names if f"{name}-ended" in line]
+    assert ended == ["first", "second", "last"]
+
+
+def test_a_service_that_hangs_does_not_keep_those_behind_it_from_ending() -> None:
+    stuck = "trap '' TERM; echo up; while :; do sleep 0.05; done"
+    with start(first=stuck, second=STAY) as process:
+        for _ in range(2):
+            read_until(process, "up")
+        process.send_signal(signal.SIGTERM)
+        assert "drained" in finish(process)
