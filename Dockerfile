@@ -18,11 +18,12 @@ COPY requirements/runtime.txt /build/
 RUN python -m venv --without-pip /venv \
     && python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: --no-deps \
         --no-compile -r /build/runtime.txt
-# Also removed, because nothing imports them: the packages' tests, phonenumbers' data of places and
-# carriers, and Pygments' lexers except those for tracebacks.
+# Also removed, because nothing uses them: the packages' tests, phonenumbers' data of places and carriers, Pygments'
+# lexers except those for tracebacks, and of Swagger UI all but the two files that the gateway serves.
 RUN find /venv/lib -name '*.so' -exec strip --strip-unneeded {} + \
     && cd /venv/lib/python3*/site-packages \
     && rm -r tornado/test phonenumbers/geodata phonenumbers/carrierdata phonenumbers/tzdata \
+    && find swagger_ui_bundle/vendor -type f ! -name swagger-ui.css ! -name swagger-ui-bundle.js -delete \
     && find pygments/lexers -name '*.py' ! -name __init__.py ! -name _mapping.py ! -name python.py -delete \
     && /venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /venv/lib
 
