@@ -49,5 +49,5 @@ def test_a_migration_that_is_refused_fails_its_job_at_once(target: str) -> None:
     # Of a refused migration, of a database that did not come, and of wrong settings.
     assert set(codes["values"]) == {1, 2}
     # A pod that is lost with its node does not count.
-    assert actions["Ignore"]["onPodConditions"] == [{"type": "DisruptionTarget"}]
+    assert actions["Ignore"]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
     assert job["template"]["spec"]["restartPolicy"] == "Never"

@@ -165,16 +165,25 @@ async def test_redis_is_encrypted_and_verified(encrypted: Encrypted) -> None:
 class EncryptedSentinel(Redis):
     """A Sentinel that is reached by TLS alone, and reaches its master so."""
 
-    def __init__(self, folder: Path, port: int, tls: ServerTls, tls_port: int, master: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        tls: ServerTls,
+        tls_port: int,
+        master: int,
+        *,
+        announced: str = RIGHT,
+    ) -> None:
         super().__init__(folder, port, durable=False, tls=(tls, tls_port))
-        self._master = master
+        self._master, self._announced = master, announced
 
     def _prepare(self) -> None:
         super()._prepare()
         (self.folder / "sentinel.conf").write_text(
             "sentinel resolve-hostnames yes\n"
             "sentinel announce-hostnames yes\n"
-            f"sentinel monitor dialpass localhost {self._master} 1\n"
+            f"sentinel monitor dialpass {self._announced} {self._master} 1\n"
         )
 
     def _command(self) -> list[str]:
@@ -212,6 +221,44 @@ async def test_sentinels_and_their_master_are_encrypted_and_verified(
         with pytest.raises(RedisError):
             await client.ping()
         await client.aclose()
+    finally:
+        await asyncio.to_thread(sentinel.stop)
+
+
+async def test_a_master_announced_by_its_address_is_verified_by_its_authority_alone(
+    encrypted: Encrypted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an operator's Sentinels announce pods, whose addresses no certificate names."""
+    ports = free_ports(["sentinel", "sentinel-tls"])
+    sentinel = EncryptedSentinel(
+        tmp_path / "server",
+        ports["sentinel"],
+        encrypted.tls,
+        ports["sentinel-tls"],
+        encrypted.redis_port,
+        announced=WRONG,
+    )
+
+    async def refusal(ca: Path, *, names: bool) -> str | None:
+        options = f"ssl_ca_certs={ca}&sentinel_ssl=true&ssl_check_hostname={str(names).lower()}"
+        url = f"rediss+sentinel://localhost:{ports['sentinel-tls']}/dialpass/0?{options}"
+        client = redis_client.connect(url)
+        try:
+            await client.ping()
+        except RedisError as error:
+            return explain(error) or str(error)
+        else:
+            return None
+        finally:
+            await client.aclose()
+
+    await asyncio.to_thread(sentinel.start)
+    try:
+        assert OTHER_HOST in (await refusal(encrypted.ca, names=True) or "")
+        assert await refusal(encrypted.ca, names=False) is None
+        # An authority that this machine trusts is not enough where names are not looked at.
+        monkeypatch.setenv("SSL_CERT_FILE", str(encrypted.ca))
+        assert OTHER_CA in (await refusal(encrypted.other_ca, names=False) or "")
     finally:
         await asyncio.to_thread(sentinel.stop)
 
