@@ -72,7 +72,7 @@ class _SentinelPool(SentinelConnectionPool, _BlockingPool):
 
     def make_connection(self) -> Any:  # noqa: ANN401 - the library's
         """Return a new connection, which is not connected yet."""
-        connection = super().make_connection()
+        connection = super().make_connection()  # type: ignore[no-untyped-call]
         if self.authority is not None:
             connection.ssl_context.context = self.authority
         return connection

@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
 from services.auth.settings import AuthSettings
 from shared.server_urls import parse_sentinel_url
+from shared.settings import AmqpUrls, MysqlUrl, RedisUrl
 from tests.manifests.archives import ROOT
 from tests.manifests.rendering import K8S, Manifest, containers_of, kustomize, of_kind, pod_of, render
+from tests.support.certificates import Authority
 
 PRODUCTION = "overlays/production"
 SERVICES, SERVERS = K8S / PRODUCTION, K8S / PRODUCTION / "servers"
@@ -89,6 +93,21 @@ def test_every_url_is_encrypted_and_its_host_is_in_a_certificate(key: str, url: 
     assert parts.scheme in {"rediss+sentinel", "amqps", "https"}
     certificate = "redis" if key == "REDIS_URL" else "rabbitmq"
     assert host in of_kind(PRODUCTION, "Certificate")[certificate]["spec"]["dnsNames"]
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("MYSQL_URL", MysqlUrl),
+        ("REDIS_URL", RedisUrl),
+        ("AUTH_AMQP_URL", AmqpUrls),
+        ("SMS_AMQP_URL", AmqpUrls),
+    ],
+)
+def test_the_services_take_the_urls(key: str, kind: object, tmp_path: Path) -> None:
+    authority = str(Authority(tmp_path, "an authority").ca)
+    url = re.sub(r"=/etc/dialpass/tls/[a-z.-]+", f"={authority}", ",".join(URLS[key]))
+    TypeAdapter(kind).validate_python(url)
 
 
 def test_sentinels_are_verified_by_name_and_redis_by_an_authority_of_its_own() -> None:
