@@ -18,11 +18,15 @@ COPY requirements/runtime.txt /build/
 RUN python -m venv --without-pip /venv \
     && python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: --no-deps \
         --no-compile -r /build/runtime.txt
-# Also removed, because nothing imports them: the packages' tests, phonenumbers' data of places and
-# carriers, and Pygments' lexers except those for tracebacks.
+# Also removed, because nothing uses them: the packages' tests, type stubs and C sources, phonenumbers' data of places
+# and carriers, Pygments' lexers except those for tracebacks, of Swagger UI all but the files that the gateway serves,
+# and the template engine that its package asks for and does not import.
 RUN find /venv/lib -name '*.so' -exec strip --strip-unneeded {} + \
     && cd /venv/lib/python3*/site-packages \
-    && rm -r tornado/test phonenumbers/geodata phonenumbers/carrierdata phonenumbers/tzdata \
+    && rm -r tornado/test phonenumbers/geodata phonenumbers/carrierdata phonenumbers/tzdata jinja2 markupsafe \
+    && find swagger_ui_bundle/vendor -type f ! -name swagger-ui.css ! -name swagger-ui-bundle.js \
+        ! -name favicon-32x32.png -delete \
+    && find . \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.h' \) -delete \
     && find pygments/lexers -name '*.py' ! -name __init__.py ! -name _mapping.py ! -name python.py -delete \
     && /venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /venv/lib
 

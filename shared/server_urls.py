@@ -52,6 +52,9 @@ class SentinelAddress:
         secure: whether the Redis servers use TLS (`rediss+sentinel://`).
         tls: the files of TLS: `?ssl_ca_certs=…`, `ssl_certfile`, `ssl_keyfile`.
         sentinels_secure: whether the Sentinels use TLS, too; `?sentinel_ssl=true`.
+        check_hostname: whether the Redis servers' certificates have to name the announced host;
+            `?ssl_check_hostname=false` where Sentinels announce addresses, which no certificate names.
+            Then `ssl_ca_certs` is needed, and should be an authority that signs for Redis alone.
     """
 
     sentinels: Nodes
@@ -63,6 +66,7 @@ class SentinelAddress:
     secure: bool
     tls: TlsFiles = field(default_factory=TlsFiles)
     sentinels_secure: bool = False
+    check_hostname: bool = True
 
 
 def parse_mysql_url(url: str) -> MysqlAddress:
@@ -103,6 +107,11 @@ def parse_sentinel_url(url: str) -> SentinelAddress:
     if not is_sentinel_url(url) or not service or not (database or "0").isdecimal():
         raise ValueError(f"it takes {SENTINEL_URL_FORMAT}")
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    check_hostname = query.get("ssl_check_hostname", "true")
+    if check_hostname not in {"true", "false"}:
+        raise ValueError("ssl_check_hostname takes true or false")
+    if check_hostname == "false" and "ssl_ca_certs" not in query:
+        raise ValueError("ssl_check_hostname=false needs ssl_ca_certs")
     return SentinelAddress(
         sentinels=_parse_nodes(hosts, _SENTINEL_PORT),
         service=service,
@@ -113,6 +122,7 @@ def parse_sentinel_url(url: str) -> SentinelAddress:
         secure=parts.scheme == "rediss+sentinel",
         tls=redis_tls(query),
         sentinels_secure=query.get("sentinel_ssl", "false") == "true",
+        check_hostname=check_hostname == "true",
     )
 
 

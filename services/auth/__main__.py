@@ -46,6 +46,9 @@ def migrate(
     wait: Annotated[
         float | None, typer.Option(help="Apply nothing: wait this many seconds until another has.")
     ] = None,
+    database_wait: Annotated[
+        float, typer.Option(help="Wait this many seconds for a database that lets the user in.")
+    ] = 0,
 ) -> None:
     """Bring the database's tables up to date; safe to run several at once."""
     from services.auth.db import migrate as migrations  # noqa: PLC0415
@@ -54,9 +57,9 @@ def migrate(
     done: list[str] = []
     try:
         if wait is None:
-            done = migrations.migrate(url)
+            done = migrations.migrate(url, database_wait=database_wait, report=_report)
         else:
-            migrations.wait_until_migrated(url, wait)
+            migrations.wait_until_migrated(url, wait, _report)
     except migrations.MigrationFailed as error:
         _fail(str(error))
     typer.echo(f"applied: {', '.join(done)}" if done else "the database is up to date")
@@ -69,6 +72,10 @@ def describe_api() -> None:
     from services.auth.routes import PUBLIC_ROUTES  # noqa: PLC0415
 
     typer.echo(json.dumps(openapi.build(PUBLIC_ROUTES), indent=2, ensure_ascii=False))
+
+
+def _report(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _fail(message: str) -> NoReturn:

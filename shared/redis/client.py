@@ -1,5 +1,6 @@
 """Redis clients with short time limits, for a single server or behind Sentinels."""
 
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MaxConnectionsError, RedisError
 
 from shared.redis.connection import checked
-from shared.security.tls import TlsFiles
+from shared.security.tls import TlsFiles, client_context
 from shared.server_urls import SentinelAddress, is_sentinel_url, parse_sentinel_url
 
 # Raised to callers when Redis is down or hangs, or when the pool is exhausted.
@@ -72,7 +73,22 @@ class _BlockingPool(BlockingConnectionPool):
 
 
 class _SentinelPool(SentinelConnectionPool, _BlockingPool):
-    """A blocking pool of connections to the master that the Sentinels name."""
+    """A blocking pool of connections to the master that the Sentinels name.
+
+    Attributes:
+        authority: for connections with TLS to servers whose certificates do not name the addresses that
+            Sentinels announce, a context that takes certificates of one authority alone; else None. The
+            library's own context would take those of the system's authorities, too, of any host.
+    """
+
+    authority: ssl.SSLContext | None = None
+
+    def make_connection(self) -> Any:  # noqa: ANN401 - the library's
+        """Return a new connection, which is not connected yet."""
+        connection = super().make_connection()  # type: ignore[no-untyped-call]
+        if self.authority is not None:
+            connection.ssl_context.context = self.authority
+        return connection
 
     async def aclose(self) -> None:
         """Close the connections to the master and to the Sentinels."""
@@ -137,7 +153,7 @@ def _sentinel_pool(address: SentinelAddress, options: Mapping[str, Any]) -> _Sen
             **(_tls(address.tls) if address.sentinels_secure else {}),
         },
     )
-    return _SentinelPool(  # type: ignore[no-untyped-call]
+    pool = _SentinelPool(  # type: ignore[no-untyped-call]
         address.service,
         sentinels,
         db=address.database,
@@ -146,6 +162,10 @@ def _sentinel_pool(address: SentinelAddress, options: Mapping[str, Any]) -> _Sen
         **(_tls(address.tls) if address.secure else {}),
         **options,
     )
+    if address.secure and not address.check_hostname:
+        pool.authority = client_context(address.tls)
+        pool.authority.check_hostname = False
+    return pool
 
 
 def _tls(files: TlsFiles) -> dict[str, Any]:

@@ -157,11 +157,22 @@ def test_the_image_is_small_and_holds_no_tools(stack: Stack) -> None:
 def test_the_image_can_still_show_a_traceback(stack: Stack) -> None:
     image = inspect(stack.containers("auth")[0])["Image"]
     program = (
-        "from shared import logs; import structlog; logs.configure('auth', 'console', 'info')\n"
+        "from shared.observability import logs; import structlog; logs.configure('auth', 'console', 'info')\n"
         "try: 1 / 0\nexcept Exception: structlog.get_logger().exception('broken')"
     )
     shown = docker("run", "--rm", "--entrypoint", "python", image, "-c", program)
     assert "ZeroDivisionError" in shown
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/docs/favicon-32x32.png"]
+)
+async def test_the_image_has_every_file_of_the_pages(
+    session: aiohttp.ClientSession, stack: Stack, path: str
+) -> None:
+    url = f"http://localhost:{stack.ports['GATEWAY_PORT']}{path}"
+    async with session.get(url) as answer:
+        assert (answer.status, bool(await answer.read())) == (200, True)
 
 
 async def test_users_and_keys_outlive_the_containers(stack: Stack, api: Api, phone: Phone) -> None:

@@ -24,7 +24,9 @@ OTHER_NAMES = {
     "MANAGEMENT_URL",
     "AUTH_AMQP_URL",
     "SMS_AMQP_URL",
+    "MANAGEMENT_TLS",
 }
+OVERLAY = ROOT / "deploy" / "k8s" / "overlays" / "production" / "settings" / "settings.env"
 
 
 @pytest.fixture(name="page", params=PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -38,5 +40,14 @@ def test_every_link_has_a_target(page: Path) -> None:
 
 
 def test_every_named_setting_exists(page: Path) -> None:
-    settings = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+    files = (ROOT / ".env.example", OVERLAY)
+    text = "".join(path.read_text() for path in files)
+    settings = set(re.findall(r"^#?([A-Z_]+)=", text, flags=re.MULTILINE))
     assert set(SETTING.findall(page.read_text())) - settings - OTHER_NAMES == set()
+
+
+def test_every_command_names_its_namespace(page: Path) -> None:
+    """Otherwise it is about whatever namespace kubectl's context has."""
+    commands = re.findall(r"kubectl (?!diff -k|delete -k|apply`|get gatewayclass)[^`\n]*", page.read_text())
+    runnable = [command for command in commands if re.match(r"kubectl [-a-z]", command)]
+    assert [command for command in runnable if not re.match(r"kubectl -n [a-z]", command)] == []

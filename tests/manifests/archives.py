@@ -18,7 +18,8 @@ from referencing.jsonschema import DRAFT7
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".run" / "tools"
-SCHEMAS = "kubernetes_validate/kubernetes-json-schema/v1.37.0-local-strict/"
+SCHEMAS = "kubernetes_validate/kubernetes-json-schema/v{}.0-local-strict/"
+NEWEST = "1.37"
 CUSTOM = Path(__file__).with_name("custom_resources.yaml")
 
 
@@ -63,7 +64,7 @@ def kubectl() -> Path:
     return program
 
 
-def schema_of(resource: dict[str, Any]) -> Any:
+def schema_of(resource: dict[str, Any], kubernetes: str = NEWEST) -> Any:
     """Return the JSON schema of a resource's kind: Kubernetes's own, or one of `custom_resources.yaml`."""
     custom = _custom_schemas().get(f"{resource['apiVersion']} {resource['kind']}")
     if custom is not None:
@@ -71,7 +72,7 @@ def schema_of(resource: dict[str, Any]) -> Any:
     group, _, version = str(resource["apiVersion"]).rpartition("/")
     kind = str(resource["kind"]).lower()
     name = "-".join(part for part in (kind, group.partition(".")[0], version) if part)
-    return json.loads(_kubernetes_file(f"{name}.json"))
+    return json.loads(_kubernetes_file(f"{name}.json", kubernetes))
 
 
 @cache
@@ -80,14 +81,14 @@ def _custom_schemas() -> dict[str, Any]:
 
 
 @cache
-def definitions() -> Registry[Any]:
+def definitions(kubernetes: str = NEWEST) -> Registry[Any]:
     """Return the definitions that Kubernetes's schemas refer to."""
-    content = json.loads(_kubernetes_file("_definitions.json"))
+    content = json.loads(_kubernetes_file("_definitions.json", kubernetes))
     resource = Resource.from_contents(content, default_specification=DRAFT7)
     registry: Registry[Any] = Registry().with_resource("/api/_definitions.json", resource)
     return registry
 
 
-def _kubernetes_file(name: str) -> bytes:
+def _kubernetes_file(name: str, version: str) -> bytes:
     with zipfile.ZipFile(archive("kubernetes_validate-*.whl")) as wheel:
-        return wheel.read(SCHEMAS + name)
+        return wheel.read(SCHEMAS.format(version) + name)

@@ -20,12 +20,26 @@ WORKLOADS = ("Deployment", "StatefulSet", "Job")
 Manifest = dict[str, Any]
 
 
+# Components that change what others have made; they come after these.
+AFTER = {
+    "ingress": ["cert-manager"],
+    "internal-tls": ["autoscaling"],
+    "settings": ["../overlays/production/settings"],
+}
+
+
 @cache
 def render(target: str) -> tuple[Manifest, ...]:
-    """Return the resources of an overlay, or of the base with one component."""
+    """Return the resources of an overlay with its servers, or of the base with one component."""
     folder = K8S / target
     if target.startswith("components/"):
-        folder = _base_with(folder)
+        return kustomize(_base_with(folder))
+    servers = folder / "servers"
+    return (*(kustomize(servers) if servers.exists() else ()), *kustomize(folder))
+
+
+def kustomize(folder: Path) -> tuple[Manifest, ...]:
+    """Return the resources of a folder with a kustomization."""
     done = subprocess.run(
         [kubectl(), "kustomize", folder], capture_output=True, text=True, check=False, timeout=60
     )
@@ -36,9 +50,10 @@ def render(target: str) -> tuple[Manifest, ...]:
 def _base_with(component: Path) -> Path:
     folder = ROOT / ".run" / "kustomize" / component.name
     folder.mkdir(parents=True, exist_ok=True)
+    before = [component.parent / name for name in AFTER.get(component.name, [])]
     content = {
         "resources": [os.path.relpath(K8S / "base", folder)],
-        "components": [os.path.relpath(component, folder)],
+        "components": [os.path.relpath(path, folder) for path in (*before, component)],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(content))
     return folder

@@ -6,7 +6,16 @@ import pytest
 import yaml
 
 from shared.amqp.topology import SEND_CODE_QUEUE
-from tests.manifests.rendering import K8S, OVERLAYS, WORKLOADS, Manifest, containers_of, of_kind, pod_of
+from tests.manifests.rendering import (
+    K8S,
+    OVERLAYS,
+    WORKLOADS,
+    Manifest,
+    containers_of,
+    of_kind,
+    pod_of,
+    render,
+)
 
 PRODUCTION = "overlays/production"
 SERVICES = ("gateway", "auth", "sms")
@@ -82,6 +91,11 @@ def test_draining_a_node_evicts_one_pod_of_a_service_at_a_time(service: str) -> 
     assert selector <= labels_of(of_kind(PRODUCTION, "Deployment")[service])
 
 
+def test_a_pod_that_is_not_ready_blocks_no_drain(target: str) -> None:
+    for name, budget in of_kind(target, "PodDisruptionBudget").items():
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", name
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_pods_of_a_service_are_spread_over_zones_and_nodes(service: str) -> None:
     rules = pod_of(of_kind(PRODUCTION, "Deployment")[service])["topologySpreadConstraints"]
@@ -100,12 +114,21 @@ def test_each_service_has_one_autoscaler_and_no_fixed_replicas() -> None:
         assert "replicas" not in of_kind(PRODUCTION, "Deployment")[name]["spec"]
 
 
+def test_no_autoscaler_goes_below_what_runs_without_one() -> None:
+    without = of_kind("components/network-policies", "Deployment")
+    for name, item in of_kind(PRODUCTION, "HorizontalPodAutoscaler", "ScaledObject").items():
+        spec = item["spec"]
+        least = spec.get("minReplicas", spec.get("minReplicaCount"))
+        most = spec.get("maxReplicas", spec.get("maxReplicaCount"))
+        assert 2 <= without[name]["spec"]["replicas"] <= least < most
+
+
 def test_the_worker_is_scaled_by_its_queue() -> None:
     (trigger,) = of_kind(PRODUCTION, "ScaledObject")["sms"]["spec"]["triggers"]
     assert (trigger["type"], trigger["metadata"]["protocol"]) == ("rabbitmq", "http")
     assert trigger["metadata"]["queueName"] == SEND_CODE_QUEUE
     authentication = of_kind(PRODUCTION, "TriggerAuthentication")[trigger["authenticationRef"]["name"]]
-    (reference,) = authentication["spec"]["secretTargetRef"]
+    (reference,) = (each for each in authentication["spec"]["secretTargetRef"] if each["parameter"] == "host")
     secret = of_kind(PRODUCTION, "ExternalSecret")[reference["name"]]
     assert reference["key"] in secret["spec"]["target"]["template"]["data"]
 
@@ -118,25 +141,34 @@ def test_the_pods_of_auth_wait_for_the_migration_job(target: str) -> None:
     assert {wait["image"]} == {container["image"] for container in migrating}
 
 
-def test_network_traffic_is_denied_by_default() -> None:
-    policies = of_kind(PRODUCTION, "NetworkPolicy")
-    deny = policies["default-deny"]["spec"]
-    assert set(deny) == {"podSelector", "policyTypes"}
-    assert set(deny["policyTypes"]) == {"Ingress", "Egress"}
-    for name, workload in of_kind(PRODUCTION, *WORKLOADS).items():
-        assert set(deny["podSelector"]["matchLabels"].items()) <= labels_of(workload)
-        own = policies[name]["spec"]["podSelector"]["matchLabels"]
-        assert set(own.items()) <= labels_of(workload)
-
-
-def test_ingress_and_certificate_have_the_same_host() -> None:
-    (ingress,) = of_kind(PRODUCTION, "Ingress").values()
-    (certificate,) = of_kind(PRODUCTION, "Certificate").values()
-    assert ingress["spec"]["tls"] == [
-        {"hosts": certificate["spec"]["dnsNames"], "secretName": certificate["spec"]["secretName"]}
+def test_public_access_has_the_host_of_its_certificate() -> None:
+    (host,) = of_kind(PRODUCTION, "Certificate")["gateway"]["spec"]["dnsNames"]
+    secret = of_kind(PRODUCTION, "Certificate")["gateway"]["spec"]["secretName"]
+    gateway = of_kind(PRODUCTION, "Gateway")["public"]["spec"]
+    assert {listener["hostname"] for listener in gateway["listeners"]} == {host}
+    assert [each["tls"]["certificateRefs"] for each in gateway["listeners"] if "tls" in each] == [
+        [{"name": secret}]
     ]
-    listeners = of_kind("components/gateway-api", "Gateway")["public"]["spec"]["listeners"]
-    assert {listener["hostname"] for listener in listeners} == set(certificate["spec"]["dnsNames"])
+    for route in of_kind(PRODUCTION, "HTTPRoute").values():
+        assert route["spec"]["hostnames"] == [host]
+    ingress = of_kind("components/ingress", "Ingress")["gateway"]["spec"]
+    assert ingress["tls"] == [{"hosts": [host], "secretName": secret}]
+
+
+def test_certificates_are_proved_through_what_is_public() -> None:
+    def proof(target: str) -> Any:
+        (solver,) = of_kind(target, "Issuer")["letsencrypt"]["spec"]["acme"]["solvers"]
+        return solver["http01"]
+
+    (parent,) = proof(PRODUCTION)["gatewayHTTPRoute"]["parentRefs"]
+    listeners = of_kind(PRODUCTION, "Gateway")[parent["name"]]["spec"]["listeners"]
+    assert {each["protocol"] for each in listeners if each["name"] == parent["sectionName"]} == {"HTTP"}
+    assert proof("components/ingress")["ingress"]["name"] in of_kind("components/ingress", "Ingress")
+
+
+def test_a_retired_ingress_controller_is_used_nowhere() -> None:
+    for path in K8S.rglob("*.yaml"):
+        assert "nginx.ingress" not in path.read_text(), path
 
 
 def test_metrics_are_scraped_from_the_ops_ports() -> None:
@@ -149,6 +181,16 @@ def test_metrics_are_scraped_from_the_ops_ports() -> None:
     assert collected == {"gateway": 8889, "auth": 8001, "sms": 8002}
 
 
+def test_prometheus_can_select_what_it_takes_by_one_label() -> None:
+    labels = [
+        item["metadata"]["labels"]["release"]
+        for item in of_kind(PRODUCTION, "ServiceMonitor", "PrometheusRule").values()
+    ]
+    assert len(set(labels)) == 1
+    rules = [item["metadata"]["labels"] for item in render(PRODUCTION) if item["kind"] == "PrometheusRule"]
+    assert all("release" in each for each in rules)
+
+
 def test_the_readme_names_every_secret() -> None:
     secrets = {name for name, _ in references(list(of_kind(PRODUCTION, *WORKLOADS).values()), "secretKeyRef")}
     text = (K8S / "README.md").read_text()
@@ -156,7 +198,7 @@ def test_the_readme_names_every_secret() -> None:
 
 
 def test_the_production_overlay_contains_no_secret() -> None:
-    for path in (K8S / "overlays" / "production").glob("*.yaml"):
+    for path in (K8S / "overlays" / "production").rglob("*.yaml"):
         kinds = {item["kind"] for item in yaml.safe_load_all(path.read_text())}
         assert "Secret" not in kinds
     assert of_kind(PRODUCTION, "Secret") == {}

@@ -51,10 +51,23 @@ def test_the_brokers_users_and_rights_are_those_of_the_definitions() -> None:
     [dev] = [item for name, item in of_kind("overlays/dev", "Secret").items() if "definitions" in name]
     [content] = dev["data"].values()
     assert without_passwords(json.loads(base64.b64decode(content))) == without_passwords(TEMPLATE)
-    external = of_kind("overlays/production", "ExternalSecret")["rabbitmq-definitions"]
-    text = external["spec"]["target"]["template"]["data"]["definitions.json"]
-    rendered = re.sub(r"\{\{ \.[a-z]+ \| toJson \}\}", '"secret"', text)
-    assert without_passwords(json.loads(rendered)) == without_passwords(TEMPLATE)
+
+
+def test_the_brokers_users_of_production_have_the_same_rights() -> None:
+    """Apart from the administrator, whom the operator makes."""
+    users = of_kind("overlays/production", "User")
+    assert {name: "".join(user["spec"].get("tags", [])) for name, user in users.items()} == {
+        user["name"]: user["tags"] for user in TEMPLATE["users"] if user["name"] != "dialpass"
+    }
+    permissions = of_kind("overlays/production", "Permission")
+    assert permissions.keys() == users.keys()
+    for expected in TEMPLATE["permissions"]:
+        if expected["user"] == "dialpass":
+            continue
+        spec = permissions[expected["user"]]["spec"]
+        rights = {name: expected[name] for name in ("configure", "write", "read")}
+        assert (spec["vhost"], spec["permissions"]) == (expected["vhost"], rights)
+        assert spec["userReference"] == {"name": expected["user"]}
 
 
 def test_only_development_accepts_secrets_of_the_repository() -> None:

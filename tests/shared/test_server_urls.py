@@ -81,3 +81,23 @@ def test_the_redis_passwords_are_not_in_the_repr() -> None:
 
 def test_a_redis_url_is_not_a_sentinel_url() -> None:
     assert not is_sentinel_url("redis://localhost:6379/0")
+
+
+@pytest.mark.parametrize(
+    ("query", "checked"),
+    [
+        ("", True),
+        ("?ssl_check_hostname=true", True),
+        ("?ssl_check_hostname=false&ssl_ca_certs=ca.crt", False),
+    ],
+)
+def test_host_names_are_checked_unless_an_authority_of_ones_own_is_enough(
+    query: str, *, checked: bool
+) -> None:
+    assert parse_sentinel_url(f"rediss+sentinel://s1/main{query}").check_hostname is checked
+
+
+@pytest.mark.parametrize("query", ["ssl_check_hostname=no&ssl_ca_certs=ca.crt", "ssl_check_hostname=false"])
+def test_not_checking_host_names_is_spelt_out_and_needs_an_authority(query: str) -> None:
+    with pytest.raises(ValueError, match="ssl_check_hostname"):
+        parse_sentinel_url(f"rediss+sentinel://s1/main?{query}")

@@ -162,60 +162,6 @@ async def test_redis_is_encrypted_and_verified(encrypted: Encrypted) -> None:
         await client.aclose()
 
 
-class EncryptedSentinel(Redis):
-    """A Sentinel that is reached by TLS alone, and reaches its master so."""
-
-    def __init__(self, folder: Path, port: int, tls: ServerTls, tls_port: int, master: int) -> None:
-        super().__init__(folder, port, durable=False, tls=(tls, tls_port))
-        self._master = master
-
-    def _prepare(self) -> None:
-        super()._prepare()
-        (self.folder / "sentinel.conf").write_text(
-            "sentinel resolve-hostnames yes\n"
-            "sentinel announce-hostnames yes\n"
-            f"sentinel monitor dialpass localhost {self._master} 1\n"
-        )
-
-    def _command(self) -> list[str]:
-        program, *options = super()._command()
-        tls = options[options.index("--tls-port") :]
-        network = options[: options.index("--appendonly")]
-        return [
-            program,
-            str(self.folder / "sentinel.conf"),
-            "--sentinel",
-            *network,
-            *tls,
-            "--tls-replication",
-            "yes",
-        ]
-
-
-async def test_sentinels_and_their_master_are_encrypted_and_verified(
-    encrypted: Encrypted, tmp_path: Path
-) -> None:
-    ports = free_ports(["sentinel", "sentinel-tls"])
-    tls = Authority(tmp_path / "sentinel", "the authority of the Sentinels").issue(RIGHT)
-    sentinel = EncryptedSentinel(
-        tmp_path / "server", ports["sentinel"], encrypted.tls, ports["sentinel-tls"], encrypted.redis_port
-    )
-    await asyncio.to_thread(sentinel.start)
-    try:
-        address = f"localhost:{ports['sentinel-tls']}/dialpass/0"
-        client = redis_client.connect(
-            f"rediss+sentinel://{address}?ssl_ca_certs={encrypted.ca}&sentinel_ssl=true"
-        )
-        assert await client.ping()
-        await client.aclose()
-        client = redis_client.connect(f"rediss+sentinel://{address}?ssl_ca_certs={tls.ca}&sentinel_ssl=true")
-        with pytest.raises(RedisError):
-            await client.ping()
-        await client.aclose()
-    finally:
-        await asyncio.to_thread(sentinel.stop)
-
-
 async def test_the_broker_is_encrypted_and_verified(encrypted: Encrypted) -> None:
     async with asyncio.timeout(20):
         link = AmqpLink([encrypted.amqp()], _nothing_to_set_up, "test")
