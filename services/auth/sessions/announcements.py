@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from shared.observability.metrics import AuthMetrics
 from shared.redis.client import REDIS_FAILURES
 from shared.redis.scripts import RedisScripts
+from shared.tasks import contain
 
 _KEY = "sessions:ended"
 # Gateways ask twice a second and keep what they have heard, so that this is plenty.
@@ -69,7 +70,7 @@ class EndAnnouncements:
         ):
             self._own.popitem(last=False)
         # In a task, because the caller has just committed and must not fail or wait for Redis any more.
-        adding = asyncio.create_task(self._add_to_redis(ended))
+        adding = asyncio.create_task(contain("end_announcement", self._add_to_redis(ended)))
         self._adding.add(adding)
         adding.add_done_callback(self._adding.discard)
 
