@@ -70,7 +70,7 @@ class SentinelAddress:
     check_hostname: bool = True
 
     def authority(self) -> ssl.SSLContext | None:
-        """Return a context that takes certificates of the authority for any host, or None to look at the host.
+        """Return a context that takes the authority's certificates for any host, or None to look at hosts.
 
         It does not take those of the system's authorities.
         """

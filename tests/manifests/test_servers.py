@@ -104,7 +104,7 @@ def test_every_url_is_encrypted_and_its_host_is_in_a_certificate(key: str, url: 
         ("SMS_AMQP_URL", AmqpUrls),
     ],
 )
-def test_the_services_take_the_urls(key: str, kind: object, tmp_path: Path) -> None:
+def test_the_services_take_the_urls(key: str, kind: Any, tmp_path: Path) -> None:
     authority = str(Authority(tmp_path, "an authority").ca)
     url = re.sub(r"=/etc/dialpass/tls/[a-z.-]+", f"={authority}", ",".join(URLS[key]))
     TypeAdapter(kind).validate_python(url)
