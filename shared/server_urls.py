@@ -1,5 +1,6 @@
 """URLs of servers that may have several nodes: MySQL or MariaDB, and Redis behind Sentinels."""
 
+import ssl
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
@@ -67,6 +68,17 @@ class SentinelAddress:
     tls: TlsFiles = field(default_factory=TlsFiles)
     sentinels_secure: bool = False
     check_hostname: bool = True
+
+    def authority(self) -> ssl.SSLContext | None:
+        """Return a context that takes the authority's certificates for any host, or None to look at hosts.
+
+        It does not take those of the system's authorities.
+        """
+        if not self.secure or self.check_hostname:
+            return None
+        context = client_context(self.tls)
+        context.check_hostname = False
+        return context
 
 
 def parse_mysql_url(url: str) -> MysqlAddress:

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MaxConnectionsError, RedisError
 
 from shared.redis.connection import checked
-from shared.security.tls import TlsFiles, client_context
+from shared.security.tls import TlsFiles
 from shared.server_urls import SentinelAddress, is_sentinel_url, parse_sentinel_url
 
 # Raised to callers when Redis is down or hangs, or when the pool is exhausted.
@@ -162,9 +162,7 @@ def _sentinel_pool(address: SentinelAddress, options: Mapping[str, Any]) -> _Sen
         **(_tls(address.tls) if address.secure else {}),
         **options,
     )
-    if address.secure and not address.check_hostname:
-        pool.authority = client_context(address.tls)
-        pool.authority.check_hostname = False
+    pool.authority = address.authority()
     return pool
 
 

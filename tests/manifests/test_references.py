@@ -184,11 +184,12 @@ def test_metrics_are_scraped_from_the_ops_ports() -> None:
 def test_prometheus_can_select_what_it_takes_by_one_label() -> None:
     labels = [
         item["metadata"]["labels"]["release"]
-        for item in of_kind(PRODUCTION, "ServiceMonitor", "PrometheusRule").values()
+        for item in render(PRODUCTION)
+        if item["kind"] in {"ServiceMonitor", "PrometheusRule"}
     ]
-    assert len(set(labels)) == 1
-    rules = [item["metadata"]["labels"] for item in render(PRODUCTION) if item["kind"] == "PrometheusRule"]
-    assert all("release" in each for each in rules)
+    metrics = of_kind(PRODUCTION, "MariaDB")["mariadb"]["spec"]["metrics"]
+    assert len(labels) == 2
+    assert {*labels, metrics["serviceMonitor"]["prometheusRelease"]} == {labels[0]}
 
 
 def test_the_readme_names_every_secret() -> None:

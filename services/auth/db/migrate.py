@@ -112,7 +112,7 @@ def _on_primary(servers: Iterable[Any], work: Callable[[Any], list[str]]) -> lis
     raise MigrationFailed(f"the database refused: {reason}") from failure
 
 
-def _servers(url: str, **options: Any) -> Iterator[Any]:  # noqa: ANN401 - of the driver
+def _servers(url: str, read_timeout: float | None = None) -> Iterator[Any]:
     address = parse_mysql_url(url)
     kind = peewee.MySQLDatabase if address.tls is None else EncryptedDatabase
     tls: dict[str, Any] = {} if address.tls is None else {"ssl": client_context(address.tls)}
@@ -123,9 +123,9 @@ def _servers(url: str, **options: Any) -> Iterator[Any]:  # noqa: ANN401 - of th
             port=port,
             user=address.user,
             password=address.password,
+            read_timeout=read_timeout,
             **tls,
             **session_parameters(),
-            **options,
         )
 
 
