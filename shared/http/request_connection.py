@@ -56,8 +56,7 @@ class RequestConnection(HTTP1Connection):
 
     stream: ClientStream
     error: AppError | None = None
-    _delegate: HTTPMessageDelegate
-    _body_began = 0.0
+    _body_began: float | None = None
     _body_size = 0
     # The size when it last changed, as far as `body_overdue` has seen, and when that was.
     _body_seen = (0, 0.0)
@@ -122,7 +121,7 @@ class RequestConnection(HTTP1Connection):
 
     def body_overdue(self, now: float, limits: ConnectionLimits) -> bool:
         """Return whether the request's body comes too slowly; to be called regularly."""
-        if self._read_finished or self.error is not None:
+        if self._body_began is None or self._read_finished or self.error is not None:
             return False
         size, since = self._body_seen
         if size != self._body_size:
@@ -130,13 +129,13 @@ class RequestConnection(HTTP1Connection):
         slowest = limits.body_seconds + size / limits.body_rate
         return now - since > limits.body_idle_seconds or now - self._body_began > slowest
 
-    def time_out(self) -> None:
+    def time_out(self, request: HTTPMessageDelegate) -> None:
         """Answer 408 to a request whose body does not come, and close the connection soon after."""
         self.error = RequestTimeout()
         self._disconnect_on_finish = True
         with suppress(StreamClosedError):
-            if isinstance(self._delegate, RefusableRequest):
-                self._delegate.write_refusal(self.error)
+            if isinstance(request, RefusableRequest):
+                request.write_refusal(self.error)
             elif self._response_start_line is None:
                 headers = self._request_headers or HTTPHeaders()
                 self.stream.write(encode_refusal(self.error, headers.get(request_ids.HEADER)))
@@ -163,18 +162,20 @@ class RequestConnection(HTTP1Connection):
     def _read_body(
         self, code: int, headers: HTTPHeaders, delegate: HTTPMessageDelegate
     ) -> Awaitable[None] | None:
-        """Tornado: read the body, if there is one; `body_overdue` watches how long that takes."""
-        if "Content-Length" in headers:
-            if int(headers["Content-Length"]) > self._max_body_size:
-                self.error = PayloadTooLarge()
-                raise self.error
-        elif "Transfer-Encoding" not in headers:
+        """Tornado: read the body, if there is one; `body_overdue` watches how long that takes.
+
+        Without what Tornado checks here: `request_head` has done so.
+        """
+        length = int(headers["Content-Length"]) if "Content-Length" in headers else 0
+        chunked = not length and "Transfer-Encoding" in headers
+        if not (length or chunked):
             return None
-        self._delegate = delegate
-        self._body_began = asyncio.get_running_loop().time()
-        self._body_seen = (0, self._body_began)
-        cast("ClientConnection", self.context).reading = self
-        return super()._read_body(code, headers, delegate)
+        if length > self._max_body_size:
+            self.error = PayloadTooLarge()
+            raise self.error
+        self._body_began = now = asyncio.get_running_loop().time()
+        self._body_seen = (0, now)
+        return self._read_chunked_body(delegate) if chunked else self._read_fixed_body(length, delegate)
 
     async def _deliver_body(self, delegate: HTTPMessageDelegate, data: bytes) -> None:
         """Tornado: hand a part of the body to the application."""
@@ -201,7 +202,6 @@ class ClientConnection:
 
     Attributes:
         stream: the client's connection.
-        reading: the request whose body was read last, or None.
         remote_ip: the client's address.
         protocol: as Tornado's requests have it; TLS ends in front of the services.
     """
@@ -216,7 +216,7 @@ class ClientConnection:
         metrics: ConnectionMetrics | None = None,
     ) -> None:
         self.stream = stream
-        self.reading: RequestConnection | None = None
+        self._current: tuple[RequestConnection, HTTPMessageDelegate] | None = None
         self.remote_ip = stream.address
         self._params = params
         self._delegate = delegate
@@ -230,6 +230,7 @@ class ClientConnection:
             while not self.stream.closed():
                 connection = RequestConnection(self.stream, False, self._params, self)  # noqa: FBT003
                 request = self._delegate.start_request(self, connection)
+                self._current = (connection, request)
                 if not await connection.read_response(request):
                     break
                 served += 1
@@ -246,4 +247,15 @@ class ClientConnection:
             log.exception("connection_failed")
             self.stream.close()
         finally:
+            self._current = None
             self._delegate.on_close(self)
+
+    def time_out_body(self, now: float, limits: ConnectionLimits) -> bool:
+        """End the current request if its body comes too slowly, and return whether that is so."""
+        if self._current is None:
+            return False
+        connection, request = self._current
+        overdue = connection.body_overdue(now, limits)
+        if overdue:
+            connection.time_out(request)
+        return overdue

@@ -137,12 +137,11 @@ class DrainableServer:
 
     def _end_if_late(self, connection: ClientConnection, now: float, idle_seconds: float) -> str:
         """End a connection if its client lets the server wait, and return for what; else an empty string."""
-        stream, reading, limits = connection.stream, connection.reading, self._limits
+        stream, limits = connection.stream, self._limits
         if stream.stalled_for(now) > limits.write_seconds:
             stream.close()
             return "write"
-        if reading is not None and reading.body_overdue(now, limits):
-            reading.time_out()
+        if connection.time_out_body(now, limits):
             return "body"
         if stream.head_for(now) > limits.head_seconds:
             if stream.buffered:

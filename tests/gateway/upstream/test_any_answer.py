@@ -26,6 +26,13 @@ from tests.support.gateway import OK, Gateway, Handler, StubUpstream, never_answ
 from tests.support.judge import Judgement, judge
 
 
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    """A gateway whose upstream has more time than a busy machine takes for its answers."""
+    async with running_gateway(upstream_timeout=4) as gateway:
+        yield gateway
+
+
 @pytest.mark.parametrize("client", REQUESTS)
 @pytest.mark.parametrize(
     "whole",

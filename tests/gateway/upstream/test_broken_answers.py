@@ -1,7 +1,7 @@
 """An upstream's answer reaches its client whole or visibly not: exact answers, one by one."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -16,7 +16,14 @@ from tests.support.answers import (
     judged,
     reset,
 )
-from tests.support.gateway import OK, Gateway, StubUpstream
+from tests.support.gateway import OK, Gateway, StubUpstream, running_gateway
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    """A gateway whose upstream has more time than a busy machine takes for its answers."""
+    async with running_gateway(upstream_timeout=4) as gateway:
+        yield gateway
 
 
 @pytest.mark.parametrize("client", REQUESTS)
