@@ -39,6 +39,7 @@ format: setup ## fix and format with ruff
 lock: setup ## resolve pyproject.toml into requirements/
 	$(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(LOCK) --extra dev pyproject.toml -o requirements/dev.txt
+	$(LOCK) tests/vendors/requirements.in -o requirements/vendors.txt
 
 monitoring: setup ## generate dashboards and the PrometheusRule from deploy/monitoring/
 	$(PYTHON) -m deploy.monitoring.generate

@@ -85,7 +85,7 @@ class Outcome(Rule):
         status: of the status report; NONE for a report that never comes.
         error_msg: the carrier's code; DELIVRD for a SUCCESS, the code of a dead number for a FAIL, if None.
         error_detail: the code in words.
-        delay: seconds until the report; the setting's if None.
+        delay: seconds until the report, up to 72 hours; the setting's if None.
         copies: how often the report is delivered.
         copies_after: seconds between the copies.
     """
@@ -93,9 +93,9 @@ class Outcome(Rule):
     status: Literal["SUCCESS", "FAIL", "UNKNOWN", "NONE"] = "SUCCESS"
     error_msg: str | None = None
     error_detail: str | None = None
-    delay: float | None = Field(None, ge=0, le=600)
+    delay: float | None = Field(None, ge=0, le=72 * 3600)
     copies: int = Field(1, ge=1, le=10)
-    copies_after: float = Field(0.0, ge=0, le=600)
+    copies_after: float = Field(0.0, ge=0, le=72 * 3600)
 
 
 R = TypeVar("R", bound=Rule)

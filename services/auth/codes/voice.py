@@ -1,10 +1,13 @@
 """Whether a code can be read out by a call, decided before anything is taken or sent."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.auth.errors import VoiceUnavailable
 from shared.voice import SPOKEN_DIGITS, VoiceHours
+
+# A call that is asked for in the last moments before the night would be refused by the worker.
+_LEAD = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class VoicePolicy:
         """
         if self.code_length not in SPOKEN_DIGITS:
             raise VoiceUnavailable.code_too_long()
-        opening = self.hours.opening(mobile, at)
-        if opening > at:
-            raise VoiceUnavailable.until(self.hours, at, opening)
+        for moment in (at, at + _LEAD):
+            opening = self.hours.opening(mobile, moment)
+            if opening > moment:
+                raise VoiceUnavailable.until(self.hours, at, opening)

@@ -1,18 +1,29 @@
 """Calls that would not be made are refused at the request, before anything is taken."""
 
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import aiohttp
 import pytest
+from tornado.web import Application
 
+from deploy.local.ports import LOOPBACK, free_port
+from services.auth.codes.endpoints import CodeHandler
 from services.auth.codes.voice import VoicePolicy
 from services.auth.errors import VoiceUnavailable
-from services.auth.models import CodeRequested
+from services.auth.http.fields import ValidationContext
+from services.auth.http.handler import HttpContext
+from services.auth.models import Caller, CodeRequested
 from shared.http import problems
+from shared.http.server import DrainableServer
 from shared.i18n import Language
+from shared.observability.access_log import AccessLog
+from shared.observability.metrics import HttpMetrics, new_registry
 from tests.auth.conftest import MakeAuth
 from tests.support.auth import CLIENT, AuthHarness
+from tests.support.client import Api
 
 CHINA = timezone(timedelta(hours=8))
 MOBILE, FOREIGN = "13800000000", "+447400123456"
@@ -44,6 +55,14 @@ async def test_a_refused_call_takes_no_cooldown_and_texts_are_sent_at_night(auth
         await call(auth)
     await auth.services.codes.request(auth.mobile, "login", CLIENT)
     assert [message.channel for message in auth.publisher.messages] == ["sms"]
+
+
+async def test_a_call_right_before_the_night_would_come_too_late(auth: AuthHarness) -> None:
+    set_clock(auth, 21, 59)
+    auth.wait(seconds=45)
+    with pytest.raises(VoiceUnavailable) as refused:
+        await call(auth)
+    assert refused.value.retry_after == 34_215
 
 
 @pytest.mark.parametrize(("hour", "minute"), [(7, 30), (21, 59)])
@@ -81,6 +100,45 @@ async def test_a_code_that_is_too_long_to_be_read_out_is_refused_at_any_hour(
         assert set(refused.value.fields) == {"channel"}
     await auth.services.codes.request(auth.mobile, "login", CLIENT)
     assert [len(message.code) for message in auth.publisher.messages] == [digits]
+
+
+@pytest.fixture
+async def api(auth: AuthHarness, session: aiohttp.ClientSession) -> AsyncIterator[Api]:
+    """`POST /code/` over HTTP."""
+    context = HttpContext(
+        no_caller,
+        no_charge,
+        ValidationContext(("CN",), frozenset()),
+        AccessLog("auth", "json"),
+        HttpMetrics(new_registry()),
+    )
+    options = {"context": context, "route": "/code/", "service": auth.services.codes}
+    server = DrainableServer(Application([("/code/", CodeHandler, options)]), free_port())
+    yield Api(session, f"http://{LOOPBACK}:{server.port}")
+    await server.close()
+
+
+async def no_charge(caller: Caller) -> None:
+    raise NotImplementedError
+
+
+async def no_caller(_token: str | None) -> Caller:
+    raise AssertionError
+
+
+@pytest.mark.parametrize(("language", "hint"), [("en", "a text message"), ("zh-CN", "短信验证码")])
+async def test_a_client_reads_what_is_possible_instead(
+    auth: AuthHarness, api: Api, language: str, hint: str
+) -> None:
+    set_clock(auth, 22)
+    body = {"mobile": auth.mobile, "channel": "voice"}
+    reply = await api.post("/code/", body, headers={"Accept-Language": language})
+    assert (reply.status, reply["type"]) == (400, "/problems/voice-unavailable")
+    assert hint in reply["channel"][0]
+    assert reply.headers["Retry-After"] == str(reply["retry_after"]) == "34200"
+    assert (await api.post("/code/", {**body, "channel": "sms"})).status == 200
+    both = await api.post("/code/", {"mobile": "12", "channel": "fax"})
+    assert {"mobile", "channel"} <= set(both.body)
 
 
 @pytest.mark.parametrize(

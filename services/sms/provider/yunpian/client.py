@@ -144,13 +144,14 @@ class YunpianClient:
         except yunpian_voice.CodeNotSpeakable:
             return Answer(SendStatus.REJECTED, "code too long", self.name), ErrorClass.REQUEST_ERROR
         except yunpian_voice.NotCalledNow as error:
-            status, error_class = (
-                (SendStatus.RETRY, ErrorClass.RETRY)
-                if error.opening < message.expires_at
-                else (SendStatus.REJECTED, ErrorClass.REJECTED)
-            )
-            return Answer(status, "not called now", self.name), error_class
+            return self._not_called(error, message)
         return self._parse(document, message)
+
+    def _not_called(self, error: yunpian_voice.NotCalledNow, message: Outgoing) -> tuple[Answer, ErrorClass]:
+        """Let a call wait for the morning if its code is still valid then; nobody has to act."""
+        error_class = ErrorClass.RETRY if error.opening < message.expires_at else ErrorClass.REJECTED
+        answer = Answer(error_class.status, "not called now", self.name, of_number=True)
+        return answer, error_class
 
     async def _send(self, message: Outgoing) -> Any:  # noqa: ANN401 - any JSON
         if message.channel == "voice":

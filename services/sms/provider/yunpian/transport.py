@@ -47,6 +47,7 @@ _UNKNOWN = (
     (aiohttp.ServerDisconnectedError, "disconnected"),
     (aiohttp.ClientPayloadError, "cut off"),
     (OSError, "reset"),
+    (RuntimeError, "reset"),  # of uvloop, for a connection that is closed already
     (aiohttp.ClientError, "bad http"),
 )
 NOT_SENT_REASONS = frozenset(reason for _, reason in _NOT_SENT)
@@ -76,7 +77,7 @@ class YunpianTransport:
         try:
             async with self._session.post(url, data=data, headers=_FORM, allow_redirects=False) as response:
                 return _parse(response.status, await response.read())
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:
             raise _translate(error) from error
 
 
@@ -90,7 +91,7 @@ def _translate(error: Exception) -> NotSent | OutcomeUnknown:
 def _parse(status: int, body: bytes) -> Any:  # noqa: ANN401 - any JSON
     try:
         return json.loads(body, parse_float=Decimal)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OutcomeUnknown(f"http {status}") from error
 
 

@@ -32,7 +32,7 @@ async def post(session: aiohttp.ClientSession, url: str, **form: str) -> Any:
 
 
 async def send(session: aiohttp.ClientSession, url: str, mobile: str = MOBILE, **form: str) -> Any:
-    text = FOREIGN_TEXT if mobile.startswith("+") else TEXT
+    text = FOREIGN_TEXT if mobile == FOREIGN else TEXT
     return await post(session, f"{url}/v2/sms/single_send.json", mobile=mobile, text=text, **form)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from deploy.local.simulator.account import Account
-from deploy.local.simulator.endpoints import find_records
 from deploy.local.simulator.error_codes import YunpianError
 from deploy.local.simulator.messages import parse_china_time
+from deploy.local.simulator.records import find_records
 from deploy.local.simulator.rules import Outcome
 from deploy.local.simulator.simulator import Simulator
 from tests.support.simulated_account import FOREIGN_TEXT, MOBILE, TEXT, Clock, unlimited_simulator

@@ -15,6 +15,7 @@ from tornado.web import Application, RequestHandler
 from deploy.local.simulator.app import make_app
 from deploy.local.simulator.settings import SimulatorSettings
 from tests.support.client import eventually
+from tests.support.simulated_account import Clock, unlimited_simulator
 
 KEY = "0123456789abcdef0123456789abcdef"
 TEXT = "【Dialpass】您的验证码是123456。如非本人操作，请忽略本短信"
@@ -193,15 +194,14 @@ async def test_a_push_has_at_most_100_reports(
     assert len(customer.pushes) < 12
 
 
-async def test_up_to_500_calls_are_reported_at_once_and_encoded_twice(
-    session: aiohttp.ClientSession, url: str, customer: Customer
-) -> None:
-    await script(session, url, copies=10, delay=1)
-    for number in range(50):
-        form = {"mobile": f"138{number:08}", "code": "123456", "callback_url": customer.url}
-        await post(session, f"{url}/v2/voice/send.json", **form)
-    await eventually(lambda: len(customer.sids) == 500)
-    assert max(len(reports) for _, reports in customer.pushes) > 100
+async def test_up_to_500_calls_are_reported_at_once_and_encoded_twice(customer: Customer) -> None:
+    simulator = unlimited_simulator(Clock(), report_delay=0)
+    calls = [simulator.first.send_voice(f"138{number:08}", "123456") for number in range(600)]
+    for call in calls:
+        simulator.deliver(simulator.first, call, customer.url)
+    await eventually(lambda: len(customer.sids) == 600)
+    assert {name for name, _ in customer.pushes} == {"voice_status"}
+    assert sorted(len(reports) for _, reports in customer.pushes) == [100, 500]
 
 
 async def test_a_report_of_an_unknown_fate_is_pushed(

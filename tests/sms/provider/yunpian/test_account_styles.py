@@ -99,7 +99,7 @@ async def test_a_mainland_number_is_not_called_at_night(
     foreign = await yunpian.send(outgoing(FOREIGN_MOBILE, channel="voice"))
     text = await yunpian.send(outgoing())
 
-    assert (home.status, home.code) == (SendStatus.REJECTED, "not called now")
+    assert (home.status, home.code, home.of_number) == (SendStatus.REJECTED, "not called now", True)
     assert foreign.status is text.status is SendStatus.ACCEPTED
     assert [message["mobile"] for message in await simulator.inbox()] == [FOREIGN_MOBILE, MOBILE]
 
