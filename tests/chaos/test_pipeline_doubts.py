@@ -1,6 +1,7 @@
 """Real workers and a provider whose records, reports and templates are as real accounts have them."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ async def test_foreign_numbers_have_their_own_template(pipeline: Pipeline) -> No
 )
 @pytest.mark.parametrize("fault", ["accept_then_drop", "accept_then_code"])
 async def test_records_that_do_not_show_a_text_send_no_second_one(
-    pipeline: Pipeline, terms: dict[str, object], fault: str
+    pipeline: Pipeline, terms: dict[str, Any], fault: str
 ) -> None:
     await pipeline.provider.set_account(**terms)
     messages = [pipeline.new_message() for _ in range(3)]
@@ -68,7 +69,7 @@ async def test_records_that_do_not_show_a_text_send_no_second_one(
 
 @pytest.mark.parametrize("terms", [{"record_mask": True}, {"record_shift": -8}], ids=["mask", "shift"])
 async def test_without_uid_and_reports_there_is_no_second_text_either(
-    pipeline: Pipeline, terms: dict[str, object]
+    pipeline: Pipeline, terms: dict[str, Any]
 ) -> None:
     await pipeline.provider.set_account(uid=False, **terms)
     message = pipeline.new_message(ttl=6)

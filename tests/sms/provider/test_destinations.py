@@ -171,7 +171,7 @@ async def test_a_rejected_template_is_tried_by_the_next_account(
 async def test_the_halt_of_a_worker_of_the_version_before_is_seen_and_ended(
     worker: ProviderParts, simulator: Simulator, own_redis: Redis
 ) -> None:
-    old = {"halted": "1", "by": "old", "code": "5", "probe_at": "1"}
+    old: dict[Any, Any] = {"halted": "1", "by": "old", "code": "5", "probe_at": "1"}
     await own_redis.hset("sms:halt:main:sms", mapping=old)
     assert AccountChannel("main", "sms").key == "sms:halt:main:sms"
     await until(lambda: not worker.breaker.closed)
