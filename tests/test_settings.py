@@ -101,6 +101,10 @@ def test_a_missing_variable_is_reported_in_one_line(
         (SmsSettings, "SMS_TEMPLATES", '["{code}"]'),
         (SmsSettings, "SMS_TEMPLATES", '{"login": "no code in it"}'),
         (SmsSettings, "SMS_TEMPLATES", '{"logout": "{code}"}'),
+        (SmsSettings, "SMS_FOREIGN_TEMPLATE", "no code in it"),
+        (SmsSettings, "SMS_FOREIGN_SIGNATURE", "【Dialpass】"),
+        (SmsSettings, "SMS_REGION_TEMPLATES", '{"GB": "no code in it"}'),
+        (SmsSettings, "SMS_REGION_TEMPLATES", '{"Britain": "{code}"}'),
         (SmsSettings, "YUNPIAN_API_KEY", "hunter2"),
     ],
 )

@@ -227,6 +227,35 @@ class DeliveryResult:
     sent_twice: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A message in work.
+
+    Attributes:
+        message: the message itself.
+        outgoing: the message as it is passed to the provider.
+        history: the attempts that its headers tell of.
+        attempt: the attempt of this worker.
+        granted: whether the provider may be called.
+        attempts: attempts so far, this one included.
+        resent: whether the message was sent again after the provider had no record of it.
+        unknown: an earlier or this attempt, where its outcome is unknown.
+        answer: the provider's answer to this attempt.
+        resolution: how the unknown outcome of an earlier attempt was resolved.
+    """
+
+    message: SendCode
+    outgoing: Outgoing
+    history: AttemptHistory
+    attempt: Attempt
+    granted: bool
+    attempts: int
+    resent: bool
+    unknown: UnknownOutcome | None
+    answer: Answer | None = None
+    resolution: Resolution | None = None
+
+
 def to_outgoing(message: SendCode, text: str, halted: frozenset[str] = frozenset()) -> Outgoing:
     """Return a message as it is passed to the provider."""
     return Outgoing(

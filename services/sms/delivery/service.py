@@ -1,7 +1,7 @@
 """Delivering a message: skip it if it is final or expired, call the provider, record the outcome."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from secrets import token_hex
@@ -15,6 +15,7 @@ from services.sms.delivery.models import (
     Claim,
     DeliveryResult,
     DeliveryStatus,
+    Job,
     Outcome,
     Resolution,
     Retry,
@@ -31,33 +32,6 @@ from services.sms.reports.service import ReportService
 from shared.clock import Clock
 from shared.contracts.messages import SendCode
 from shared.phone import dial_code, network_prefix
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A message in work.
-
-    Attributes:
-        message: the message itself.
-        history: the attempts that its headers tell of.
-        attempt: the attempt of this worker.
-        granted: whether the provider may be called.
-        attempts: attempts so far, this one included.
-        resent: whether the message was sent again after the provider had no record of it.
-        unknown: an earlier or this attempt, where its outcome is unknown.
-        answer: the provider's answer to this attempt.
-        resolution: how the unknown outcome of an earlier attempt was resolved.
-    """
-
-    message: SendCode
-    history: AttemptHistory
-    attempt: Attempt
-    granted: bool
-    attempts: int
-    resent: bool
-    unknown: UnknownOutcome | None
-    answer: Answer | None = None
-    resolution: Resolution | None = None
 
 
 class DeliveryService:
@@ -120,24 +94,26 @@ class DeliveryService:
 
     async def _claim(
         self, claim: Claim, message: SendCode, history: AttemptHistory, unknown: UnknownOutcome | None = None
-    ) -> _Job | None:
+    ) -> Job | None:
         """Return the message as a job, or None if its state is final."""
         account = unknown.account if unknown else ""
         token = f"{self._worker}.{next(self._numbers)}"
         mobile = message.mobile
+        outgoing = to_outgoing(message, self._compose(message), history.halted)
         attempt = Attempt(
             token,
             self._clock(),
             account or self._provider.accounts[0],
             dial_code(mobile),
             network_prefix(mobile),
-            self._text_key(to_outgoing(message, self._compose(message))) if claim is not Claim.READ else "",
+            self._text_key(outgoing),
         )
         record = await self._repository.claim(message.message_id, claim, attempt, history)
         if record.state in FINAL_STATES:
             return None
-        return _Job(
+        return Job(
             message=message,
+            outgoing=outgoing,
             history=history,
             attempt=attempt,
             granted=record.granted,
@@ -146,10 +122,10 @@ class DeliveryService:
             unknown=unknown or record.unknown,
         )
 
-    async def _send(self, job: _Job) -> DeliveryResult:
+    async def _send(self, job: Job) -> DeliveryResult:
         """Make the attempt that was granted, and act on the answer."""
         answer = await self._provider.send(
-            self._outgoing(job),
+            job.outgoing,
             partial(self._repository.record_failover, job.message.message_id, job.attempt),
             only_account=job.attempt.account if job.unknown else None,
         )
@@ -165,10 +141,7 @@ class DeliveryService:
         unknown = job.unknown or UnknownOutcome(job.attempt.started_at, answer.account or job.attempt.account)
         return await self._retry(replace(job, unknown=unknown), "in_doubt", answer.code)
 
-    def _outgoing(self, job: _Job) -> Outgoing:
-        return to_outgoing(job.message, self._compose(job.message), job.history.halted)
-
-    async def _refuse(self, job: _Job, answer: Answer) -> DeliveryResult:
+    async def _refuse(self, job: Job, answer: Answer) -> DeliveryResult:
         """End a message that was refused, unless its text has been accepted before."""
         lookup = await self._look_up_earlier(job, answer)
         if lookup is not None and lookup.found:
@@ -189,7 +162,7 @@ class DeliveryService:
         state: UnsentState = "limited" if answer.status is SendStatus.LIMITED else "failed"
         return await self._end(job, state, answer.code)
 
-    async def _look_up_earlier(self, job: _Job, answer: Answer) -> LookupResult | None:
+    async def _look_up_earlier(self, job: Job, answer: Answer) -> LookupResult | None:
         """Look up the earlier attempt that a refusal may tell of; return None if there is none."""
         unknown = job.unknown
         if unknown is None and answer.duplicate_hint is DuplicateHint.CERTAIN and job.attempts > 1:
@@ -197,7 +170,7 @@ class DeliveryService:
             unknown = UnknownOutcome(job.history.since, answer.account)
         return await self._reconciler.look_up(job.message, unknown) if unknown else None
 
-    async def _reconcile(self, job: _Job, unknown: UnknownOutcome) -> DeliveryResult:
+    async def _reconcile(self, job: Job, unknown: UnknownOutcome) -> DeliveryResult:
         """Resolve the unknown outcome of an earlier attempt, if need be by sending again."""
         if self._reconciler.filter_applies(job.message, unknown):
             return await self._send_again(Claim.RETRY, job)
@@ -210,13 +183,13 @@ class DeliveryService:
             return await self._end(job, "failed", "unresolved", "unresolved")
         return await self._send_again(Claim.RESEND, replace(job, unknown=None))
 
-    async def _send_again(self, claim: Claim, job: _Job) -> DeliveryResult:
+    async def _send_again(self, claim: Claim, job: Job) -> DeliveryResult:
         granted = await self._claim(claim, job.message, job.history, job.unknown)
         if granted is None:
             return DeliveryResult("duplicate", job.attempts)
         return await self._send(replace(granted, resolution="resent"))
 
-    async def _expire(self, job: _Job) -> DeliveryResult:
+    async def _expire(self, job: Job) -> DeliveryResult:
         if job.unknown is None:
             return await self._end(job, "expired", "")
         lookup = await self._reconciler.look_up(job.message, job.unknown)
@@ -226,9 +199,7 @@ class DeliveryService:
             return await self._retry(job, "in_doubt", "not found")
         return await self._end(job, "expired", "in doubt", "unresolved")
 
-    async def _accept(
-        self, job: _Job, answer: Answer, resolution: Resolution | None = None
-    ) -> DeliveryResult:
+    async def _accept(self, job: Job, answer: Answer, resolution: Resolution | None = None) -> DeliveryResult:
         acceptance = Acceptance(
             account=answer.account,
             sid=answer.sid,
@@ -253,7 +224,7 @@ class DeliveryService:
         )
 
     async def _end(
-        self, job: _Job, state: UnsentState, detail: str, resolution: Resolution | None = None
+        self, job: Job, state: UnsentState, detail: str, resolution: Resolution | None = None
     ) -> DeliveryResult:
         recorded = await self._record(job, Outcome(state, job.attempts, detail))
         if recorded == SUPERSEDED:
@@ -266,7 +237,7 @@ class DeliveryService:
             resolution=resolution or job.resolution,
         )
 
-    async def _retry(self, job: _Job, status: DeliveryStatus, detail: str) -> DeliveryResult:
+    async def _retry(self, job: Job, status: DeliveryStatus, detail: str) -> DeliveryResult:
         """Retry a message unless it would expire meanwhile; an unknown outcome is resolved even then."""
         seconds_left = (job.message.expires_at - self._clock()).total_seconds()
         filtered = job.unknown is not None and self._reconciler.filter_applies(job.message, job.unknown)
@@ -283,12 +254,12 @@ class DeliveryService:
             status = "superseded"
         return self._result_with_retry(job, status, detail, delay)
 
-    async def _record(self, job: _Job, outcome: Outcome) -> str:
+    async def _record(self, job: Job, outcome: Outcome) -> str:
         attempt = job.attempt if job.granted else None
         return await self._repository.record_outcome(job.message.message_id, outcome, attempt)
 
     def _result_with_retry(
-        self, job: _Job, status: DeliveryStatus, detail: str, delay: float
+        self, job: Job, status: DeliveryStatus, detail: str, delay: float
     ) -> DeliveryResult:
         if job.unknown:
             since, account = job.unknown.since, job.unknown.account

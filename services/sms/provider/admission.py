@@ -44,8 +44,14 @@ class AdmissionControl:
         self._price = price
         self._clock = clock
 
-    async def send(self, account: YunpianClient, message: Outgoing) -> Answer:
+    async def send(self, account: YunpianClient, message: Outgoing, *, again: bool = False) -> Answer:
         """Send one message by an account.
+
+        Args:
+            account: the account to be called.
+            message: what to send.
+            again: whether the outcome of an earlier call is unknown: its price has been counted, and the
+                text costs no more than once, since the duplicate filter catches another one.
 
         Raises:
             Deferred: the cap is reached, no slot was free in time, or the code expired meanwhile.
@@ -61,6 +67,8 @@ class AdmissionControl:
             answer = await account.send(message)
             if answer.status is not SendStatus.UNKNOWN:
                 spent = answer.fee
+            elif again:
+                spent = Decimal(0)
         finally:
             self._spend_cap.settle(reservation, account.name, spent)
         return answer

@@ -78,7 +78,7 @@ class FailoverProvider:
             for account, probed in self._usable(message, only_account):
                 if account.name != recorded:
                     await on_failover(account.name)
-                given = await self._admission.send(account, message)
+                given = await self._admission.send(account, message, again=only_account is not None)
                 answers.append(await self._update_circuits(message, given, probed))
                 if not _may_fail_over(given):
                     break

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -137,7 +138,8 @@ async def test_a_text_is_forgotten_after_five_minutes_and_never_readable(
     [key] = [key async for key in own_redis.scan_iter("sms:text:*")]
 
     assert 290 < await own_redis.ttl(key) <= 300
-    content = key.decode() + str(await own_redis.get(key))
+    value: Any = await own_redis.get(key)
+    content = key.decode() + value.decode()
     assert MESSAGE.mobile not in content
     assert MESSAGE.code not in content
     assert text_keys("another secret")(OUTGOING).encode() != key

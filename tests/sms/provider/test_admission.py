@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from services.sms.provider.base import SendStatus
-from tests.support.provider import OpenWorker, Simulator, send, until
+from tests.support.provider import OpenWorker, Simulator, keep, outgoing, send, until
 
 
 async def test_the_spend_cap_stops_all_workers(
@@ -113,3 +113,20 @@ async def test_without_a_rate_limit_no_message_waits(
     assert {answer.status for answer in answers} == {SendStatus.ACCEPTED}
     assert registry.get_sample_value("dialpass_sms_budget_wait_seconds_count") == 0
     assert not await own_redis.exists("sms:budget")
+
+
+async def test_repeated_unknown_outcomes_of_a_message_cost_its_price_once(
+    open_worker: OpenWorker, simulator: Simulator, own_redis: Redis
+) -> None:
+    worker = await open_worker(sms_daily_spend_cap="1")
+    await simulator.fault(fault="code", code=-51)
+
+    await send(worker)
+    for _ in range(4):
+        await worker.provider.send(outgoing(), keep([]), only_account="main")
+
+    async with asyncio.timeout(20):
+        while await own_redis.hmget("sms:spend", ["spent", "held"]) != [b"500", b"0"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(1.5)
+    assert await own_redis.hmget("sms:spend", ["spent", "held"]) == [b"500", b"0"]
