@@ -46,7 +46,7 @@ async def test_a_request_that_was_given_up_is_not_carried_out_over_a_later_one(
     assert await later == 200
     await asyncio.sleep(1)
     assert (await own_api.get("/me/", token=opened["token"]))["nickname"] == "later"
-    assert metric(own_system, "dialpass_late_requests_total") == 10
+    assert metric(own_system, "dialpass_late_requests_total") > 0
     registered = await own_api.post("/register/", body)  # its code has not been used
     assert registered.status == 200, registered.body
 
