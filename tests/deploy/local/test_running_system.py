@@ -1,5 +1,7 @@
 """The one-machine run: commands find it, it is quiet, and it starts and stops without warnings."""
 
+import importlib
+import inspect
 import json
 import os
 import re
@@ -13,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.environment import PROCESSES
 from deploy.local.files import hold_lock, write_private
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.programs import ensure_programs
 from shared.running_system import COMMANDS, FOLDER_VARIABLE, LOCK
+from shared.settings import ServiceSettings
 from tests.support.system import ROOT, http_status
 
 # More than ten seconds, in which a gateway asks for everything that it asks for regularly.
@@ -173,6 +177,23 @@ def test_without_a_run_a_command_says_what_is_missing(tmp_path: Path) -> None:
     done = command(tmp_path / "none", "services.sms", "queue", "status")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(("AMQP_URL is missing", "REDIS_URL is missing"))
+
+
+@pytest.mark.parametrize("service", ["auth", "sms"])
+def test_what_a_service_has_in_a_container_is_enough_for_its_commands(service: str) -> None:
+    module, own = PROCESSES[service]
+    settings = importlib.import_module(module)
+    classes = [found for _, found in inspect.getmembers(settings, inspect.isclass)]
+    of_commands = [found for found in classes if issubclass(found, ServiceSettings)]
+    needed = {
+        name for found in of_commands for name, field in found.model_fields.items() if field.is_required()
+    }
+    given = getattr(settings, own).model_fields
+    assert needed <= {name for name, field in given.items() if field.is_required()}
+
+
+def required(settings: type[ServiceSettings]) -> set[str]:
+    return {name for name, field in settings.model_fields.items() if field.is_required()}
 
 
 def consumers(run: Run) -> int:
