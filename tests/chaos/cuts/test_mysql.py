@@ -122,12 +122,16 @@ async def test_a_transaction_that_is_cut_between_two_statements_is_unavailable(
 ) -> None:
     for _ in range(5):
         with pytest.raises(Unavailable):
-            async with client.database.transaction():
-                await client.read()
-                await client.proxy.cut_all(how)
-                await client.read()
+            await cut_in_transaction(client, how)
         await client.write()
     await client.healthy()
+
+
+async def cut_in_transaction(client: Client, how: How) -> None:
+    async with client.database.transaction():
+        await client.read()
+        await client.proxy.cut_all(how)
+        await client.read()
 
 
 async def test_connections_that_are_reset_when_they_are_opened_are_unavailable(client: Client) -> None:
