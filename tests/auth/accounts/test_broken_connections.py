@@ -30,7 +30,8 @@ async def cut_at(
         with pytest.raises(Unavailable):
             await change(make_auth(database=database, secret=auth.secret))
         await database.close()
-        assert proxy.cuts == 1
+        # The beginning alone is repeated, on another connection: nothing has been done before it.
+        assert proxy.cuts == (2 if statement == BEGIN else 1)
 
 
 async def records(auth: AuthHarness, event: str, action: str) -> tuple[int, int, int]:

@@ -116,22 +116,22 @@ async def test_idle_connections_that_were_cut_are_not_handed_out(client: Client,
         await asyncio.gather(*(client.write() for _ in range(_POOL)))
 
 
-async def read_twice(client: Client, how: How) -> None:
-    async with client.database.transaction():
-        await client.read()
-        await client.proxy.cut_all(how)
-        await client.read()
-
-
 @pytest.mark.parametrize("how", ["reset", "end"])
 async def test_a_transaction_that_is_cut_between_two_statements_is_unavailable(
     client: Client, how: How
 ) -> None:
     for _ in range(5):
         with pytest.raises(Unavailable):
-            await read_twice(client, how)
+            await cut_in_transaction(client, how)
         await client.write()
     await client.healthy()
+
+
+async def cut_in_transaction(client: Client, how: How) -> None:
+    async with client.database.transaction():
+        await client.read()
+        await client.proxy.cut_all(how)
+        await client.read()
 
 
 async def test_connections_that_are_reset_when_they_are_opened_are_unavailable(client: Client) -> None:
