@@ -108,7 +108,7 @@ def _check_expectation(start_line: str, headers: HTTPHeaders) -> None:
 
 
 def _check_framing(start_line: str, headers: HTTPHeaders) -> None:
-    if "Transfer-Encoding" in headers:
+    if headers.get_list("Transfer-Encoding"):  # mostly not; then this is much faster than `in`
         _check_encoding(start_line, headers)
     elif "Content-Length" in headers:
         _check_length(headers["Content-Length"])

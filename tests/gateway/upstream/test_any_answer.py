@@ -134,7 +134,9 @@ async def test_a_tls_connection_that_is_cut_does_not_end_a_body(
 ) -> None:
     def cut_below(writer: asyncio.StreamWriter) -> None:
         """End the TCP connection in order, without TLS's close_notify."""
-        writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        descriptor = writer.get_extra_info("socket").fileno()
+        with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as connection:
+            connection.shutdown(socket.SHUT_WR)
 
     gateway, handlers = tls_answers
     request = REQUESTS[client].replace(b"/code/a", b"/tls/a")
