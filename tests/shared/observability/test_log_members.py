@@ -48,7 +48,7 @@ def is_log(value: ast.expr) -> bool:
 def keys(value: ast.expr | None) -> Iterator[str]:
     for node in ast.walk(value) if isinstance(value, ast.Dict | ast.IfExp) else ():
         if isinstance(node, ast.Dict):
-            yield from (key.value for key in node.keys if isinstance(key, ast.Constant))
+            yield from (str(key.value) for key in node.keys if isinstance(key, ast.Constant))
 
 
 MEMBERS = {path: set(logged_members(ast.parse(path.read_text()))) for path in SOURCES}
