@@ -160,7 +160,7 @@ def _targets(findings: Findings) -> list[Target]:
     slow = [
         at_least(
             f"worker, {concurrency} at once, messages/s ÷ (concurrency ÷ 0.05 s)",
-            0.95,
+            0.97,
             statistics.median(rates) * SLOW_SECONDS / concurrency,
         )
         for concurrency, rates in findings.slow.items()

@@ -6,7 +6,11 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.abc import FieldTable
+from tornado.httpserver import HTTPServer
 
+from deploy.local.ports import free_port
+from deploy.local.simulator.app import make_app
+from deploy.local.simulator.settings import SimulatorSettings
 from services.sms.delivery.repository import MessageRepository
 from shared.amqp.topology import DEAD_QUEUE, SEND_CODE_QUEUE, declare_sms_topology
 from shared.clock import now
@@ -14,6 +18,7 @@ from shared.contracts.messages import SendCodeV1, SendCodeV2, decode_send_code, 
 from shared.security.sealing import Sealer
 from tests.chaos.audit import audit
 from tests.support.pipeline import Pipeline, until
+from tests.support.provider import KEY
 from tests.support.system import MESSAGE_SECRET
 
 V1, V2 = SendCodeV1.TYPE, SendCodeV2.TYPE
@@ -81,8 +86,7 @@ async def test_malformed_headers_do_not_stop_a_message(pipeline: Pipeline) -> No
 async def test_a_failed_message_is_dead_lettered_unchanged_with_its_reason(
     pipeline: Pipeline,
 ) -> None:
-    await pipeline.provider.fault(fault="code", code=-51, times=1)
-    await pipeline.provider.fault(fault="code", code=10, times=1)
+    await pipeline.provider.fault(fault="code", code=4, times=1)
     await pipeline.ready_worker()
     [message] = await pipeline.publish()
     await pipeline.reach([message], "failed")
@@ -93,7 +97,7 @@ async def test_a_failed_message_is_dead_lettered_unchanged_with_its_reason(
     headers = {name: value for name, value in letter.headers.items() if not name.startswith("x-")}
     assert timedelta(0) <= now() - datetime.fromisoformat(str(headers.pop("died_at"))) < timedelta(minutes=1)
     assert headers.pop("request_id")
-    assert headers == {"reason": "refused", "code": "10", "attempts": 2}
+    assert headers == {"reason": "refused", "code": "4", "attempts": 1}
     for secret in (message.mobile, message.code):
         assert secret.encode() not in letter.body
 
@@ -122,11 +126,21 @@ async def test_a_message_that_crashes_workers_again_and_again_is_dead_lettered_b
 
 
 async def test_each_retry_waits_longer_than_the_one_before(pipeline: Pipeline) -> None:
-    await pipeline.provider.fault(fault="code", code=-51, times=3)
-    await pipeline.ready_worker()
+    port = free_port()  # where nobody listens at first
+    await pipeline.ready_worker(YUNPIAN_BASE_URL=f"http://127.0.0.1:{port}")
     [message] = await pipeline.publish()
+    repository = MessageRepository(pipeline.redis)
+
+    async def tried_three_times() -> bool:
+        fields = await repository.fields(message.message_id)
+        return (fields.get("attempts"), fields.get("state")) == ("3", "reserved")
+
+    await until(tried_three_times)
+    server = HTTPServer(make_app(SimulatorSettings(yunpian_api_key=KEY)))
+    server.listen(port, "127.0.0.1")
     await pipeline.reach([message], "accepted")
-    fields = await MessageRepository(pipeline.redis).fields(message.message_id)
+    server.stop()
+    fields = await repository.fields(message.message_id)
     assert fields["attempts"] == "4"
     took = datetime.fromisoformat(fields["accepted_at"]) - message.created_at
     assert took >= timedelta(seconds=0.5 + 1.0 + 2.0)
@@ -142,7 +156,7 @@ async def test_a_message_may_be_retried_many_times(pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize("delays", ["0.1", "0.1,0.3"])
 async def test_delays_may_change_between_two_runs(pipeline: Pipeline, delays: str) -> None:
-    await pipeline.provider.fault(fault="code", code=-51, times=1)
+    await pipeline.provider.fault(fault="code", code=-4, times=1)
     worker = await pipeline.ready_worker()
     messages = await pipeline.publish()
     await pipeline.reach(messages, "reserved")

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import ChannelInvalidStateError
 
 from shared.amqp.connection import AMQP_FAILURES
 from shared.http.in_flight import InFlight
@@ -21,6 +22,9 @@ _SLOTS_PER_PARKED = 4
 # wait doubles, and the number of deliveries stays well below the queue's limit, 20.
 _PATIENCE_SECONDS, _MAX_PATIENCE_SECONDS = 1.0, 60.0
 _MAX_RETURNS = 5
+
+# What the library raises for a closed channel.
+_CLOSED = (*AMQP_FAILURES, ChannelInvalidStateError)
 
 log = structlog.get_logger()
 
@@ -71,14 +75,9 @@ class Slots:
             self._check_in(self._patience)
 
     async def give_back(self) -> None:
-        """Return the parked messages to the queue, in their order.
-
-        Raises:
-            shared.amqp.connection.AMQP_FAILURES: the channel is closed, which returns them, too.
-        """
+        """Return the parked messages to the queue, in their order."""
         while self._parked:
-            _, message = self._parked.popleft()
-            await message.nack(requeue=True)
+            await _return(self._parked.popleft()[1])
 
     def forget_closed(self) -> None:
         """Drop the parked messages whose channel was closed: the broker delivers them again."""
@@ -108,7 +107,7 @@ class Slots:
             log.exception("message_crashed")
             count_failure("message")
             await asyncio.sleep(_CRASH_PAUSE_SECONDS)
-            with suppress(*AMQP_FAILURES):
+            with suppress(*_CLOSED):
                 await message.reject(requeue=True)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
@@ -141,9 +140,14 @@ class Slots:
     async def _give_back_late(self) -> None:
         late = [message for _, message in self._parked if _returns(message) < _MAX_RETURNS]
         self._parked = deque(parked for parked in self._parked if parked[1] not in late)
-        with suppress(*AMQP_FAILURES):
-            for message in late:
-                await message.nack(requeue=True)
+        for message in late:
+            await _return(message)
+
+
+async def _return(message: AbstractIncomingMessage) -> None:
+    """Return a message to its queue; a closed channel has done so already."""
+    with suppress(*_CLOSED):
+        await message.nack(requeue=True)
 
 
 def _returns(message: AbstractIncomingMessage) -> int:
@@ -155,5 +159,5 @@ def _returns(message: AbstractIncomingMessage) -> int:
 def _is_open(message: AbstractIncomingMessage) -> bool:
     try:
         return not message.channel.is_closed
-    except AMQP_FAILURES:  # which reading a closed channel raises, too
+    except _CLOSED:  # which reading a closed channel raises, too
         return False
