@@ -86,7 +86,7 @@ class MariaDb(Server):
 
     def _installation(self, data: Path) -> list[str]:
         server = _server()
-        if _is_mysql(server):
+        if is_mysql():
             return [str(server), *self._base_options(data), "--initialize-insecure", *OF_MYSQL]
         options = ("--skip-test-db", "--auth-root-authentication-method=socket", "--sync-frm=0", *NOT_DURABLE)
         # A path that begins with the working directory's dot, and the folder of temporary tables by the
@@ -95,7 +95,7 @@ class MariaDb(Server):
 
     def _command(self) -> list[str]:
         server = _server()
-        own = OF_MYSQL if _is_mysql(server) else OF_MARIADB
+        own = OF_MYSQL if is_mysql() else OF_MARIADB
         return [
             str(server),
             *self._base_options(self._data),
@@ -135,6 +135,11 @@ class MariaDb(Server):
             connect_timeout=2,
             read_timeout=2,
         ).close()
+
+
+def is_mysql() -> bool:
+    """Return whether the installed server is MySQL and not MariaDB."""
+    return _is_mysql(_server())
 
 
 def _server() -> Path:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
+import pytest
 from pymysql.cursors import DictCursor
 
-from deploy.local.mariadb import MariaDb
+from deploy.local.mariadb import MariaDb, is_mysql
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.servers import start_all, stop_all
 
@@ -98,6 +99,8 @@ class Pair:
 
 @contextmanager
 def replicated_mariadb(folder: Path) -> Iterator[Pair]:
+    if is_mysql():
+        pytest.skip("the replication is set up as MariaDB's")
     ports = free_ports(["first", "second"])
     pair = Pair(
         Replicated(folder / "first", ports["first"], 1), Replicated(folder / "second", ports["second"], 2)

@@ -46,6 +46,7 @@ async def kill_its_connections(_: System, database: Database) -> None:
         await database.fetch_one(f"KILL {connection}", ())
 
 
+@pytest.mark.filterwarnings("ignore:'INFORMATION_SCHEMA.PROCESSLIST' is deprecated")  # MySQL's
 @pytest.mark.parametrize("harm", [kill_the_process, kill_its_connections])
 async def test_there_is_an_event_and_an_entry_for_each_account_and_no_other(
     own_system: System,

@@ -46,7 +46,7 @@ _Result = TypeVar("_Result")
 def lock_name(lock: str, database: str) -> str:
     """Return the server's name of a database's lock: named locks belong to the server, not to a database.
 
-    The digest is computed here, because MySQL has no MD5() since 9.6.
+    The digest is computed here, because MySQL 9.7 has no MD5().
     """
     return f"{lock}.{hashlib.md5(database.encode(), usedforsecurity=False).hexdigest()}"
 

@@ -59,6 +59,7 @@ async def test_whoever_waits_for_a_connection_gets_a_turn(mysql_url: str) -> Non
     assert min(reads) > max(reads) / 2
 
 
+@pytest.mark.filterwarnings("ignore:'INFORMATION_SCHEMA.PROCESSLIST' is deprecated")  # MySQL's
 async def test_the_pool_opens_no_more_connections_than_its_limit(mysql_url: str) -> None:
     database = Database(mysql_url, pool_size=3)
     mark = "/* pool test */"
