@@ -16,7 +16,7 @@ run: setup ## run the whole system on this machine until Ctrl-C
 test: setup lint types imports ## lint, types, import contracts, all tests
 	$(PYTHON) -m pytest
 
-chaos: setup ## the chaos tests in their long mode: twenty workers start and stop for a minute, more failovers
+chaos: setup ## the chaos tests in their long mode: workers that come and go, failovers, cuts at every byte, hangs
 	CHAOS=long $(PYTHON) -m pytest tests/chaos --timeout 300
 
 containers: setup ## a sign-up through the compose file, in a Docker engine
