@@ -20,7 +20,7 @@ run: setup ## run the whole system on this machine until Ctrl-C
 test: setup lint types imports ## lint, types, import contracts, all tests
 	$(PYTHON) -m pytest
 
-chaos: setup ## the chaos tests in their long mode: twenty workers start and stop for a minute, more failovers
+chaos: setup ## the chaos tests in their long mode: workers that come and go, failovers, cuts at every byte, hangs
 	CHAOS=long $(PYTHON) -m pytest tests/chaos --timeout 300
 
 newest: setup ## the tests on servers of the next Debian: RabbitMQ 4, MariaDB 11.8, Valkey 8 (root, Debian)
