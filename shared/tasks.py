@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec
 
 import structlog
 
@@ -22,6 +22,8 @@ _STEADY_SECONDS = 10.0
 # The process has to be restarted if a task has not worked for so long.
 _GRACE_SECONDS = 60.0
 _CANCEL_AGAIN_SECONDS = 1.0
+
+_P = ParamSpec("_P")
 
 log = structlog.get_logger()
 
@@ -81,16 +83,21 @@ def start(name: str, work: Callable[[], Awaitable[None]], stack: AsyncExitStack)
     stack.push_async_callback(cancel, asyncio.create_task(supervise(name, work)))
 
 
-async def contain(name: str, work: Awaitable[object]) -> None:
-    """Await `work`; log and count what it raises instead of raising it.
+async def contain(
+    name: str, work: Callable[_P, Awaitable[object]], *args: _P.args, **kwargs: _P.kwargs
+) -> None:
+    """Call `work` and await it; log and count what it raises instead of raising it.
 
     Args:
         name: the task's name in logs and metrics, from a closed set.
-        work: what the task does.
+        work: what the task does. It is called by the task: a coroutine that was made before would never be
+            awaited in a task that is cancelled before it starts.
+        args: of `work`.
+        kwargs: of `work`.
     """
     task = asyncio.current_task()
     try:
-        await work
+        await work(*args, **kwargs)
     except (Exception, asyncio.CancelledError) as error:
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error

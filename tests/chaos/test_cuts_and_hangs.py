@@ -126,5 +126,6 @@ async def test_nothing_that_was_acknowledged_is_lost_and_nobody_gets_a_500(
     await asyncio.to_thread(place.healthy)
     done = [await clients.serve(Customer(), patience=1) for _ in range(10)]
     assert all(done), clients.answers
+    assert clients.burned == 0, clients.answers
     await clients.audit()
     assert len([customer for customer in clients.customers if customer.registered]) > 10, clients.answers

@@ -1,6 +1,7 @@
 """Background tasks: none ends by an exception."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -96,7 +97,7 @@ async def test_a_task_that_does_one_thing_does_not_raise(error: BaseException) -
         raise error
 
     with capture_logs() as logs:
-        await asyncio.create_task(tasks.contain(name, work()))
+        await asyncio.create_task(tasks.contain(name, work))
     assert tasks.failures()[name] == 1
     assert [line["event"] for line in logs] == ["task_failed"]
 
@@ -114,3 +115,17 @@ async def test_liveness_fails_while_a_task_does_not_work_for_long(monkeypatch: p
         await tasks.cancel(task)
     assert await asyncio.to_thread(http_status, url) == 200
     await server.close()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+async def test_a_task_that_is_cancelled_before_it_starts_leaves_nothing_unawaited() -> None:
+    async def work() -> None:
+        raise AssertionError
+
+    for task in (
+        asyncio.create_task(tasks.contain("test-unstarted", work)),
+        asyncio.create_task(tasks.supervise("test-unstarted", work)),
+    ):
+        await tasks.cancel(task)
+        assert task.cancelled()
+    gc.collect()

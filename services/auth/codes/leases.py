@@ -73,7 +73,7 @@ class LeaseEndings:
         """End a lease as soon as Redis answers."""
         self._pending.append((time.monotonic() + _TRIED_SECONDS, ending))
         if self._runner is None or self._runner.done():
-            self._runner = asyncio.create_task(contain("code_leases", self._run()))
+            self._runner = asyncio.create_task(contain("code_leases", self._run))
 
     async def close(self, seconds: float = 1.0) -> None:
         """Give the endings that are left a last chance."""

@@ -235,7 +235,7 @@ class CodeService:
             raise Overloaded(retry_after=1)
         self._publisher.refuse_if_down(message.purpose)
         await self._codes.record_queued(message.message_id, message.created_at)
-        task = asyncio.create_task(contain("withheld_code", self._decide(message, client)))
+        task = asyncio.create_task(contain("withheld_code", self._decide, message, client))
         self._undecided.add(task)
         task.add_done_callback(self._undecided.discard)
 

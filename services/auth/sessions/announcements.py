@@ -70,7 +70,7 @@ class EndAnnouncements:
         ):
             self._own.popitem(last=False)
         # In a task, because the caller has just committed and must not fail or wait for Redis any more.
-        adding = asyncio.create_task(contain("end_announcement", self._add_to_redis(ended)))
+        adding = asyncio.create_task(contain("end_announcement", self._add_to_redis, ended))
         self._adding.add(adding)
         adding.add_done_callback(self._adding.discard)
 

@@ -185,7 +185,7 @@ class SignInThrottle:
         except REDIS_FAILURES as error:
             log.warning("sign_in_not_noted", error=type(error).__name__)
             if result == "wrong" and len(self._unsettled) < _MAX_UNSETTLED:
-                task = asyncio.create_task(contain("sign_in_charge", self._settle_later(keys)))
+                task = asyncio.create_task(contain("sign_in_charge", self._settle_later, keys))
                 self._unsettled.add(task)
                 task.add_done_callback(self._unsettled.discard)
 

@@ -39,7 +39,7 @@ class BatchedAcks:
         self.settle(tag)
         self._acked.append(tag)
         if self._sending is None:
-            self._sending = asyncio.create_task(contain("acks", self._send()))
+            self._sending = asyncio.create_task(contain("acks", self._send))
 
     def settle(self, tag: int) -> None:
         """Remove a message from the unsettled ones."""

@@ -95,7 +95,7 @@ class Slots:
     def _start(self, message: AbstractIncomingMessage) -> None:
         self.in_flight.enter()
         self._metrics.in_flight.set(self.in_flight())
-        task = asyncio.create_task(contain("message", self._work(message)))
+        task = asyncio.create_task(contain("message", self._work, message))
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
 
@@ -134,7 +134,7 @@ class Slots:
             self._check_in(self._patience - waited)
             return
         self._patience = min(2 * self._patience, _MAX_PATIENCE_SECONDS)
-        self._giving_back = asyncio.create_task(contain("message_return", self._give_back_late()))
+        self._giving_back = asyncio.create_task(contain("message_return", self._give_back_late))
         self._check_in(self._patience)
 
     async def _give_back_late(self) -> None:

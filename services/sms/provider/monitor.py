@@ -1,9 +1,10 @@
 """Background work for the provider: refreshing and probing circuits, settling what was spent."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
+from typing import ParamSpec
 
 import structlog
 
@@ -18,11 +19,13 @@ from services.sms.provider.yunpian.client import QueryFailed, YunpianClient
 from services.sms.provider.yunpian.error_codes import find_rule
 from shared.observability.metrics import ProviderMetrics
 from shared.redis.client import REDIS_FAILURES
-from shared.tasks import contain, supervise
+from shared.tasks import cancel, contain, supervise
 
 _INTERVAL_SECONDS = 1.0
 _BALANCE_EVERY = 300  # intervals
 _BALANCE_TOO_LOW = "3"
+
+_P = ParamSpec("_P")
 
 log = structlog.get_logger()
 
@@ -60,7 +63,7 @@ class ProviderMonitor:
 
     def start(self) -> None:
         """Start in the background."""
-        self._running = self._spawn(supervise("provider", self._run))
+        self._running = self._keep(asyncio.create_task(supervise("provider", self._run)))
 
     def alive(self) -> bool:
         """Return whether it is running."""
@@ -69,9 +72,7 @@ class ProviderMonitor:
     async def close(self) -> None:
         """Stop, and settle what was spent."""
         self._stopping.set()  # before Python 3.12 a call of Redis may swallow the cancellation
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*map(cancel, self._tasks))
         with suppress(*REDIS_FAILURES):
             await self._spend_cap.flush()
 
@@ -82,7 +83,7 @@ class ProviderMonitor:
             await self._update()
             if count % _BALANCE_EVERY == 1:  # also at the start
                 for account in self._accounts.values():
-                    self._spawn(self._read_balance(account))
+                    self._spawn(self._read_balance, account)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _INTERVAL_SECONDS)
 
@@ -92,7 +93,7 @@ class ProviderMonitor:
             await self._circuits.refresh()
             for channel in self._circuits.channels:
                 if self._circuits.code(channel) and (probe := await self._circuits.take_probe(channel)):
-                    self._spawn(self._probe(channel, self._circuits.code(channel), flaps=probe > 1))
+                    self._spawn(self._probe, channel, self._circuits.code(channel), flaps=probe > 1)
         except REDIS_FAILURES as error:
             log.warning("provider_state_not_shared", error=type(error).__name__)
         self._breaker.refresh()
@@ -126,8 +127,10 @@ class ProviderMonitor:
             info = await account.info()
             self._metrics.balance.labels(account.name).set(float(info.balance))
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(contain("provider_check", work))
+    def _spawn(self, work: Callable[_P, Awaitable[None]], *args: _P.args, **kwargs: _P.kwargs) -> None:
+        self._keep(asyncio.create_task(contain("provider_check", work, *args, **kwargs)))
+
+    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -66,7 +66,7 @@ class RateLimiter:
         slot = asyncio.get_running_loop().create_future()
         self._waiting.append(slot)
         if self._granting is None or self._granting.done():
-            self._granting = asyncio.create_task(contain("rate_limit", self._grant()))
+            self._granting = asyncio.create_task(contain("rate_limit", self._grant))
         try:
             async with asyncio.timeout(timeout):
                 await slot
