@@ -29,6 +29,7 @@ NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
     "nginx": (("nginx",),),
     "wrk": (("wrk",),),
     "prometheus": (("prometheus",), ("promtool",)),
+    "node": (("node",), ("npm",)),
 }
 PACKAGES = {
     "mariadb": "mariadb-server",
@@ -38,6 +39,7 @@ PACKAGES = {
     "nginx": "nginx-light",
     "wrk": "wrk",
     "prometheus": "prometheus",
+    "node": "npm",
 }
 SERVERS = ("mariadb", "redis", "rabbitmq")
 LOCK_SECONDS = 600  # to wait for another apt-get

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.programs import ensure_programs, require
 from tests.support.system import ROOT
 
 _MODULE = "tests.support.path_readers"
@@ -66,7 +66,8 @@ class PathReader:
 
 @contextmanager
 def running_path_readers() -> Iterator[list[PathReader]]:
-    """Run the servers; Node only where it is installed."""
+    """Run the servers."""
+    ensure_programs("node")
     with ExitStack() as stack:
         readers = []
         for name, command in _COMMANDS.items():
@@ -74,10 +75,9 @@ def running_path_readers() -> Iterator[list[PathReader]]:
             address = f"{LOOPBACK}:{port}" if name == "gunicorn" else str(port)
             stack.enter_context(_running([sys.executable, "-m", *command, address, *_QUIET], port))
             readers.append(PathReader(name, port))
-        if node := shutil.which("node"):
-            port = free_port()
-            stack.enter_context(_running([node, str(_NODE_PROGRAM), str(port)], port))
-            readers.append(PathReader("Node", port))
+        port = free_port()
+        stack.enter_context(_running([str(require("node")), str(_NODE_PROGRAM), str(port)], port))
+        readers.append(PathReader("Node", port))
         yield readers
         for reader in readers:
             reader.close()

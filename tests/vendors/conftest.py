@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -20,9 +19,6 @@ Call = tuple[str, str, dict[str, Any]]
 Answers = list[dict[str, Any]]
 RunSdk = Callable[..., Awaitable[Answers]]
 
-needs_node = pytest.mark.skipif(
-    not (shutil.which("node") and shutil.which("npm")), reason="node and npm are not installed"
-)
 # The first run installs the clients.
 slow_at_first = pytest.mark.timeout(400)
 
@@ -36,7 +32,7 @@ async def simulator(session: aiohttp.ClientSession) -> AsyncIterator[Simulator]:
         yield simulator
 
 
-@pytest.fixture(params=["python", pytest.param("npm", marks=needs_node)])
+@pytest.fixture(params=["python", "npm"])
 async def sdk(request: pytest.FixtureRequest, simulator: Simulator) -> RunSdk:
     """Makes calls with one of the SDKs, in one process, and returns its answers."""
     if request.param == "python":

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from deploy.local.programs import ensure_programs
+
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 REQUIREMENTS = ROOT / "requirements" / "vendors.txt"
@@ -36,6 +38,8 @@ def python_packages() -> Path:
 @cache
 def node_packages() -> Path:
     """Return a folder with the npm packages in `node_modules`."""
+
+    ensure_programs("node")
 
     def install(folder: Path) -> None:
         folder.mkdir()

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from tests.support.provider import FOREIGN_MOBILE, MOBILE, TEXT, Simulator
 from tests.support.simulated_account import FOREIGN_TEXT
-from tests.vendors.conftest import Answers, needs_node, slow_at_first
+from tests.vendors.conftest import Answers, slow_at_first
 
-pytestmark = [needs_node, slow_at_first]
+pytestmark = slow_at_first
 
 HOME = TEXT.replace("123456", "{{code}}")
 ABROAD = FOREIGN_TEXT.replace("123456", "{{code}}")
