@@ -114,7 +114,10 @@ async def test_a_stopping_gateway_answers_what_it_has_accepted(own_system: Syste
     await asyncio.sleep(0.2)
     assert await asyncio.to_thread(own_system.gateway.stop) == 0
     replies = await asyncio.gather(*requests)
-    assert Counter(reply.status for reply in replies) == {400: 200}
+    # Auth may have more to do than it can in time: that is an answer, too.
+    answers = Counter((reply.status, reply["type"]) for reply in replies)
+    assert set(answers) <= {(400, "/problems/wrong-credentials"), (503, "/problems/overloaded")}, answers
+    assert answers[400, "/problems/wrong-credentials"] > 100, answers
 
 
 async def keep_signing_in(api: Api, statuses: Counter[int]) -> None:

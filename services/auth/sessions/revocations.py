@@ -14,8 +14,8 @@ from shared.errors import Unavailable
 # nothing, missing it would leave a session open, so the window is many times the longest transaction.
 RECENT_SECONDS = 30
 # How long the database may take. Gateways wait for a second, and ask every half second: a session that has
-# ended is refused within a second also if the database hangs.
-_DATABASE_SECONDS = 0.4
+# ended is refused within a second also if the database hangs, and Redis too.
+_DATABASE_SECONDS = 0.25
 # However many gateways poll, the database is read at most five times a second.
 _COALESCED_SECONDS = 0.2
 # By the clocks of the database and of a gateway, each of which may be behind, and of the replica that wrote
