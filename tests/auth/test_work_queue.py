@@ -164,6 +164,7 @@ async def test_what_is_cancelled_before_its_turn_is_not_computed(worker: Worker)
     waiting = [asyncio.create_task(worker.compute(f"{n}", Requester("a", HOME))) for n in range(3)]
     await asyncio.sleep(0)
     waiting[1].cancel()
+    await asyncio.wait({waiting[1]})
     await worker.release()
     await asyncio.gather(*waiting, return_exceptions=True)
     assert worker.done == ["0", "2"]

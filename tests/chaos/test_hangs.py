@@ -66,6 +66,7 @@ async def test_what_the_gateway_still_waits_for_is_carried_out(
     assert metric(own_system, "dialpass_late_requests_total") == 0
 
 
+@pytest.mark.long
 async def test_a_stopped_gateway_comes_back_without_a_refusal(
     own_system: System, own_api: Api, own_phone: Phone
 ) -> None:

@@ -82,6 +82,7 @@ async def test_a_report_is_not_acknowledged_without_redis_and_is_pushed_again(
     await ends(api, message_id, "delivered")
 
 
+@pytest.mark.long
 async def test_a_report_that_meets_no_worker_is_pushed_again(
     start: Callable[..., System], own_session: aiohttp.ClientSession
 ) -> None:
@@ -124,6 +125,7 @@ async def test_a_push_is_answered_with_404_where_reports_are_pulled(
     assert (await Api(own_session, system.url).post(path, {})).status == 404
 
 
+@pytest.mark.long
 async def test_the_age_of_the_oldest_message_is_measured_while_nothing_is_sent(
     start: Callable[..., System], own_session: aiohttp.ClientSession
 ) -> None:

@@ -164,6 +164,7 @@ async def test_no_span_holds_a_secret(collector: Collector, traced_api: Api, tra
         assert secret.encode() not in sent
 
 
+@pytest.mark.long
 async def test_a_collector_that_is_gone_costs_nothing_but_the_spans(
     traced: System, traced_api: Api, traced_phone: Phone
 ) -> None:

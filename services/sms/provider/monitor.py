@@ -23,6 +23,8 @@ from shared.tasks import cancel, contain, supervise
 
 _INTERVAL_SECONDS = 1.0
 _BALANCE_EVERY = 300  # intervals
+# Not at once: a worker that starts again and again must not ask the provider each time.
+_BALANCE_FIRST = 30
 _BALANCE_TOO_LOW = "3"
 
 _P = ParamSpec("_P")
@@ -81,7 +83,7 @@ class ProviderMonitor:
         while not self._stopping.is_set():
             count += 1
             await self._update()
-            if count % _BALANCE_EVERY == 1:  # also at the start
+            if count % _BALANCE_EVERY == _BALANCE_FIRST:
                 for account in self._accounts.values():
                     self._spawn(self._read_balance, account)
             with suppress(TimeoutError):
