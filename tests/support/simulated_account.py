@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from deploy.local.simulator.account import Account
+from deploy.local.simulator.error_codes import YunpianError
 from deploy.local.simulator.settings import SimulatorSettings
 from deploy.local.simulator.simulator import Simulator
 
@@ -32,3 +36,10 @@ def unlimited_simulator(clock: Clock, report_delay: float) -> Simulator:
     simulator = Simulator(SimulatorSettings(simulator_report_delay=report_delay), clock)
     simulator.first.config.limits = False
     return simulator
+
+
+def text_error(account: Account, mobile: str, text: str) -> int:
+    """Return the code with which an account refuses a text."""
+    with pytest.raises(YunpianError) as raised:
+        account.send_text(mobile, text)
+    return raised.value.code

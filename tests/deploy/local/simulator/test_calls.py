@@ -1,6 +1,5 @@
 """Calls: their hours, and the limits that they share with texts."""
 
-import itertools
 from datetime import datetime
 
 import pytest
@@ -8,24 +7,7 @@ import pytest
 from deploy.local.simulator.account import Account
 from deploy.local.simulator.error_codes import YunpianError
 from deploy.local.simulator.messages import CHINA
-from deploy.local.simulator.settings import SimulatorSettings
-from tests.support.simulated_account import MOBILE, TEXT, Clock
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def account(clock: Clock) -> Account:
-    return Account("first", SimulatorSettings(), clock, itertools.count(1))
-
-
-def error_code(account: Account, mobile: str, text: str) -> int:
-    with pytest.raises(YunpianError) as raised:
-        account.send_text(mobile, text)
-    return raised.value.code
+from tests.support.simulated_account import MOBILE, TEXT, Clock, text_error
 
 
 def code_text(number: int) -> str:
@@ -43,7 +25,7 @@ def test_calls_and_texts_share_a_window_of_30_seconds(account: Account, clock: C
     assert voice_error(account) == 53
     clock.advance(30)
     assert account.send_voice(MOBILE, "123456").channel == "voice"
-    assert error_code(account, MOBILE, code_text(9)) == 53
+    assert text_error(account, MOBILE, code_text(9)) == 53
 
 
 def test_calls_and_texts_share_windows_of_an_hour_and_a_day(account: Account, clock: Clock) -> None:
@@ -53,7 +35,7 @@ def test_calls_and_texts_share_windows_of_an_hour_and_a_day(account: Account, cl
     account.send_voice(MOBILE, "123456")
     clock.advance(600)
     assert voice_error(account) == 53
-    assert error_code(account, MOBILE, code_text(9)) == 53
+    assert text_error(account, MOBILE, code_text(9)) == 53
     clock.advance(3_600)
     account.send_voice(MOBILE, "123456")
     clock.advance(3_600)

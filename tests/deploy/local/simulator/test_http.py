@@ -1,34 +1,19 @@
 """The simulator over HTTP."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
 import aiohttp
 import pytest
-from tornado.httpserver import HTTPServer
-from tornado.testing import bind_unused_port
 
-from deploy.local.simulator.app import make_app
-from deploy.local.simulator.settings import SimulatorSettings
+from tests.support.provider import KEY
 
-KEY = "0123456789abcdef0123456789abcdef"
 SECOND_KEY = "fedcba9876543210fedcba9876543210"
 MOBILE = "13800000000"
 TEXT = "【Dialpass】您的验证码是123456。如非本人操作，请忽略本短信"
 SEND = "/v2/sms/single_send.json"
 VOICE = "/v2/voice/send.json"
-
-
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    server = HTTPServer(make_app(SimulatorSettings(yunpian_api_key=KEY, voice_hours="00:00-24:00")))
-    sock, port = bind_unused_port()
-    server.add_socket(sock)
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-    await server.close_all_connections()
 
 
 async def post(session: aiohttp.ClientSession, url: str, **form: str) -> tuple[int, Any]:

@@ -1,29 +1,14 @@
 """What accounts answer differently, and faults of one channel or of foreign numbers."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
-from tornado.httpserver import HTTPServer
-from tornado.testing import bind_unused_port
 
-from deploy.local.simulator.app import make_app
-from deploy.local.simulator.settings import SimulatorSettings
+from tests.support.provider import KEY
 from tests.support.simulated_account import FOREIGN_TEXT, MOBILE, TEXT
 
-KEY = "0123456789abcdef0123456789abcdef"
 FOREIGN = "+447400123456"
-
-
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    server = HTTPServer(make_app(SimulatorSettings(yunpian_api_key=KEY, voice_hours="00:00-24:00")))
-    sock, port = bind_unused_port()
-    server.add_socket(sock)
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-    await server.close_all_connections()
 
 
 async def post(session: aiohttp.ClientSession, url: str, **form: str) -> Any:

@@ -5,27 +5,10 @@ import itertools
 import pytest
 
 from deploy.local.simulator.account import Account
-from deploy.local.simulator.error_codes import YunpianError
 from deploy.local.simulator.settings import SimulatorSettings
-from tests.support.simulated_account import MOBILE, TEXT, Clock
+from tests.support.simulated_account import MOBILE, TEXT, Clock, text_error
 
 CHINESE = TEXT.removeprefix("【Dialpass】")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def account(clock: Clock) -> Account:
-    return Account("first", SimulatorSettings(), clock, itertools.count(1))
-
-
-def error_code(account: Account, mobile: str, text: str) -> int:
-    with pytest.raises(YunpianError) as raised:
-        account.send_text(mobile, text)
-    return raised.value.code
 
 
 def foreign_account(clock: Clock) -> Account:
@@ -54,7 +37,7 @@ def test_home_and_foreign_numbers_have_their_own_signatures_and_templates(
 ) -> None:
     account = foreign_account(clock)
     if code:
-        assert error_code(account, mobile, content) == code
+        assert text_error(account, mobile, content) == code
     else:
         account.send_text(mobile, content)
 
@@ -62,7 +45,7 @@ def test_home_and_foreign_numbers_have_their_own_signatures_and_templates(
 def test_without_a_foreign_template_no_foreign_text_is_accepted(clock: Clock) -> None:
     settings = SimulatorSettings(sms_foreign_template="")
     account = Account("first", settings, clock, itertools.count(1))
-    assert error_code(account, "+447400123456", TEXT) == 5
+    assert text_error(account, "+447400123456", TEXT) == 5
 
 
 def test_an_account_without_uid_forgets_it(account: Account) -> None:
