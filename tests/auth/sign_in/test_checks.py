@@ -48,12 +48,15 @@ def make(redis: Redis, auth_metrics: AuthMetrics) -> MakeThrottle:
 
 
 async def check(throttle: SignInThrottle, mobile: str, address: str, *, right: bool = False) -> str:
+    """Sign in; an attempt that is undecided, because this process was late, is repeated: it counts as none."""
     try:
         async with throttle.attempt(mobile, address):
             if not right:
                 raise WrongCredentials
     except (WrongCredentials, TooManyAttempts) as error:
         return type(error).__name__
+    except Unavailable:
+        return await check(throttle, mobile, address, right=right)
     return "right"
 
 
