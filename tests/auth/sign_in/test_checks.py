@@ -48,7 +48,7 @@ def make(redis: Redis, auth_metrics: AuthMetrics) -> MakeThrottle:
 
 
 async def check(throttle: SignInThrottle, mobile: str, address: str, *, right: bool = False) -> str:
-    """Sign in; an attempt that is undecided, because this process was late, is repeated: it counts as none."""
+    """Sign in. An attempt that is undecided, because this process was late, counts as none: again."""
     try:
         async with throttle.attempt(mobile, address):
             if not right:
