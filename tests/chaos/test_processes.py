@@ -114,10 +114,11 @@ async def test_a_stopping_gateway_answers_what_it_has_accepted(own_system: Syste
     await asyncio.sleep(0.2)
     assert await asyncio.to_thread(own_system.gateway.stop) == 0
     replies = await asyncio.gather(*requests)
-    # Auth may have more to do than it can in time: that is an answer, too.
     answers = Counter((reply.status, reply["type"]) for reply in replies)
-    assert set(answers) <= {(400, "/problems/wrong-credentials"), (503, "/problems/overloaded")}, answers
     assert answers[400, "/problems/wrong-credentials"], answers
+    # On a busy machine auth may have more to do than it can in time: that is an answer of auth's, too.
+    late = {(503, "/problems/overloaded"), (503, "/problems/service-unavailable")}
+    assert set(answers) <= late | {(400, "/problems/wrong-credentials")}, answers
 
 
 async def keep_signing_in(api: Api, statuses: Counter[int]) -> None:
